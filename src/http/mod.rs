@@ -1,0 +1,1 @@
+//! HTTP semantics as pure functions (RFC 9110, 9111, 9457).

@@ -1,0 +1,17 @@
+//! condagate: a reverse-proxy caching gateway for conda channels.
+//!
+//! Rooms, from the ground up; arrows point down only (`tests/it/tidy.rs` holds the table):
+//!
+//! | layer | rooms |
+//! |---|---|
+//! | kernel, no I/O | `clock` `id` `secret` `http` |
+//! | domain, pure | `conda` `policy` |
+//! | engines, one kind of I/O each | `cache` `upstream` `telemetry` |
+//! | services, use cases | `repodata` `delivery` `snapshot` |
+//! | edges, translate protocols | `proxy` `api` `cli` |
+//! | wiring | `config` `app` |
+
+pub mod clock;
+pub mod conda;
+pub mod id;
+pub mod secret;
