@@ -11,7 +11,19 @@
 //! | edges, translate protocols | `proxy` `api` `cli` |
 //! | wiring | `config` `app` |
 
+pub mod api;
+pub mod cache;
+pub mod cli;
 pub mod clock;
 pub mod conda;
+pub mod config;
+pub mod delivery;
+pub mod http;
 pub mod id;
+pub mod policy;
+pub mod proxy;
+pub mod repodata;
 pub mod secret;
+pub mod snapshot;
+pub mod telemetry;
+pub mod upstream;

@@ -1,0 +1,1 @@
+//! The private control socket: what the command line asks of a running gate.

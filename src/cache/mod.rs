@@ -1,0 +1,1 @@
+//! The disk cache: verified blobs, fills with followers, eviction, recovery.

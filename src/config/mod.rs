@@ -1,0 +1,1 @@
+//! Configuration: raw (as written) to validated settings, and the loading of rules.

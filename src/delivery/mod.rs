@@ -1,0 +1,1 @@
+//! Delivering files: joins the cache and upstreams for packages, shards, documents and plain files.

@@ -1,0 +1,1 @@
+//! Rules as written, compiled and matched: upstreams, channels, files.

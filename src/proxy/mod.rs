@@ -1,0 +1,1 @@
+//! The front door: listening, reading requests, planning and writing answers with pingora.

@@ -1,0 +1,1 @@
+//! Index documents: streaming scan, package tables, generations, shards, refresh.

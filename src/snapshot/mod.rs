@@ -1,0 +1,1 @@
+//! The live view that the data plane reads.

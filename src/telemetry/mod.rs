@@ -1,0 +1,1 @@
+//! Logging, the access log, metrics and health.

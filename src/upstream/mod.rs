@@ -1,0 +1,1 @@
+//! Fetching from upstream channels: mirror sets, health, retries, credentials.
