@@ -1,0 +1,71 @@
+//! HTTP dates (RFC 9110, 5.6.7): whole seconds, always GMT.
+
+use std::time::Duration;
+
+use super::list::trim;
+use crate::clock::UnixMillis;
+
+/// `Fri, 31 Dec 9999 23:59:59 GMT`: the last moment the format can say.
+const LAST: i64 = 253_402_300_799_000;
+
+/// Prints an IMF-fixdate such as `Sun, 06 Nov 1994 08:49:37 GMT`. Fractions of a second are cut off; moments before
+/// 1970 or after 9999 become the nearest one in between.
+#[must_use]
+pub fn format(moment: UnixMillis) -> String {
+    let millis = u64::try_from(moment.0.clamp(0, LAST)).unwrap_or(0);
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_millis(millis))
+}
+
+/// Reads any of the three formats RFC 9110 asks for (IMF-fixdate, RFC 850, asctime); `None` for everything else and
+/// for moments before 1970.
+#[must_use]
+pub fn parse(value: &str) -> Option<UnixMillis> {
+    httpdate::parse_http_date(trim(value)).ok().map(UnixMillis::from_system)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_all_three_formats() {
+        let moment = Some(UnixMillis(784_111_777_000));
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            " Sun, 06 Nov 1994 08:49:37 GMT\t",
+        ] {
+            assert_eq!(parse(text), moment, "{text}");
+        }
+        for bad in
+            ["", "0", "yesterday", "Sun, 06 Nov 1994 08:49:37 CET", "Sun, 06 Nov 1894 08:49:37 GMT", "é"]
+        {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn prints_the_ends_of_time() {
+        assert_eq!(format(UnixMillis(784_111_777_999)), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(format(UnixMillis(i64::MIN)), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(format(UnixMillis(i64::MAX)), "Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_reads_back(millis in 0..=LAST) {
+            let printed = format(UnixMillis(millis));
+            prop_assert_eq!(printed.len(), 29);
+            prop_assert_eq!(parse(&printed), Some(UnixMillis(millis - millis % 1000)));
+        }
+
+        #[test]
+        fn reading_never_panics(text in ".{0,40}") {
+            if let Some(moment) = parse(&text) {
+                prop_assert_eq!(moment.0 % 1000, 0);
+            }
+        }
+    }
+}
