@@ -1,0 +1,121 @@
+//! What is asked of an upstream.
+//!
+//! Belongs here: the request value and its headers. Does not: where it is sent (`mirror`), how (`attempt`).
+
+use ::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// One request, the same for every mirror.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FetchRequest {
+    /// Percent-encoded, without a leading slash, below the mirror's base.
+    pub path: String,
+    /// What the answer is for: decides how large it may be.
+    pub purpose: Purpose,
+    /// `If-None-Match`, as it is to be sent.
+    pub if_none_match: Option<String>,
+    /// `If-Modified-Since`, as it is to be sent.
+    pub if_modified_since: Option<String>,
+    /// Ask for the bytes from here to the end.
+    pub range_from: Option<u64>,
+    /// `If-Range`, only with `range_from`.
+    pub if_range: Option<String>,
+    /// HEAD instead of GET.
+    pub head: bool,
+    /// The `Via` of the request this one is made for; ours is appended.
+    pub via: Option<String>,
+}
+
+/// What an answer is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// A package file.
+    Package,
+    /// repodata and its kin, shards, channeldata.
+    Index,
+    /// Anything else.
+    #[default]
+    Plain,
+}
+
+impl FetchRequest {
+    /// A GET of `path`.
+    #[must_use]
+    pub fn get(path: impl Into<String>, purpose: Purpose) -> Self {
+        Self { path: path.into(), purpose, ..Self::default() }
+    }
+
+    /// Whether the answer may be 304.
+    pub(super) const fn is_conditional(&self) -> bool {
+        self.if_none_match.is_some() || self.if_modified_since.is_some()
+    }
+
+    /// Why this can't be sent to anybody.
+    pub(super) fn mistake(&self) -> Option<&'static str> {
+        if self.path.starts_with('/') {
+            return Some("the path begins with a slash");
+        }
+        if self.path.bytes().any(|b| !b.is_ascii_graphic() || b == b'?' || b == b'#' || b == b'\\') {
+            return Some("the path is not percent-encoded");
+        }
+        if self.if_range.is_some() && self.range_from.is_none() {
+            return Some("If-Range without a range");
+        }
+        None
+    }
+
+    /// The headers, but for the credential.
+    pub(super) fn headers(&self, pseudonym: &str) -> Result<HeaderMap, &'static str> {
+        let mut headers = HeaderMap::new();
+        // A coding could not be resumed, and its length is not the file's.
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        let range = self.range_from.map(|from| format!("bytes={from}-"));
+        let fields: [(HeaderName, Option<&str>); 5] = [
+            (header::IF_NONE_MATCH, self.if_none_match.as_deref()),
+            (header::IF_MODIFIED_SINCE, self.if_modified_since.as_deref()),
+            (header::RANGE, range.as_deref()),
+            (header::IF_RANGE, self.if_range.as_deref()),
+            (header::VIA, Some(&*append_via(self.via.as_deref(), pseudonym))),
+        ];
+        for (name, value) in fields {
+            let Some(value) = value else { continue };
+            let value =
+                HeaderValue::from_str(value).map_err(|_| "a header has characters that can't be sent")?;
+            headers.insert(name, value);
+        }
+        Ok(headers)
+    }
+}
+
+fn append_via(inbound: Option<&str>, pseudonym: &str) -> String {
+    match inbound.map(str::trim).filter(|v| !v.is_empty()) {
+        Some(via) => format!("{via}, 1.1 {pseudonym}"),
+        None => format!("1.1 {pseudonym}"),
+    }
+}
+
+/// Whether one of the `Via` headers names `pseudonym` (RFC 9110 section 7.6.3).
+pub(super) fn is_via(headers: &HeaderMap, pseudonym: &str) -> bool {
+    headers.get_all(header::VIA).iter().filter_map(|v| v.to_str().ok()).any(|value| {
+        value.split(',').any(|hop| hop.split_whitespace().nth(1).is_some_and(|by| by == pseudonym))
+    })
+}
+
+/// What stays as it is in a path segment: unreserved characters, and what conda's file names have (`+`, `!`, `=`, `@`).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'+')
+    .remove(b'!')
+    .remove(b'=')
+    .remove(b'@');
+
+/// Percent-encodes one segment of an upstream path; a slash in it becomes `%2F`. `.` and `..` can't be encoded in a way
+/// URLs keep apart from the special segments; a request with them is refused.
+#[must_use]
+pub fn encode_path_segment(segment: &str) -> String {
+    utf8_percent_encode(segment, SEGMENT).to_string()
+}
