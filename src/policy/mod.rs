@@ -1,1 +1,32 @@
-//! Rules as written, compiled and matched: upstreams, channels, files.
+//! Rules: which upstream answers for which channel, file or host, and with whose credentials.
+//!
+//! The road of a rule: a YAML document becomes a [`node::Node`] (`config::yaml`), is read into entries as written
+//! ([`rule`]), compiled into [`Rules`] or a list of [`Mistake`]s ([`compile`]), and matched ([`matching`]).
+//!
+//! Belongs here: pure functions on values. Does not: reading files, variables or YAML (`config`), fetching
+//! (`upstream`), deciding what a caller may see (`auth`, later).
+
+pub mod builtin;
+pub mod compile;
+pub mod compiled;
+pub mod matching;
+pub mod mistake;
+pub mod node;
+pub mod read;
+pub mod rule;
+pub mod units;
+
+mod channels;
+mod files;
+mod upstreams;
+
+#[cfg(test)]
+mod tests;
+
+pub use compile::{Outside, compile};
+pub use compiled::{
+    Anonymous, ChannelRule, Credentials, DEFAULT_TTL, FileRoute, FileRule, FileSource, HostRoute, Pattern,
+    Rules, Unlisted, UpstreamRule,
+};
+pub use mistake::{Mistake, Mistakes};
+pub use node::{At, Node};

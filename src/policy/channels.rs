@@ -1,0 +1,168 @@
+//! One entry of `channels:`: its keys and its pattern.
+//!
+//! Belongs here: what `match` and `name` may be. Does not: which of several entries wins ([`super::matching`]).
+
+use globset::{Glob, GlobBuilder};
+
+use super::compiled::{Pattern, Unlisted};
+use super::mistake::Mistakes;
+use super::node::{At, Node};
+use super::read::{Fields, Located, choice, positive_duration, text};
+use super::rule::WrittenChannel;
+use crate::conda::channel::ChannelName;
+
+/// Path roots that belong to the control plane and to upload dialects; no channel can begin with one.
+const RESERVED: &[&str] = &[
+    "t",
+    "user",
+    "search",
+    "get",
+    "download",
+    "dist",
+    "api",
+    "static",
+    "label",
+    "package",
+    "release",
+    "stage",
+    "commit",
+    "authentications",
+    "authentication",
+];
+
+/// Keys of the language that this version does not have.
+const LATER: &[&str] = &["hosted", "virtual", "owns", "policy", "access", "priority", "members"];
+
+const UNLISTED: &[(&str, Unlisted)] =
+    &[("allow", Unlisted::Allow), ("deny", Unlisted::Deny), ("auto", Unlisted::Auto)];
+
+/// Whether the first component of a path is taken.
+pub(super) fn is_reserved(path: &str) -> bool {
+    let root = path.split('/').next().unwrap_or_default();
+    root.starts_with('-') || RESERVED.contains(&root)
+}
+
+/// Reads one entry.
+pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<WrittenChannel> {
+    let mut fields = Fields::open(node, path, mistakes)?;
+    let before = fields.entries();
+    fields.refuse_later(LATER, mistakes);
+    // An entry for a kind of channel that is not there yet has no `upstream`; one mistake about it is enough.
+    let is_later = before.iter().any(|e| LATER.contains(&e.key.as_str()));
+    let name = fields.read("name", mistakes, text);
+    let glob = fields.read("match", mistakes, text);
+    let upstream = fields.read("upstream", mistakes, text);
+    let rename = fields.read("path", mistakes, |node, path, mistakes| {
+        let name = text(node, path, mistakes)?;
+        channel_name(&name, &node.at, path, mistakes)
+    });
+    let ttl = fields.read("ttl", mistakes, positive_duration);
+    let unlisted = fields.read("unlisted", mistakes, choice(UNLISTED));
+    let has_upstream = fields.get("upstream").is_some();
+    fields.finish(mistakes);
+
+    let (key, pattern) = match (name, glob) {
+        (Some(name), None) => {
+            let pattern = one_name(&name.value, &name.at, &format!("{path}.name"), mistakes);
+            (name, pattern)
+        }
+        (None, Some(glob)) => {
+            let pattern = pattern(&glob.value, &glob.at, &format!("{path}.match"), mistakes);
+            (glob, pattern)
+        }
+        _ => {
+            mistakes.add(&node.at, format!("`{path}` must have one of `name` and `match`"));
+            return None;
+        }
+    };
+    if !has_upstream && !is_later {
+        mistakes.add(&node.at, format!("`{path}.upstream` is missing"));
+    }
+    let pattern = pattern?;
+    if let Some(rename) = rename.as_ref().filter(|_| !matches!(pattern, Pattern::Exact(_))) {
+        mistakes.add_hint(
+            &rename.at,
+            format!("`{path}.path` can't stand beside `match`: it would send every channel to one"),
+            "use `name:`, or put a longer path into the URLs of an upstream",
+        );
+    }
+    Some(WrittenChannel {
+        key,
+        pattern,
+        upstream: upstream?,
+        path: rename.map(|r| r.value.to_string()),
+        ttl: ttl.map(|t| t.value),
+        unlisted: unlisted.map(|u| u.value).unwrap_or_default(),
+    })
+}
+
+fn pattern(text: &str, at: &At, path: &str, mistakes: &mut Mistakes) -> Option<Pattern> {
+    if text == "*" || text == "**" {
+        return Some(Pattern::Any);
+    }
+    if !text.contains(['*', '?', '[', '{', '\\']) {
+        return exact(text, at, path, mistakes);
+    }
+    if let Err(error) = glob(text) {
+        mistakes.add(at, format!("`{path}` is not a valid pattern: {}", error.kind()));
+        return None;
+    }
+    if is_reserved(text) {
+        reserved(text, at, path, mistakes);
+        return None;
+    }
+    Some(Pattern::Glob(text.to_owned()))
+}
+
+/// The one way a pattern is compiled: `*` and `?` stay within one component.
+pub(super) fn glob(text: &str) -> Result<Glob, globset::Error> {
+    GlobBuilder::new(text).literal_separator(true).build()
+}
+
+fn one_name(text: &str, at: &At, path: &str, mistakes: &mut Mistakes) -> Option<Pattern> {
+    if text.contains(['*', '?', '[', '{']) {
+        mistakes.add_hint(
+            at,
+            format!("`{path}` must be one name, not a pattern"),
+            format!("write `match: \"{text}\"`"),
+        );
+        return None;
+    }
+    exact(text, at, path, mistakes)
+}
+
+fn exact(text: &str, at: &At, path: &str, mistakes: &mut Mistakes) -> Option<Pattern> {
+    let name = channel_name(text, at, path, mistakes)?;
+    if is_reserved(text) {
+        reserved(text, at, path, mistakes);
+        return None;
+    }
+    Some(Pattern::Exact(name))
+}
+
+fn channel_name(text: &str, at: &At, path: &str, mistakes: &mut Mistakes) -> Option<ChannelName> {
+    let name = ChannelName::parse(text);
+    if name.is_none() {
+        mistakes.add_hint(
+            at,
+            format!("`{path}` must be a channel name, not `{}`", text.escape_debug()),
+            "letters, digits, `_`, `-` and `.`, parts joined by `/`; no part is `label` or a subdir such as `noarch`",
+        );
+    }
+    name
+}
+
+fn reserved(text: &str, at: &At, path: &str, mistakes: &mut Mistakes) {
+    let root = text.split('/').next().unwrap_or_default();
+    mistakes.add_hint(
+        at,
+        format!("`{path}` can't begin with `{root}`: that path belongs to the gate itself"),
+        format!("reserved are {}, and all that begins with `-`", RESERVED.join(", ")),
+    );
+}
+
+/// The key that decides whether two entries are about the same thing.
+pub(super) fn same_thing(a: &Located<String>, b: &Located<String>) -> bool {
+    let key = |text: &str| if text == "**" { "*".to_owned() } else { text.to_owned() };
+    key(&a.value) == key(&b.value)
+}

@@ -1,0 +1,239 @@
+//! Rules ready for use: immutable values that other rooms hold in `Arc`s.
+//!
+//! Belongs here: the types, their defaults, small questions about one of them. Does not: how they come to be
+//! ([`super::compile`]), finding the right one ([`super::matching`]).
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use globset::GlobMatcher;
+
+use crate::conda::channel::ChannelName;
+use crate::secret::{SafeUrl, Secret};
+
+/// How long an index or file counts as fresh where no rule says so.
+pub const DEFAULT_TTL: Duration = Duration::from_mins(20);
+
+/// A place the gate fetches from: one or more mirrors with the same content.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UpstreamRule {
+    /// Its key under `upstreams:`; a single path component that is safe in file names.
+    pub name: String,
+    /// The mirrors, best first: http or https, no credentials, no query, path ends with `/`. Never empty.
+    pub urls: Vec<SafeUrl>,
+    /// Host names that mean this upstream in a `Host` header or an absolute-form request: lower case, no port.
+    pub hosts: Vec<String>,
+    /// What the gate shows it.
+    pub credentials: Option<Credentials>,
+    /// At most this many requests to it at once, from 1.
+    pub max_concurrent: usize,
+    /// For a connection, TLS included.
+    pub connect_timeout: Duration,
+    /// From the request sent to the first byte of the answer.
+    pub first_byte_timeout: Duration,
+    /// Between two pieces of a body.
+    pub stall_timeout: Duration,
+    /// How often a failed request is tried again, over all mirrors together.
+    pub retries: u32,
+    /// The proxy to go through instead of the one of the configuration or environment.
+    pub proxy: Option<SafeUrl>,
+    /// Certificates (PEM) trusted beside the usual ones.
+    pub ca_file: Option<PathBuf>,
+    /// Addresses to use instead of asking DNS: host name, address; port 0 means the URL's own.
+    pub resolve: Vec<(String, SocketAddr)>,
+    /// Whether a token that a transparent caller carries in the path is passed on, uncached, instead of taken out.
+    pub pass_foreign_tokens: bool,
+}
+
+impl UpstreamRule {
+    /// Whether the gate reads it with credentials of its own: then it is not for anonymous callers off loopback.
+    #[must_use]
+    pub const fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
+    }
+
+    /// Who may read what comes from it.
+    #[must_use]
+    pub const fn anonymous(&self) -> Anonymous {
+        if self.has_credentials() { Anonymous::Loopback } else { Anonymous::Anywhere }
+    }
+}
+
+/// What the gate shows an upstream; read from a file or variable, prints as `***`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Credentials {
+    /// `/t/<token>/` at the start of the path; one path segment.
+    TokenPath(Secret<String>),
+    /// `Authorization: Basic`.
+    Basic {
+        /// The user name; no colon.
+        user: String,
+        /// The password.
+        password: Secret<String>,
+    },
+    /// `Authorization: Bearer`; visible ASCII.
+    Bearer(Secret<String>),
+}
+
+/// Where a caller without an identity may stand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Anonymous {
+    /// Anywhere.
+    Anywhere,
+    /// Only on this machine.
+    Loopback,
+}
+
+/// What happens to a package that the channel's index does not list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Unlisted {
+    /// It is served.
+    Allow,
+    /// It is refused.
+    Deny,
+    /// It is served unless a rule needs metadata that nobody has.
+    #[default]
+    Auto,
+}
+
+/// Where the channels that match one pattern come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChannelRule {
+    /// The pattern, as a person would quote it: `conda-forge`, `pkgs/*`.
+    pub id: String,
+    /// Which channels it means.
+    pub pattern: Pattern,
+    /// Who answers.
+    pub upstream: Arc<UpstreamRule>,
+    /// The channel's name there, where it differs; only exact names have one.
+    pub path: Option<String>,
+    /// How long an index answer counts as fresh; never zero.
+    pub ttl: Duration,
+    /// What happens to packages that the index does not list.
+    pub unlisted: Unlisted,
+    /// Who may read it without an identity.
+    pub anonymous: Anonymous,
+}
+
+/// Which channels a rule means. An exact name beats a glob, a glob beats "any".
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Pattern {
+    /// This one.
+    Exact(ChannelName),
+    /// A glob: `*` and `?` stay within one component, `**` crosses `/`, `[…]` and `{…}` as in shells.
+    Glob(String),
+    /// `*`: every channel, however many components its name has.
+    Any,
+}
+
+/// Where files below one prefix come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileRule {
+    /// `miniconda/`: no leading slash, one trailing slash.
+    pub prefix: String,
+    /// Who has them.
+    pub source: FileSource,
+    /// How long an answer counts as fresh; never zero. Without meaning for a directory.
+    pub ttl: Duration,
+    /// Who may read them without an identity.
+    pub anonymous: Anonymous,
+}
+
+/// Who has the files of a prefix.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FileSource {
+    /// An upstream.
+    Upstream {
+        /// Which.
+        upstream: Arc<UpstreamRule>,
+        /// What stands there in the place of the prefix: no leading slash; ends with `/` unless empty.
+        path: String,
+    },
+    /// A directory of this machine.
+    Dir {
+        /// Which.
+        dir: Arc<Path>,
+        /// Whether asking for a directory answers with a page that lists it.
+        listing: bool,
+    },
+}
+
+/// A path and the prefix that it stands under.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileRoute {
+    /// The rule.
+    pub rule: Arc<FileRule>,
+    /// The path behind the prefix: decoded, no leading slash; empty for the prefix itself.
+    pub rest: String,
+}
+
+/// What a host name of the `hosts:` table means.
+pub type HostRoute = Arc<UpstreamRule>;
+
+/// One set of rules, compiled. Equal sets compare equal, secrets included.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub(super) revision: u64,
+    pub(super) upstreams: Vec<Arc<UpstreamRule>>,
+    pub(super) channels: Vec<Arc<ChannelRule>>,
+    pub(super) files: Vec<Arc<FileRule>>,
+    pub(super) hosts: Vec<(String, HostRoute)>,
+    pub(super) exact: HashMap<ChannelName, Arc<ChannelRule>>,
+    pub(super) globs: Vec<(GlobMatcher, Arc<ChannelRule>)>,
+    pub(super) any: Option<Arc<ChannelRule>>,
+}
+
+impl PartialEq for Rules {
+    fn eq(&self, other: &Self) -> bool {
+        // The lookup tables are made from these.
+        self.upstreams == other.upstreams
+            && self.channels == other.channels
+            && self.files == other.files
+            && self.hosts == other.hosts
+    }
+}
+
+impl Eq for Rules {}
+
+impl Rules {
+    /// A number made from the content: equal rules have equal revisions, also in another process of the same version.
+    ///
+    /// Secrets have no part in it, so it may be shown and a rotated token changes nothing that was built under it.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Every upstream, by name.
+    #[must_use]
+    pub fn upstreams(&self) -> &[Arc<UpstreamRule>] {
+        &self.upstreams
+    }
+
+    /// Every channel rule: built-in ones first, then in the order written.
+    #[must_use]
+    pub fn channels(&self) -> &[Arc<ChannelRule>] {
+        &self.channels
+    }
+
+    /// Every file rule, longest prefix first.
+    #[must_use]
+    pub fn files(&self) -> &[Arc<FileRule>] {
+        &self.files
+    }
+
+    /// The `hosts:` table, by host.
+    #[must_use]
+    pub fn hosts(&self) -> &[(String, HostRoute)] {
+        &self.hosts
+    }
+
+    /// Whether any upstream is read with credentials of the gate's own.
+    #[must_use]
+    pub fn has_credentials(&self) -> bool {
+        self.upstreams.iter().any(|u| u.has_credentials())
+    }
+}

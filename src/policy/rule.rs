@@ -1,0 +1,179 @@
+//! Rules as written: the keys of `proxy-rules/*.yaml`, each with its place, not yet related to each other.
+//!
+//! Belongs here: one struct per kind of entry and the document they stand in. Does not: how an entry is read
+//! ([`super::upstreams`], [`super::channels`], [`super::files`]), what it means together with others ([`super::compile`]).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::compiled::{Pattern, Unlisted};
+use super::mistake::Mistakes;
+use super::node::{At, Node, Value};
+use super::read::{Fields, Located, boolean, text};
+use super::{channels, files, upstreams};
+use crate::secret::SafeUrl;
+
+/// Keys of the language that this version does not have.
+const LATER: &[&str] = &["access", "policy", "owns", "hosted", "virtual"];
+
+/// One file of rules.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// `upstreams:`
+    pub upstreams: Vec<WrittenUpstream>,
+    /// `channels:`
+    pub channels: Vec<WrittenChannel>,
+    /// `files:`
+    pub files: Vec<WrittenFile>,
+    /// `hosts:`, host and upstream
+    pub hosts: Vec<(Located<String>, Located<String>)>,
+    /// `builtins:`; `false` takes the built-in rules away
+    pub builtins: Option<bool>,
+}
+
+/// One entry of `upstreams:`. Values that could not be read are absent and noted.
+#[derive(Clone, Debug)]
+pub struct WrittenUpstream {
+    /// Its key.
+    pub name: Located<String>,
+    /// `urls`
+    pub urls: Vec<Located<SafeUrl>>,
+    /// `hosts`, as the table has them
+    pub hosts: Vec<Located<String>>,
+    /// `credentials`
+    pub credentials: Option<WrittenCredentials>,
+    /// `max_concurrent`
+    pub max_concurrent: Option<u64>,
+    /// `timeouts.connect`
+    pub connect: Option<Duration>,
+    /// `timeouts.first_byte`
+    pub first_byte: Option<Duration>,
+    /// `timeouts.stall`
+    pub stall: Option<Duration>,
+    /// `retries`
+    pub retries: Option<u64>,
+    /// `proxy`
+    pub proxy: Option<SafeUrl>,
+    /// `ca_file`
+    pub ca_file: Option<Located<PathBuf>>,
+    /// `resolve`
+    pub resolve: Vec<(String, SocketAddr)>,
+    /// `pass_foreign_tokens`
+    pub pass_foreign_tokens: bool,
+}
+
+/// What stands under `credentials:`.
+#[derive(Clone, Debug)]
+pub enum WrittenCredentials {
+    /// `token_file`, `token_env`
+    TokenPath(WrittenSecret),
+    /// `basic: {user, password_file | password_env}`
+    Basic(String, WrittenSecret),
+    /// `bearer_file`, `bearer_env`
+    Bearer(WrittenSecret),
+}
+
+/// Where a secret is to be read from.
+#[derive(Clone, Debug)]
+pub struct WrittenSecret {
+    /// Where that is said.
+    pub at: At,
+    /// The key path that says it.
+    pub path: String,
+    /// Where the secret is.
+    pub place: SecretPlace,
+}
+
+/// The places a secret can be in; never the rules themselves.
+#[derive(Clone, Debug)]
+pub enum SecretPlace {
+    /// A file.
+    File(PathBuf),
+    /// An environment variable.
+    Variable(String),
+}
+
+/// One entry of `channels:`.
+#[derive(Clone, Debug)]
+pub struct WrittenChannel {
+    /// `match` or `name`, as written.
+    pub key: Located<String>,
+    /// What it means.
+    pub pattern: Pattern,
+    /// `upstream`
+    pub upstream: Located<String>,
+    /// `path`
+    pub path: Option<String>,
+    /// `ttl`
+    pub ttl: Option<Duration>,
+    /// `unlisted`
+    pub unlisted: Unlisted,
+}
+
+/// One entry of `files:`.
+#[derive(Clone, Debug)]
+pub struct WrittenFile {
+    /// `prefix`, with one trailing slash and no leading one.
+    pub prefix: Located<String>,
+    /// `upstream` and `path`, or `dir` and `listing`
+    pub source: WrittenSource,
+    /// `ttl`
+    pub ttl: Option<Duration>,
+}
+
+/// Who has the files of a prefix.
+#[derive(Clone, Debug)]
+pub enum WrittenSource {
+    /// An upstream's name, and what stands there in the place of the prefix.
+    Upstream(Located<String>, Option<String>),
+    /// A directory, and whether it is listed.
+    Dir(Located<PathBuf>, bool),
+}
+
+impl Written {
+    /// Reads one document. What can't be understood is noted and left out.
+    #[must_use]
+    pub fn read(document: &Node, mistakes: &mut Mistakes) -> Self {
+        let mut written = Self::default();
+        let Some(mut fields) = Fields::open(document, "", mistakes) else { return written };
+        fields.refuse_later(LATER, mistakes);
+        written.builtins = fields.read("builtins", mistakes, boolean).map(|b| b.value);
+        if let Some(section) = fields.section("upstreams", mistakes) {
+            let read = |entry| upstreams::read(entry, mistakes);
+            written.upstreams = section.entries().iter().filter_map(read).collect();
+        }
+        for (path, node) in entries(&mut fields, "channels", mistakes) {
+            written.channels.extend(channels::read(node, &path, mistakes));
+        }
+        for (path, node) in entries(&mut fields, "files", mistakes) {
+            written.files.extend(files::read(node, &path, mistakes));
+        }
+        if let Some(section) = fields.section("hosts", mistakes) {
+            for entry in section.entries() {
+                let host = upstreams::host(&entry.key, &entry.at, "hosts", mistakes);
+                let name = text(&entry.node, &section.path_of(&entry.key), mistakes);
+                if let (Some(host), Some(value)) = (host, name) {
+                    written.hosts.push((host, Located { at: entry.node.at.clone(), value }));
+                }
+            }
+        }
+        fields.finish(mistakes);
+        written
+    }
+}
+
+/// The entries of the list behind `key`, each with its key path.
+fn entries<'a>(
+    fields: &mut Fields<'a>,
+    key: &'static str,
+    mistakes: &mut Mistakes,
+) -> Vec<(String, &'a Node)> {
+    let Some(entry) = fields.get(key) else { return Vec::new() };
+    let Value::List(nodes) = &entry.node.value else {
+        let found = entry.node.kind();
+        mistakes.add(&entry.node.at, format!("`{key}` must be a list, not {found}"));
+        return Vec::new();
+    };
+    nodes.iter().enumerate().map(|(i, node)| (format!("{key}[{i}]"), node)).collect()
+}
