@@ -47,6 +47,15 @@ macro_rules! hex_digest {
 hex_digest!(Sha256, 32);
 hex_digest!(Md5, 16);
 
+impl Sha256 {
+    /// The digest of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest;
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+}
+
 /// What is known of a file before its bytes arrive; every known field must hold for the file to be trusted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Expected {

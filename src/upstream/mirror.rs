@@ -60,8 +60,15 @@ impl Mirror {
         Ok(Self { url: url.clone(), shown: SafeUrl::new(base.clone()).to_string(), base, credential, health })
     }
 
-    /// The URL of `path` (percent-encoded, relative to the base), unless it would not stay below the base.
+    /// The URL of `path` (percent-encoded, relative to the base), unless it would not stay below the base. A whole URL is
+    /// what upstream's own index named (CEP 15, CEP 16); like a redirect it may not go from https to http.
     pub(super) fn url_for(&self, path: &str) -> Option<Url> {
+        if path.starts_with("https://") || path.starts_with("http://") {
+            let named = Url::parse(path).ok()?;
+            let downgrade = self.base.scheme() == "https" && named.scheme() == "http";
+            return (!downgrade && named.username().is_empty() && named.password().is_none())
+                .then_some(named);
+        }
         let mut url = self.base.clone();
         let wanted = format!("{}{path}", self.base.path());
         url.set_path(&wanted);

@@ -41,7 +41,7 @@ pub use body::BodyStream;
 pub use error::{FetchError, FetchKind, TimeoutPhase};
 pub use fetch::{FetchResponse, Upstream};
 pub use registry::Upstreams;
-pub use request::{FetchRequest, Purpose, encode_path_segment};
+pub use request::{FetchRequest, Purpose, encode_path, encode_path_segment};
 pub use settings::{
     Credential, Egress, HealthSettings, Missing, ProxyChoice, RetrySettings, SettingsError, UpstreamSettings,
 };

@@ -113,6 +113,15 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'=')
     .remove(b'@');
 
+/// Percent-encodes a whole decoded path, segment by segment; slashes stay.
+#[must_use]
+pub fn encode_path(path: &str) -> String {
+    if path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+!=@/".contains(&b)) {
+        return path.to_owned();
+    }
+    path.split('/').map(encode_path_segment).collect::<Vec<_>>().join("/")
+}
+
 /// Percent-encodes one segment of an upstream path; a slash in it becomes `%2F`. `.` and `..` can't be encoded in a way
 /// URLs keep apart from the special segments; a request with them is refused.
 #[must_use]

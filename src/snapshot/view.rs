@@ -1,0 +1,199 @@
+//! What names mean under one set of rules.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::conda::channel::{ChannelName, ChannelRef};
+use crate::policy::{FileSource, Rules, Unlisted};
+use crate::upstream::{Upstream, Upstreams};
+
+/// How many channel names a view remembers; mistyped names fall out again.
+const REMEMBERED_CHANNELS: u64 = 4096;
+
+/// A channel as the rules place it: which upstream answers for it, under which name, and how.
+#[derive(Clone)]
+pub struct Channel {
+    /// Who answers.
+    pub upstream: Arc<Upstream>,
+    /// The channel's name there, label excluded: `conda-forge`, `pkgs/main`.
+    pub path: Arc<str>,
+    /// How long an index answer counts as fresh.
+    pub ttl: Duration,
+    /// What happens to files that the index does not list.
+    pub unlisted: Unlisted,
+    /// Whether the gate uses credentials of its own to read it.
+    pub needs_identity: bool,
+    /// The name metrics and logs use.
+    pub label: Arc<str>,
+    /// Whether answers may be kept: `false` only for callers that pass their own upstream token.
+    identity: ChannelName,
+}
+
+impl Channel {
+    /// Under which name generations are kept: `<upstream>/<name there>`, so two names for one channel share them.
+    #[must_use]
+    pub fn stored_as(&self, asked: &ChannelRef) -> ChannelRef {
+        ChannelRef { name: self.identity.clone(), label: asked.label.clone() }
+    }
+
+    /// The path of a file of this channel below the upstream's base, percent-encoded.
+    #[must_use]
+    pub fn upstream_path(&self, asked: &ChannelRef, rest: &str) -> String {
+        let mut path = String::with_capacity(self.path.len() + rest.len() + 16);
+        path.push_str(&self.path);
+        if let Some(label) = &asked.label {
+            path.push_str("/label/");
+            path.push_str(label);
+        }
+        path.push('/');
+        path.push_str(&crate::upstream::encode_path(rest));
+        path
+    }
+
+    /// The same for a path that is percent-encoded already.
+    #[must_use]
+    pub fn upstream_path_raw(&self, asked: &ChannelRef, encoded: &str) -> String {
+        let mut path = self.upstream_path(asked, "");
+        path.push_str(encoded);
+        path
+    }
+}
+
+/// A file served by prefix, not as part of a channel.
+#[derive(Clone)]
+pub enum PlainFile {
+    /// From an upstream.
+    Upstream {
+        /// Who answers.
+        upstream: Arc<Upstream>,
+        /// Path below the upstream's base, percent-encoded.
+        path: String,
+        /// How long an answer counts as fresh.
+        ttl: Duration,
+        /// Whether the gate uses credentials of its own to read it.
+        needs_identity: bool,
+    },
+    /// From a directory of this machine.
+    Local {
+        /// The directory of the rule.
+        dir: Arc<std::path::Path>,
+        /// Decoded path below it, no leading slash; empty for the directory itself.
+        rest: String,
+    },
+}
+
+/// Where a request that names a foreign host goes.
+#[derive(Clone)]
+pub struct HostTarget {
+    /// The upstream that the host stands for.
+    pub upstream: Arc<Upstream>,
+    /// Whether tokens in the path are passed on, uncached.
+    pub pass_tokens: bool,
+    /// Whether the gate uses credentials of its own there.
+    pub needs_identity: bool,
+}
+
+/// One set of rules with the upstreams they name.
+pub struct View {
+    rules: Arc<Rules>,
+    upstreams: Arc<Upstreams>,
+    channels: moka::sync::Cache<ChannelName, Option<Arc<Channel>>>,
+}
+
+impl View {
+    /// A view of `rules`.
+    #[must_use]
+    pub fn new(rules: Arc<Rules>, upstreams: Arc<Upstreams>) -> Self {
+        Self { rules, upstreams, channels: moka::sync::Cache::new(REMEMBERED_CHANNELS) }
+    }
+
+    /// The rules behind this view.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The channel that `name` means; `None` when no rule matches it.
+    #[must_use]
+    pub fn channel(&self, name: &ChannelName) -> Option<Arc<Channel>> {
+        if let Some(known) = self.channels.get(name) {
+            return known;
+        }
+        let found = self.resolve(name).map(Arc::new);
+        self.channels.insert(name.clone(), found.clone());
+        found
+    }
+
+    fn resolve(&self, name: &ChannelName) -> Option<Channel> {
+        let rule = self.rules.channel(name)?;
+        let upstream = self.upstreams.get(&rule.upstream.name)?;
+        let path: Arc<str> = rule.path.as_deref().unwrap_or(name.as_str()).into();
+        let identity = ChannelName::parse(&format!("{}/{path}", rule.upstream.name))?;
+        Some(Channel {
+            upstream,
+            identity,
+            ttl: rule.ttl,
+            unlisted: rule.unlisted,
+            needs_identity: rule.upstream.credentials.is_some(),
+            label: name.as_str().into(),
+            path,
+        })
+    }
+
+    /// The channel that `name` means on the upstream `host` stands for. Where the rules send this name to that same
+    /// upstream anyway, it is the same channel with the same settings; otherwise it has the defaults.
+    #[must_use]
+    pub fn channel_on(&self, host: &HostTarget, name: &ChannelName) -> Option<Arc<Channel>> {
+        if let Some(channel) = self
+            .channel(name)
+            .filter(|c| c.upstream.name() == host.upstream.name() && *c.path == *name.as_str())
+        {
+            return Some(channel);
+        }
+        let identity = ChannelName::parse(&format!("{}/{name}", host.upstream.name()))?;
+        Some(Arc::new(Channel {
+            upstream: Arc::clone(&host.upstream),
+            path: name.as_str().into(),
+            ttl: crate::policy::DEFAULT_TTL,
+            unlisted: Unlisted::Auto,
+            needs_identity: host.needs_identity,
+            label: name.as_str().into(),
+            identity,
+        }))
+    }
+
+    /// The file that `path` (decoded, with its leading slash) means; `None` when no prefix matches.
+    #[must_use]
+    pub fn plain_file(&self, path: &str) -> Option<PlainFile> {
+        let route = self.rules.file(path)?;
+        match &route.rule.source {
+            FileSource::Dir { dir, .. } => Some(PlainFile::Local { dir: Arc::clone(dir), rest: route.rest }),
+            FileSource::Upstream { upstream, path: base } => Some(PlainFile::Upstream {
+                upstream: self.upstreams.get(&upstream.name)?,
+                path: crate::upstream::encode_path(&format!("{base}{}", route.rest)),
+                ttl: route.rule.ttl,
+                needs_identity: upstream.credentials.is_some(),
+            }),
+        }
+    }
+
+    /// The file that `path` means on the upstream `host` stands for: where a prefix rule leads to that upstream under the same path.
+    #[must_use]
+    pub fn plain_file_on(&self, host: &HostTarget, path: &str) -> Option<PlainFile> {
+        self.plain_file(path).filter(|file| {
+            matches!(file, PlainFile::Upstream { upstream, path: there, .. }
+                if upstream.name() == host.upstream.name() && crate::upstream::encode_path(path.trim_start_matches('/')) == *there)
+        })
+    }
+
+    /// What `host` (lower case, no port) stands for in the `hosts:` table.
+    #[must_use]
+    pub fn host(&self, host: &str) -> Option<HostTarget> {
+        let route = self.rules.upstream_for_host(host)?;
+        Some(HostTarget {
+            upstream: self.upstreams.get(&route.name)?,
+            pass_tokens: route.pass_foreign_tokens,
+            needs_identity: route.credentials.is_some(),
+        })
+    }
+}
