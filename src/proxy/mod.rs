@@ -1,1 +1,3 @@
 //! The front door: listening, reading requests, planning and writing answers with pingora.
+
+pub mod head;
