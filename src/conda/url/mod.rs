@@ -1,8 +1,19 @@
 //! THE grammar of every URL a conda client may ask for (`PROTOCOL` section 1, CEP 16, CEP 26, CEP 36).
 //!
-//! A request path goes in, a [`Target`] comes out. Pure; the only place where a path is taken apart.
+//! A request path goes in, a [`Target`] comes out. Pure; the only place where a path is taken apart. Belongs here: the
+//! grammar, the names of index and channel documents, reserved roots. Does not: hosts and queries (`proxy`), which channel
+//! comes from where and who may read it (`policy`), how long an answer stays fresh.
+
+mod names;
+mod normal;
+mod parse;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
+
+pub use names::is_reserved_root;
+pub use parse::{parse, parse_below};
 
 use super::archive::ArchiveName;
 use super::channel::ChannelRef;
@@ -117,8 +128,10 @@ pub struct Target {
     pub route: Route,
     /// The token of `/t/<token>/`, if the path had one; already taken out of `path`.
     pub token: Option<Secret<Arc<str>>>,
-    /// The decoded, normalised path without token: begins with `/`, no empty, `.` or `..` segment, no control character;
-    /// ends with `/` only where the request did (a directory).
+    /// The decoded, normalised path without token and base: begins with `/`, no empty, `.` or `..` segment, no control
+    /// character; ends with `/` only for [`Route::Home`] and, where the request did, [`Route::Other`] (a directory). Of a
+    /// swapped shard index it is the path that should have been asked. A second token may be in it: print it with
+    /// [`crate::secret::mask_path`] only.
     pub path: String,
 }
 
