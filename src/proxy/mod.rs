@@ -1,3 +1,32 @@
 //! The front door: listening, reading requests, planning and writing answers with pingora.
+//!
+//! Belongs here: everything that speaks pingora. Does not: deciding what an answer is made of (`delivery`), settings as written
+//! (`config`). A connection goes `listen` → `front` (judged by `head`, wrapped by `conn`) → `gateway` → the [`Handler`].
 
+mod conn;
+mod ctx;
+mod drain;
+pub mod front;
+mod gateway;
 pub mod head;
+pub mod host;
+pub mod listen;
+mod refusal;
+pub mod server;
+
+use async_trait::async_trait;
+
+pub use ctx::Ctx;
+pub use host::{Meant, meant};
+
+/// Answers requests.
+#[async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// Writes the whole answer to `session` and notes in `ctx` what it was.
+    ///
+    /// # Errors
+    /// Only when the answer can't be completed: with nothing sent yet the client gets a 500 (or the code of
+    /// `HTTPStatus`) problem document; after the head has gone out the connection is cut, so that the client notices. The
+    /// error's text goes to the log, so it must hold no secret. Errors of the session's own writes are passed on as they are.
+    async fn handle(&self, session: &mut pingora::proxy::Session, ctx: &mut Ctx) -> pingora::Result<()>;
+}

@@ -1,0 +1,262 @@
+//! The stream of one client connection, between the socket and the engine.
+//!
+//! Belongs here: what the engine lacks on plain sockets. It gives the engine one request at a time and keeps what came behind it
+//! (pipelining), ends a client that takes no bytes at all for too long without touching slow ones, lets a
+//! client that is still sending read its answer before the connection goes (RFC 9112 section 9.6), and notes when an
+//! answer began. Does not: reading heads (`front`).
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Buf, BytesMut};
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::{SslDigest, TlsRef};
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
+    TimingDigest, UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use super::ctx::Connection;
+use super::head::{Framing, Head};
+
+/// What an idle connection reserves for the next head; most conda requests fit.
+const FIRST_READ: usize = 1024;
+/// By what a head's buffer grows.
+const NEXT_READ: usize = 8 * 1024;
+/// How much of a refused upload is read away.
+const LINGER_BYTES: usize = 2 * 1024 * 1024;
+/// How much of following requests is taken in while one is being answered.
+const AHEAD: usize = 16 * 1024;
+
+/// Time limits of a connection's writing side.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// How long a write may stand still.
+    pub(super) write_stall: Duration,
+    /// How long a client may go on sending after its answer.
+    pub(super) linger: Duration,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub(super) struct Conn {
+    inner: Stream,
+    about: Arc<Connection>,
+    patience: Patience,
+    /// Bytes that arrived and belong to heads not yet handed on.
+    rest: BytesMut,
+    /// Body bytes of the current request that the engine may still read.
+    allowance: u64,
+    stalled: Option<Pin<Box<Sleep>>>,
+    lingering: Option<(Pin<Box<Sleep>>, usize)>,
+}
+
+impl Conn {
+    pub(super) fn new(inner: Stream, about: Arc<Connection>, patience: Patience) -> Self {
+        Self { inner, about, patience, rest: BytesMut::new(), allowance: 0, stalled: None, lingering: None }
+    }
+
+    /// What has arrived of the next head.
+    pub(super) fn arrived(&self) -> &[u8] {
+        &self.rest
+    }
+
+    /// Reads more of it; 0 at the end of the stream.
+    pub(super) async fn fill(&mut self) -> io::Result<usize> {
+        if self.rest.capacity() == self.rest.len() {
+            self.rest.reserve(if self.rest.is_empty() { FIRST_READ } else { NEXT_READ });
+        }
+        self.inner.read_buf(&mut self.rest).await
+    }
+
+    /// Takes a complete head out; what follows is its body as far as its framing says.
+    pub(super) fn take(&mut self, head: &Head) -> BytesMut {
+        self.allowance = match head.framing {
+            Framing::Length(length) => length,
+            // The end is the engine's to find. What it reads beyond can't be given back, so it then closes the connection.
+            Framing::Chunked => u64::MAX,
+        };
+        self.about.expect_answer();
+        let bytes = if head.len == self.rest.len() {
+            std::mem::take(&mut self.rest)
+        } else {
+            self.rest.split_to(head.len)
+        };
+        head.normalise(bytes)
+    }
+
+    /// No further request will be read; whatever still arrives is read away when the connection shuts down.
+    pub(super) fn give_up_reading(&mut self) {
+        self.allowance = u64::MAX;
+        self.about.expect_answer();
+    }
+
+    /// Ends a write that has stood still for too long.
+    fn watch<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.stalled = None;
+            return polled;
+        }
+        let stall = self.patience.write_stall;
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(stall)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client took no bytes for too long")))
+    }
+
+    /// Nothing of this request is left to read: bytes that arrive belong to the next one, only the end of the stream is told.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut space = [0; 512];
+        while self.rest.len() < AHEAD {
+            let mut ahead = ReadBuf::new(&mut space);
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut ahead))?;
+            if ahead.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.rest.extend_from_slice(ahead.filled());
+        }
+        // Enough: whoever waits for the end is not woken by this side any more.
+        Poll::Pending
+    }
+
+    /// Reads away what the client still sends.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some((timer, left)) = &mut self.lingering else { return Poll::Ready(Ok(())) };
+        let mut space = [0; 4096];
+        loop {
+            let mut junk = ReadBuf::new(&mut space);
+            match Pin::new(&mut self.inner).poll_read(cx, &mut junk) {
+                Poll::Pending => return timer.as_mut().poll(cx).map(Ok),
+                Poll::Ready(Ok(())) if !junk.filled().is_empty() && junk.filled().len() <= *left => {
+                    *left -= junk.filled().len();
+                }
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+impl AsyncRead for Conn {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.allowance == 0 {
+            return this.poll_end(cx);
+        }
+        let most = usize::try_from(this.allowance).unwrap_or(usize::MAX).min(buf.remaining());
+        let read = if this.rest.is_empty() {
+            let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
+            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut part))?;
+            let read = part.filled().len();
+            buf.advance(read);
+            read
+        } else {
+            let most = most.min(this.rest.len());
+            buf.put_slice(&this.rest[..most]);
+            this.rest.advance(most);
+            most
+        };
+        if this.allowance != u64::MAX {
+            this.allowance -= read as u64;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Conn {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.about.answering();
+        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.watch(cx, polled)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_flush(cx);
+        self.watch(cx, polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lingering.is_none() {
+            let polled = Pin::new(&mut self.inner).poll_shutdown(cx);
+            ready!(self.watch(cx, polled))?;
+            // Closing with bytes unread would reset the connection and could take the answer along.
+            if self.allowance == 0 && self.rest.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.lingering = Some((Box::pin(sleep(self.patience.linger)), LINGER_BYTES));
+        }
+        self.poll_linger(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.about.answering();
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.watch(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Conn {
+    async fn shutdown(&mut self) {
+        // The connection is over either way.
+        let _closed = tokio::io::AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+impl UniqueID for Conn {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for Conn {
+    fn get_ssl(&self) -> Option<&TlsRef> {
+        self.inner.get_ssl()
+    }
+
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Conn {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        // Asked for every request, used by nobody here.
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for Conn {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for Conn {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+}
+
+#[async_trait]
+impl Peek for Conn {}

@@ -1,0 +1,138 @@
+//! What one request's handling leaves behind for its access line and the metrics.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::UnixMillis;
+use crate::id::RequestId;
+use crate::telemetry::metrics::ChannelSeries;
+use crate::telemetry::{Outcome, RouteKind};
+
+/// Filled while a request is handled. The handler sets what it learns; the rest is known from the connection.
+pub struct Ctx {
+    /// The id for `X-Request-Id`, problem documents and the log.
+    pub request: RequestId,
+    /// When the head was complete, for durations.
+    pub started: Instant,
+    /// The same on the calendar.
+    pub at: UnixMillis,
+    /// Where the bytes came from.
+    pub outcome: Outcome,
+    /// What was asked for.
+    pub kind: RouteKind,
+    /// Whose file it was: `metrics.channel(name)` of a channel that exists.
+    pub channel: Option<Arc<ChannelSeries>>,
+    /// A host other than the gate's own that decided the route (the `hosts:` table); absolute-form hosts are logged anyway.
+    pub host: Option<String>,
+    pub(super) connection: Option<Arc<Connection>>,
+}
+
+impl Ctx {
+    pub(super) fn new(request: RequestId, at: UnixMillis) -> Self {
+        Self {
+            request,
+            started: Instant::now(),
+            at,
+            outcome: Outcome::None,
+            kind: RouteKind::Unknown,
+            channel: None,
+            host: None,
+            connection: None,
+        }
+    }
+
+    /// Who is asking: the address of the peer of the connection.
+    #[must_use]
+    pub fn client(&self) -> Option<SocketAddr> {
+        self.connection.as_ref().and_then(|c| c.peer)
+    }
+
+    /// Whether the peer is on this machine; what strangers may see depends on it.
+    #[must_use]
+    pub fn from_loopback(&self) -> bool {
+        self.client().is_some_and(|peer| match peer.ip() {
+            IpAddr::V4(ip) => ip.is_loopback(),
+            IpAddr::V6(ip) => ip.to_canonical().is_loopback(),
+        })
+    }
+
+    /// The address of the gate that the client connected to.
+    #[must_use]
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.connection.as_ref().and_then(|c| c.local)
+    }
+
+    /// From the complete head to the first byte handed to the connection, if there was one.
+    #[must_use]
+    pub fn first_byte(&self) -> Option<Duration> {
+        self.connection.as_ref()?.first_byte().map(|at| at.saturating_duration_since(self.started))
+    }
+
+    pub(super) fn client_text(&self) -> &str {
+        self.connection.as_ref().map_or("-", |c| &c.shown)
+    }
+}
+
+/// What is known about a connection; shared between its stream and its requests.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) local: Option<SocketAddr>,
+    /// The peer as access lines show it.
+    pub(super) shown: String,
+    pub(super) opened: Instant,
+    /// Nanoseconds from `opened` to the first byte of the current answer, plus one; 0 before it.
+    first_byte: AtomicU64,
+}
+
+impl Connection {
+    pub(super) fn new(peer: Option<SocketAddr>, local: Option<SocketAddr>) -> Self {
+        let shown = peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string());
+        Self { peer, local, shown, opened: Instant::now(), first_byte: AtomicU64::new(0) }
+    }
+
+    /// The next answer has not begun.
+    pub(super) fn expect_answer(&self) {
+        self.first_byte.store(0, Ordering::Relaxed);
+    }
+
+    /// Bytes of the answer were handed over.
+    pub(super) fn answering(&self) {
+        if self.first_byte.load(Ordering::Relaxed) == 0 {
+            let nanos = u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX - 1);
+            self.first_byte.store(nanos + 1, Ordering::Relaxed);
+        }
+    }
+
+    fn first_byte(&self) -> Option<Instant> {
+        let nanos = self.first_byte.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.opened + Duration::from_nanos(nanos))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_byte_of_each_answer_is_timed() {
+        let connection = Arc::new(Connection::new(Some(([127, 0, 0, 1], 9).into()), None));
+        for wait in [5, 0] {
+            let mut ctx = Ctx::new(crate::id::RequestIds::new(1).next(), UnixMillis(0));
+            ctx.connection = Some(Arc::clone(&connection));
+            connection.expect_answer();
+            assert_eq!(ctx.first_byte(), None);
+            tokio::time::advance(Duration::from_millis(wait)).await;
+            connection.answering();
+            tokio::time::advance(Duration::from_millis(7)).await;
+            connection.answering();
+            assert_eq!(ctx.first_byte(), Some(Duration::from_millis(wait)));
+            assert!(ctx.from_loopback());
+            assert_eq!(ctx.client_text(), "127.0.0.1:9");
+        }
+    }
+}

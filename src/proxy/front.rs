@@ -1,0 +1,253 @@
+//! The door: takes a connection, reads one head after another under limits, and hands each to the engine.
+//!
+//! Belongs here: deadlines, limits, refusals and the keep-alive loop. Does not: judging bytes (`head`), answering
+//! requests (`gateway` and the handler behind it).
+//!
+//! Why the gate does this itself: the engine's header time-out is per read and ends after the first request, its limits are
+//! wide and answered with a bare status and no log line, and a pipelined request is lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
+use pingora::proxy::HttpProxy;
+use pingora::server::ShutdownWatch;
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::conn::{Conn, Patience};
+use super::ctx::Connection;
+use super::drain::{Busy, Drain};
+use super::gateway::{Gateway, Shared};
+use super::head::{HeadLimits, Refusal, Scan, Scanner};
+use super::refusal;
+use crate::telemetry::access::{End, Line};
+use crate::telemetry::{Outcome, RouteKind};
+
+/// What a connection may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FrontSettings {
+    /// Sizes of request heads.
+    pub limits: HeadLimits,
+    /// From the connection (or, later on, from the first byte) to the end of a head; then 408.
+    pub header_timeout: Duration,
+    /// How long a connection may wait for its next request; then it is closed without a word, as clients expect.
+    pub idle_timeout: Duration,
+    /// How long a client may take no bytes at all before its answer is cut. Not a minimum rate: the kernel reports room only when
+    /// about a third of its send buffer (up to some megabytes) is free again, so this must be minutes, or
+    /// slow but honest clients are cut. A client that reads a byte a second costs a connection this long, no more.
+    pub write_stall: Duration,
+    /// How long a client may go on sending after an answer that closes the connection, so that it gets to read it.
+    pub linger: Duration,
+    /// Open connections; beyond it 503.
+    pub max_connections: usize,
+}
+
+impl Default for FrontSettings {
+    fn default() -> Self {
+        Self {
+            limits: HeadLimits::default(),
+            header_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(75),
+            write_stall: Duration::from_mins(10),
+            linger: Duration::from_secs(2),
+            max_connections: 10_000,
+        }
+    }
+}
+
+/// The application behind each listening socket.
+pub(super) struct FrontApp {
+    proxy: Arc<HttpProxy<Gateway>>,
+    shared: Arc<Shared>,
+    settings: FrontSettings,
+    drain: Arc<Drain>,
+    open: Arc<AtomicUsize>,
+}
+
+/// What came of waiting for a request.
+enum Next {
+    /// A head for the engine, held as in flight from its first byte on.
+    Request(BytesMut, InFlight),
+    /// The client is gone, or idle for too long.
+    Closed,
+    /// To be answered here.
+    Refused(Refusal, InFlight),
+}
+
+/// Counts a request for the graceful stop and for the gauge.
+struct InFlight {
+    shared: Arc<Shared>,
+    _busy: Busy,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.shared.eyes.metrics.in_flight.dec();
+    }
+}
+
+/// Counts an open connection.
+struct OpenConnection {
+    shared: Arc<Shared>,
+    open: Arc<AtomicUsize>,
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.shared.eyes.metrics.connections.dec();
+    }
+}
+
+#[async_trait]
+impl ServerApp for FrontApp {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let (_open, over_limit) = self.admit();
+        let digest = stream.get_socket_digest();
+        let peer = digest.as_ref().and_then(|d| d.peer_addr()?.as_inet().copied());
+        let local = digest.as_ref().and_then(|d| d.local_addr()?.as_inet().copied());
+        let about = Arc::new(Connection::new(peer, local));
+        let patience = Patience { write_stall: self.settings.write_stall, linger: self.settings.linger };
+        let conn = Box::new(Conn::new(stream, Arc::clone(&about), patience));
+        if over_limit {
+            self.shared.eyes.metrics.over_limit.inc();
+            let refusal = Refusal::new(
+                503,
+                "Too many connections are open on this gateway; try again in a few seconds.",
+            );
+            self.refuse(conn, &about, &refusal).await;
+        } else {
+            self.serve(conn, &about, shutdown).await;
+        }
+        None
+    }
+
+    async fn cleanup(&self) {
+        self.proxy.http_cleanup().await;
+    }
+}
+
+impl FrontApp {
+    pub(super) fn new(
+        proxy: HttpProxy<Gateway>,
+        shared: Arc<Shared>,
+        settings: FrontSettings,
+        drain: Arc<Drain>,
+    ) -> Self {
+        Self { proxy: Arc::new(proxy), shared, settings, drain, open: Arc::default() }
+    }
+
+    /// Counts the connection in; true when there are too many.
+    fn admit(&self) -> (OpenConnection, bool) {
+        let before = self.open.fetch_add(1, Ordering::Relaxed);
+        let metrics = &self.shared.eyes.metrics;
+        metrics.accepted.inc();
+        metrics.connections.inc();
+        let open = OpenConnection { shared: Arc::clone(&self.shared), open: Arc::clone(&self.open) };
+        (open, before >= self.settings.max_connections)
+    }
+
+    /// Request after request, until the connection ends.
+    async fn serve(&self, mut conn: Box<Conn>, about: &Arc<Connection>, shutdown: &ShutdownWatch) {
+        let mut first = true;
+        loop {
+            let (head, in_flight) = match self.next(&mut conn, about, first).await {
+                Next::Request(head, in_flight) => (head, in_flight),
+                Next::Closed => return,
+                Next::Refused(refusal, in_flight) => {
+                    self.refuse(conn, about, &refusal).await;
+                    drop(in_flight);
+                    return;
+                }
+            };
+            let mut session = ServerSession::new_http1(conn);
+            session.set_pipelined_prefix(head);
+            session.set_connection_user_context(Some(Box::new(Arc::clone(about))));
+            let reused = self.proxy.process_new_http(session, shutdown).await;
+            drop(in_flight);
+            // The settings that come along are the engine's keep-alive, which it reads from each head anew.
+            let Some((stream, _settings)) = reused.map(pingora::apps::ReusedHttpStream::consume) else {
+                return;
+            };
+            let Ok(same) = stream.into_any().downcast::<Conn>() else { return };
+            conn = same;
+            first = false;
+        }
+    }
+
+    /// Waits for the next head, which has one deadline however its bytes trickle in.
+    async fn next(&self, conn: &mut Conn, about: &Connection, first: bool) -> Next {
+        if conn.arrived().is_empty() {
+            let patience = if first { self.settings.header_timeout } else { self.settings.idle_timeout };
+            match timeout(patience, conn.fill()).await {
+                Ok(Ok(1..)) => {}
+                _ => return Next::Closed,
+            }
+        }
+        let in_flight = self.enter();
+        let begun = if first { about.opened } else { Instant::now() };
+        let mut scanner = Scanner::new(self.settings.limits);
+        loop {
+            match scanner.feed(conn.arrived()) {
+                Scan::Complete(head) => return Next::Request(conn.take(&head), in_flight),
+                Scan::Refuse(refusal) => return Next::Refused(refusal, in_flight),
+                Scan::NeedMore => {}
+            }
+            match timeout_at(begun + self.settings.header_timeout, conn.fill()).await {
+                Ok(Ok(1..)) => {}
+                Ok(_) => return Next::Closed,
+                Err(_) => {
+                    let refusal = Refusal::new(408, "The request head did not arrive in time.");
+                    return Next::Refused(refusal, in_flight);
+                }
+            }
+        }
+    }
+
+    fn enter(&self) -> InFlight {
+        self.shared.eyes.metrics.in_flight.inc();
+        InFlight { shared: Arc::clone(&self.shared), _busy: self.drain.enter() }
+    }
+
+    /// Answers with a problem document, lets the client read it, and writes the access line.
+    async fn refuse(&self, mut conn: Box<Conn>, about: &Connection, refusal: &Refusal) {
+        let (started, at) = (Instant::now(), self.shared.clock.now());
+        let request = self.shared.ids.next();
+        let arrived = conn.arrived();
+        // Enough for the log; the rest of an endless line is not kept.
+        let shown = arrived[..arrived.len().min(4096)].to_vec();
+        let (method, target) = refusal::first_line(&shown);
+        let answer = refusal::answer(refusal, request, method == b"HEAD");
+        conn.give_up_reading();
+        let written = conn.write_all(&answer).await;
+        let took = started.elapsed();
+        self.shared.eyes.metrics.head_refused(refusal.status);
+        self.shared.eyes.metrics.request(RouteKind::Unknown, refusal.status, 0);
+        self.shared.eyes.access.write(&Line {
+            at,
+            request,
+            client: &about.shown,
+            method,
+            target,
+            host: None,
+            status: refusal.status,
+            bytes: 0,
+            first_byte: None,
+            took,
+            outcome: Outcome::None,
+            channel: None,
+            agent: b"",
+            end: if written.is_ok() { End::Complete } else { End::ClientLeft },
+        });
+        if written.is_ok() {
+            // Its error would say that the client has gone already.
+            let _closed = AsyncWriteExt::shutdown(&mut *conn).await;
+        }
+    }
+}
