@@ -18,6 +18,12 @@ def idle(report, server, what):
     report.row(f"memory {what} (RssAnon)", mib(used), "≤ 50 MiB", used <= LIMIT)
 
 
+def fetch(bench, tool, server, count):
+    """Every small package once; returns the tool's outcome."""
+    argv = [tool, "fetch", "--addr", server.address, "--count", count, "--connections", 64]
+    return json.loads(bench.run(argv, 900))
+
+
 def measure(bench, tool, binary, report, quick, say):
     """Fills the gate with many small packages, one download each, then starts it again."""
     if not binary:
@@ -31,8 +37,7 @@ def measure(bench, tool, binary, report, quick, say):
     idle(report, server, "idle, nothing cached")
     get(server.address, "/many/linux-64/repodata.json")
     say(f"{count:,} cold packages through the gate")
-    argv = [tool, "fetch", "--addr", server.address, "--count", count, "--connections", 64]
-    outcome = json.loads(bench.run(argv, 900))
+    outcome = fetch(bench, tool, server, count)
     report.row(f"{count:,} cold packages of 30 bytes, each a fill", f"{count / outcome['seconds']:.0f}/s")
     report.row("… answered with the right bytes", f"{outcome['right']:,}", f"{count:,}", outcome["right"] == count)
     idle(report, server, f"idle after {count:,} fills")
@@ -42,8 +47,7 @@ def measure(bench, tool, binary, report, quick, say):
     again = peers.condagate(bench, binary, upstream, data)
     report.row(f"start to ready with {count:,} cached files", f"{again.ready_seconds * 1000:.0f} ms", "≤ 1 s", again.ready_seconds <= 1)
     idle(report, again, f"idle with {count:,} cached files, restarted")
-    before = (upstream.dir / "origin.log").read_text().count("start ")
-    outcome = json.loads(bench.run(argv, 900))
+    outcome = fetch(bench, tool, again, count)
     more = (upstream.dir / "origin.log").read_text().count(" GET /many/linux-64/tiny")
     report.row("every one of them again, hits", f"{count / outcome['seconds']:.0f}/s")
     report.row("… answered with the right bytes", f"{outcome['right']:,}", f"{count:,}", outcome["right"] == count)
