@@ -1,8 +1,27 @@
-//! Configuration: raw (as written) to validated settings, and the loading of rules.
+//! Configuration: what a gate is told, from files, variables and flags, and the loading of rules.
+//!
+//! Layers ([`layers`]) become one tree that knows where every value was written, the tree becomes a validated
+//! [`Config`] ([`read`]) or every mistake at once. Only `app` and `cli` see a [`Config`]; rooms get small settings.
+//!
+//! Belongs here: YAML, the environment, the watch on files. Does not: what rules mean (`policy`), applying a reload
+//! (`app`).
 
+pub mod layers;
 pub mod outside;
+pub mod read;
 pub mod rules;
+pub mod settings;
+mod values;
 pub mod yaml;
 
+#[cfg(test)]
+mod tests;
+
+pub use layers::{Flags, Sources};
 pub use outside::{Machine, Variables};
+pub use read::load;
 pub use rules::RulesDir;
+pub use settings::{
+    AccessTarget, CacheConfig, Config, Control, EgressConfig, KeepFree, Limits, LogConfig, LogFormat,
+    PublicUrl, Setting, Storage, Timeouts,
+};

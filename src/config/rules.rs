@@ -9,6 +9,9 @@ use super::outside::{Machine, reason};
 use super::yaml;
 use crate::policy::{At, Mistake, Mistakes, Node, Outside as _, Rules, compile};
 
+#[cfg(test)]
+mod tests;
+
 /// Where rules are looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RulesDir {

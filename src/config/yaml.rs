@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn broken_syntax_is_placed() {
         for (text, line) in
-            [("a: [1\nb: 2\n", 2), ("a: 1\n b: 2\n", 2), ("a: \"x\n", 1), ("a: 1\n---\nb: 2\n", 2)]
+            [("a: [1\nb: 2\n", 2), ("a: 1\n b: 2\n", 2), ("a: \"x\n", 1), ("a: 1\n---\nb: 2\n", 3)]
         {
             let mistake = parse("f", text).unwrap_err();
             assert_eq!(mistake.line, line, "{text:?}: {mistake}");

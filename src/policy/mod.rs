@@ -11,6 +11,7 @@ pub mod compile;
 pub mod compiled;
 pub mod matching;
 pub mod mistake;
+pub mod network;
 pub mod node;
 pub mod read;
 pub mod rule;
@@ -19,9 +20,6 @@ pub mod units;
 mod channels;
 mod files;
 mod upstreams;
-
-#[cfg(test)]
-mod tests;
 
 pub use compile::{Outside, compile};
 pub use compiled::{

@@ -1,0 +1,171 @@
+//! The validated configuration.
+//!
+//! Belongs here: one struct per section, with units and defaults said. Does not: reading ([`super::read`]), layers
+//! ([`super::layers`]). Rooms don't see this; `app` hands each its own small settings.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::rules::RulesDir;
+use crate::policy::network::Network;
+use crate::secret::SafeUrl;
+
+/// Everything a gate is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `listen`: where clients connect; never empty. Default `127.0.0.1:8080`.
+    pub listen: Vec<SocketAddr>,
+    /// `public_url`: how clients reach the gate; every link is made from it.
+    pub public_url: Option<PublicUrl>,
+    /// `data`: the directory of the gate's own. Default `$XDG_DATA_HOME/condagate`.
+    pub data: PathBuf,
+    /// `storage`
+    pub storage: Storage,
+    /// `cache`
+    pub cache: CacheConfig,
+    /// `rules`: the rules directory. Default `/etc/condagate/proxy-rules`.
+    pub rules: RulesDir,
+    /// `limits`
+    pub limits: Limits,
+    /// `timeouts`
+    pub timeouts: Timeouts,
+    /// `log`
+    pub log: LogConfig,
+    /// `egress`
+    pub egress: EgressConfig,
+    /// `control`
+    pub control: Control,
+    /// `threads`: workers that answer clients, from 1. Default: one per CPU.
+    pub threads: usize,
+    /// Every key with its value in force and where it came from, by key.
+    pub origins: Vec<Setting>,
+}
+
+/// One line of `config show --origin`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Setting {
+    /// `cache.size`
+    pub key: &'static str,
+    /// As it would be written; credentials in URLs are masked. Empty when not set.
+    pub value: String,
+    /// `default`, `FILE:LINE`, or the variable or flag.
+    pub origin: String,
+}
+
+/// How clients reach the gate.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PublicUrl {
+    /// http or https, no credentials, no query; the path ends with `/`.
+    pub url: SafeUrl,
+    /// The path to be taken off requests: empty, or with a leading and without a trailing slash (`/conda`).
+    pub base_path: String,
+}
+
+/// `storage`: parts of `data` that may stand on volumes of their own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Storage {
+    /// `storage.packages`: blobs, partial files and their index. Default `<data>/packages`.
+    pub packages: PathBuf,
+    /// `storage.cache`: generations and other derived files. Default `<data>/cache`.
+    pub cache: PathBuf,
+}
+
+/// `cache`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CacheConfig {
+    /// `cache.size`: most bytes of blobs kept. Default 50 GiB.
+    pub size: u64,
+    /// `cache.keep_free`: disk headroom that is never used. Default 5 %.
+    pub keep_free: KeepFree,
+    /// `cache.memory`: bytes of small files kept in memory. Default 64 MiB.
+    pub memory: u64,
+}
+
+/// Disk headroom.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeepFree {
+    /// Of the volume's size, 0 to 90.
+    Percent(u8),
+    /// In bytes.
+    Bytes(u64),
+}
+
+/// `limits`: what one client may take.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// `limits.header_size`: bytes of a request's head. Default 64 KiB.
+    pub header_size: usize,
+    /// `limits.header_count`: header lines. Default 200.
+    pub header_count: usize,
+    /// `limits.url_length`: bytes of the request target. Default 8 KiB.
+    pub url_length: usize,
+    /// `limits.header_timeout`: one deadline for a whole head. Default 10 s.
+    pub header_timeout: Duration,
+    /// `limits.idle_timeout`: between two requests of a connection. Default 60 s.
+    pub idle_timeout: Duration,
+    /// `limits.send_timeout`: how long a client may take nothing of an answer. Default 60 s.
+    pub send_timeout: Duration,
+}
+
+/// `timeouts`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Timeouts {
+    /// `timeouts.stop`: how long accepted requests may finish after a stop was asked for. Default 30 s.
+    pub stop: Duration,
+}
+
+/// `log`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogConfig {
+    /// `log.format`. Default human.
+    pub format: LogFormat,
+    /// `log.level`: `error` … `trace`, or a filter such as `info,condagate::cache=debug`. Default `info`.
+    pub level: String,
+    /// `log.access`. Default on.
+    pub access: AccessTarget,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// For machines.
+    Json,
+}
+
+/// Where the line per request goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AccessTarget {
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Standard,
+    /// Appended to a file.
+    File(PathBuf),
+}
+
+/// `egress`: how the gate reaches upstreams, unless one has settings of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EgressConfig {
+    /// `egress.proxy`; `None` leaves it to `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`.
+    pub proxy: Option<SafeUrl>,
+    /// `egress.ca_file`: certificates (PEM) trusted beside the usual ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `control`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Control {
+    /// `control.allow`: networks that may see `/-/metrics` and readiness details; loopback always may.
+    pub allow: Vec<Network>,
+}
+
+impl Config {
+    /// The private socket of a running gate: `<data>/run/control.sock`.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.data.join("run").join("control.sock")
+    }
+}
