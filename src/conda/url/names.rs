@@ -37,7 +37,7 @@ const RESERVED: [&str; 22] = [
 
 /// Whether the first component of `path` (a channel name or a `files:` prefix, with or without a leading slash) is taken
 /// by the gate itself: no hosted channel may be created there, and `check` refuses rules for it. Letter case does not
-/// matter. [`super::parse`] does not ask this: transparent callers may name any channel that upstream has.
+/// matter. [`super::parse()`] does not ask this: transparent callers may name any channel that upstream has.
 #[must_use]
 pub fn is_reserved_root(path: &str) -> bool {
     let root = path.strip_prefix('/').unwrap_or(path).split('/').next().unwrap_or("");
