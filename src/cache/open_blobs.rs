@@ -1,0 +1,131 @@
+//! The table of open blobs: what makes a hit cheap, and what says whether a blob is in use.
+//!
+//! Belongs here: a bounded table of open files, the weak list of everything still being read, last-use times that
+//! wait to be written. Does not: finding blobs on disk (`blobs`).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use super::blobs::Blob;
+use super::body::FileBody;
+use crate::clock::UnixMillis;
+use crate::conda::digest::Sha256;
+
+/// Last-use times of blobs that left the table before they were written to the index.
+pub(super) type UseLog = Mutex<HashMap<Sha256, UnixMillis>>;
+
+/// When a blob was last asked for, and whether the index knows.
+#[derive(Debug)]
+pub(super) struct LastUse {
+    at: AtomicI64,
+    written: AtomicI64,
+}
+
+impl LastUse {
+    pub(super) const fn new(at: UnixMillis) -> Self {
+        Self { at: AtomicI64::new(at.0), written: AtomicI64::new(at.0) }
+    }
+
+    pub(super) fn touch(&self, now: UnixMillis) {
+        self.at.store(now.0, Ordering::Relaxed);
+    }
+
+    /// The time, when the index does not know it yet; from now on it counts as known.
+    pub(super) fn take(&self) -> Option<UnixMillis> {
+        let at = self.at.load(Ordering::Relaxed);
+        (self.written.swap(at, Ordering::Relaxed) != at).then_some(UnixMillis(at))
+    }
+}
+
+/// The open blobs, bounded by count and by the bytes of those that are held in memory.
+pub(super) struct OpenBlobs {
+    hot: moka::sync::Cache<Sha256, Arc<Blob>, ahash::RandomState>,
+    live: Mutex<HashMap<Sha256, Vec<Weak<FileBody>>>>,
+    pub(super) uses: Arc<UseLog>,
+}
+
+impl OpenBlobs {
+    /// One weight bounds both: an entry weighs its bytes in memory, but at least `memory / max_open`.
+    pub(super) fn new(memory: u64, max_open: u64) -> Self {
+        let least = u32::try_from((memory / max_open.max(1)).max(1)).unwrap_or(u32::MAX);
+        let weigh = move |_: &Sha256, blob: &Arc<Blob>| {
+            let bytes = blob.small().map_or(0, |small| small.len());
+            u32::try_from(bytes).unwrap_or(u32::MAX).saturating_add(512).max(least)
+        };
+        let hot = moka::sync::Cache::builder()
+            .max_capacity(memory.max(max_open))
+            .weigher(weigh)
+            .build_with_hasher(ahash::RandomState::new());
+        Self { hot, live: Mutex::default(), uses: Arc::default() }
+    }
+
+    pub(super) fn get(&self, digest: &Sha256) -> Option<Arc<Blob>> {
+        self.hot.get(digest)
+    }
+
+    pub(super) fn insert(&self, blob: &Arc<Blob>) {
+        let weak = Arc::downgrade(blob.body());
+        self.live.lock().entry(*blob.digest()).or_default().push(weak);
+        self.hot.insert(*blob.digest(), Arc::clone(blob));
+    }
+
+    pub(super) fn forget(&self, digest: &Sha256) {
+        self.hot.invalidate(digest);
+    }
+
+    /// Whether anyone reads the blob or holds it in order to.
+    pub(super) fn in_use(&self, digest: &Sha256) -> bool {
+        // The table's own reference and the one in `held` are not uses; nor is the body's in the blob.
+        let held = self.hot.get(digest);
+        if held.as_ref().is_some_and(|blob| Arc::strong_count(blob) > 2) {
+            return true;
+        }
+        let own = usize::from(held.is_some());
+        let live = self.live.lock();
+        let readers: usize = live.get(digest).map_or(0, |bodies| bodies.iter().map(Weak::strong_count).sum());
+        readers > own
+    }
+
+    /// Last-use times the index does not have yet.
+    pub(super) fn take_uses(&self) -> Vec<(Sha256, UnixMillis)> {
+        let mut uses: HashMap<_, _> = std::mem::take(&mut *self.uses.lock());
+        for (digest, blob) in &self.hot {
+            if let Some(at) = blob.last_use().take() {
+                uses.insert(*digest, at);
+            }
+        }
+        uses.into_iter().collect()
+    }
+
+    /// Gives times back that could not be written.
+    pub(super) fn return_uses(&self, uses: Vec<(Sha256, UnixMillis)>) {
+        let mut log = self.uses.lock();
+        for (digest, at) in uses {
+            let entry = log.entry(digest).or_insert(at);
+            *entry = at.max(*entry);
+        }
+    }
+
+    /// Drops what nobody reads any more from the weak list, and what the bounded table has let go.
+    pub(super) fn tidy(&self) {
+        self.hot.run_pending_tasks();
+        self.live.lock().retain(|_, bodies| {
+            bodies.retain(|body| body.strong_count() > 0);
+            !bodies.is_empty()
+        });
+    }
+
+    /// Blobs in the table.
+    pub(super) fn count(&self) -> u64 {
+        self.hot.entry_count()
+    }
+
+    /// Closes every blob nobody reads.
+    pub(super) fn clear(&self) {
+        self.hot.invalidate_all();
+        self.hot.run_pending_tasks();
+    }
+}

@@ -1,0 +1,94 @@
+//! Opening the directory, and the quiet work while the gate runs.
+//!
+//! Belongs here: the lock, the first directories, the housekeeping rounds. Does not: what a round calls (`evict`,
+//! `verify`, `fill::partial`).
+//!
+//! Opening scans nothing: it makes five directories, takes a lock and opens `cache.db`. What a crash has left behind
+//! is cleared away by the first housekeeping round, and nothing of it is trusted meanwhile: a file counts only with
+//! a row, and a row only with a file that has its stamp.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Weak};
+
+use super::error::CacheError;
+use super::layout::Layout;
+use super::ops::Ops;
+use super::{Inner, evict, fill, verify};
+use crate::clock::UnixMillis;
+
+/// Makes the directories and takes the lock, which lasts until the file is dropped.
+pub(super) fn lock(layout: &Layout, ops: &Ops) -> Result<File, CacheError> {
+    for dir in [layout.root().to_owned(), layout.blobs(), layout.partials(), layout.quarantine()] {
+        ops.make_dirs(&dir).map_err(CacheError::io("create", &dir))?;
+    }
+    let path = layout.lock();
+    let file = ops.open_rw(&path).map_err(CacheError::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(CacheError::Locked(layout.root().to_owned())),
+        Err(TryLockError::Error(source)) => Err(CacheError::io("lock", &path)(source)),
+    }
+}
+
+/// Starts the rounds; they end with the cache.
+pub(super) fn start(inner: &Arc<Inner>) {
+    let weak: Weak<Inner> = Arc::downgrade(inner);
+    let every = inner.settings.housekeeping;
+    inner.blobs.runtime.spawn(async move {
+        loop {
+            let Some(inner) = weak.upgrade() else { return };
+            let round = inner.blobs.runtime.spawn_blocking({
+                let inner = Arc::clone(&inner);
+                move || self::round(&inner)
+            });
+            let scrub = if round.await.is_ok() { inner.settings.scrub_bytes } else { 0 };
+            if scrub > 0 {
+                verify::step(&inner, scrub).await;
+            }
+            drop(inner);
+            tokio::time::sleep(every).await;
+        }
+    });
+}
+
+/// One round: what is in memory is written, what is old is deleted, the budget is kept.
+pub(super) fn round(inner: &Inner) {
+    let blobs = &inner.blobs;
+    evict::write_uses(blobs);
+    blobs.open.tidy();
+    evict::after_fill(blobs, &inner.settings);
+    let now = blobs.clock.now();
+    let before = |age: std::time::Duration| {
+        UnixMillis(now.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
+    };
+    let partials = fill::tidy_partials(&blobs.layout, &blobs.ops, before(inner.settings.partial_age));
+    report("unfinished downloads", partials);
+    report("quarantined files", tidy_quarantine(inner, before(inner.settings.quarantine_age)));
+}
+
+fn report(what: &str, outcome: io::Result<u64>) {
+    match outcome {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "deleted old {what}"),
+        Err(error) => tracing::warn!(%error, "old {what} could not be deleted"),
+    }
+}
+
+/// Deletes what was set aside before `before` (its name ends with when).
+pub(super) fn tidy_quarantine(inner: &Inner, before: UnixMillis) -> io::Result<u64> {
+    let mut deleted = 0;
+    for entry in fs::read_dir(inner.blobs.layout.quarantine())? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let since = name.to_str().and_then(|name| name.rsplit_once('-')?.1.parse().ok());
+        let since =
+            since.unwrap_or_else(|| entry.metadata().map_or(0, |meta| meta.mtime().saturating_mul(1000)));
+        if UnixMillis(since) < before {
+            inner.blobs.ops.remove(&entry.path())?;
+            deleted += 1;
+        }
+    }
+    Ok(deleted)
+}
