@@ -1,0 +1,228 @@
+//! Documents that join a generation after it was built: fetched when first asked, or made from its records.
+//!
+//! Belongs here: what each document must satisfy to be part of a generation. Does not: fetching (`refresh`).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::build::{Built, Limits, Made, Task, write_manifest};
+use super::encode;
+use super::error::BuildError;
+use super::files::{self, HashingFile, Written};
+use super::generation::{Generation, read_manifest};
+use super::manifest::{FileEntry, Manifest};
+use super::names::{SHARD_MAP, TABLE, file_name};
+use super::rewrite::Purpose;
+use super::scan::Shape;
+use super::shards::{Previous, Records, Synthesised, synthesise};
+use super::store::{GenerationStore, adopt_pack};
+use super::table::PackageTable;
+use super::unpack::unpack;
+use crate::clock::UnixMillis;
+use crate::conda::channel::{ChannelName, ChannelRef};
+use crate::conda::subdir::Subdir;
+use crate::conda::url::{IndexFile, Packing};
+
+/// A document to be attached.
+#[derive(Clone, Copy, Debug)]
+pub struct Attach<'a> {
+    /// Which document; its packing does not matter except for [`IndexFile::Repodata`].
+    pub file: IndexFile,
+    /// Upstream's file, complete.
+    pub raw: &'a Path,
+    /// How `raw` is packed.
+    pub packing: Packing,
+    /// Upstream's `Last-Modified`.
+    pub modified_at: Option<UnixMillis>,
+    /// What is too much.
+    pub limits: Limits,
+}
+
+impl GenerationStore {
+    /// Makes a document part of `generation`, in every packing. What was there already stays as it is.
+    ///
+    /// | document | must be |
+    /// |---|---|
+    /// | `repodata.json.bz2` | bzip2 of exactly this generation's `repodata.json` |
+    /// | `current_repodata.json` | repodata of this subdir, every record listed in the generation with the same digests |
+    /// | `repodata_from_packages.json`, `run_exports.json` | of this subdir; edited as `repodata.json` is |
+    /// | `patch_instructions.json` | a JSON object |
+    ///
+    /// # Errors
+    /// [`BuildError::Disagrees`]: for this generation the document does not exist (404). Others as for `build`.
+    pub fn attach(&self, generation: &Generation, attach: &Attach<'_>) -> Result<(), BuildError> {
+        let work = self.workspace()?;
+        let modified_at = attach.modified_at.unwrap_or(UnixMillis(generation.manifest().built_at));
+        let mut made = Made::new(work.path(), modified_at);
+        match attach.file {
+            IndexFile::Repodata(Packing::Bz2) => same_as_json(generation, attach, &mut made)?,
+            IndexFile::Repodata(_) | IndexFile::ShardIndex => {
+                return Err(BuildError::NotAttachable { document: file_name(attach.file) });
+            }
+            _ => document(generation, attach, work.path(), &mut made)?,
+        }
+        self.adopt(generation, work.path(), made.files)
+    }
+
+    /// Makes the gate's own shards for a generation that is already in use. `before` is the generation whose shards may be
+    /// used again.
+    ///
+    /// # Errors
+    /// Trouble with the disk, or a damaged generation.
+    pub fn make_shards(
+        &self,
+        generation: &Generation,
+        before: Option<&Generation>,
+    ) -> Result<(), BuildError> {
+        if generation.has_shards() {
+            return Ok(());
+        }
+        let manifest = generation.manifest();
+        let work = self.workspace()?;
+        let from = Records {
+            json_dir: generation.dir(),
+            dir: work.path(),
+            subdir: &manifest.subdir,
+            table: generation.table(),
+            removed_at: manifest.report.removed_at,
+        };
+        let (made, pack) = make_shards(&from, before, UnixMillis(manifest.built_at))?;
+        {
+            let _writing = self.writing.lock();
+            adopt_pack(work.path(), generation.packs(), pack.as_deref())?;
+        }
+        self.adopt(generation, work.path(), made)
+    }
+
+    /// Moves finished files into a generation, manifest last.
+    fn adopt(
+        &self,
+        generation: &Generation,
+        work: &Path,
+        made: BTreeMap<String, FileEntry>,
+    ) -> Result<(), BuildError> {
+        let _writing = self.writing.lock();
+        let mut manifest = read_manifest(generation.dir())?;
+        let fresh: BTreeMap<_, _> =
+            made.into_iter().filter(|(name, _)| !manifest.files.contains_key(name)).collect();
+        for name in fresh.keys() {
+            files::rename(&work.join(name), &generation.dir().join(name))?;
+        }
+        manifest.files.extend(fresh);
+        write_manifest(generation.dir(), &manifest)?;
+        generation.reload()
+    }
+}
+
+impl Built {
+    /// Makes the gate's own shards before the generation is published, so that no client ever sees it without. `before` is the
+    /// generation that is current now: packages that did not change keep their shards.
+    ///
+    /// # Errors
+    /// Trouble with the disk.
+    pub fn make_shards(&mut self, before: Option<&Generation>) -> Result<(), BuildError> {
+        let dir = self.dir().to_owned();
+        let table = PackageTable::open(&dir.join(TABLE))?;
+        let from = Records {
+            json_dir: &dir,
+            dir: &dir,
+            subdir: &self.manifest.subdir,
+            table: &table,
+            removed_at: self.manifest.report.removed_at,
+        };
+        let (made, pack) = make_shards(&from, before, UnixMillis(self.manifest.built_at))?;
+        self.manifest.files.extend(made);
+        self.pack = pack;
+        write_manifest(&dir, &self.manifest)
+    }
+
+    /// Whose index it is.
+    pub(super) fn owner(&self) -> Result<(ChannelRef, Subdir), BuildError> {
+        owner(&self.manifest)
+            .ok_or_else(|| BuildError::Unknown { what: "its manifest names no channel".to_owned() })
+    }
+}
+
+fn owner(manifest: &Manifest) -> Option<(ChannelRef, Subdir)> {
+    let name = ChannelName::parse(&manifest.channel)?;
+    Some((
+        ChannelRef { name, label: manifest.label.as_deref().map(Into::into) },
+        Subdir::parse(&manifest.subdir)?,
+    ))
+}
+
+type MadeShards = (BTreeMap<String, FileEntry>, Option<String>);
+
+fn make_shards(
+    from: &Records<'_>,
+    before: Option<&Generation>,
+    at: UnixMillis,
+) -> Result<MadeShards, BuildError> {
+    let run = |previous: Option<&Previous<'_>>| synthesise(from, previous, SHARD_MAP);
+    let reused = before.and_then(|generation| {
+        generation.with_shards(|map| run(Some(&Previous { map, packs: generation.packs().to_owned() })))
+    });
+    let Synthesised { index, map, pack } = reused.unwrap_or_else(|| run(None))?;
+    let name = file_name(IndexFile::ShardIndex);
+    let mut made = Made::new(from.dir, at);
+    let mut file = HashingFile::create(&from.dir.join(name))?;
+    file.put(&index)?;
+    made.add(name, file.finish()?);
+    made.add(SHARD_MAP, map);
+    Ok((made.files, pack))
+}
+
+/// Upstream's own bzip2 of a document that is too big to pack here.
+fn same_as_json(generation: &Generation, attach: &Attach<'_>, made: &mut Made<'_>) -> Result<(), BuildError> {
+    use sha2::Digest as _;
+    let name = file_name(IndexFile::Repodata(Packing::Bz2));
+    let disagrees = |what: &str| BuildError::Disagrees { document: name, what: what.to_owned() };
+    let json =
+        generation.variant(IndexFile::Repodata(Packing::Json)).ok_or_else(|| disagrees("there is none"))?;
+    let mut hasher = sha2::Sha256::new();
+    let unpacked = unpack(attach.raw, Packing::Bz2, attach.limits.unpack, &mut |piece| {
+        hasher.update(piece);
+        Ok(())
+    })?;
+    if <[u8; 32]>::from(hasher.finalize()) != json.sha256.0 {
+        return Err(disagrees("its content is another"));
+    }
+    if unpacked.members != 1 {
+        return Err(disagrees("it has several bzip2 streams, of which clients read one"));
+    }
+    let written: Written = encode::copy_file(attach.raw, &made.dir().join(name))?;
+    made.add(name, written);
+    Ok(())
+}
+
+/// A JSON document and its packed forms.
+fn document(
+    generation: &Generation,
+    attach: &Attach<'_>,
+    work: &Path,
+    made: &mut Made<'_>,
+) -> Result<(), BuildError> {
+    let (name, shape, purpose) = match attach.file {
+        IndexFile::Current(_) => {
+            let name = file_name(IndexFile::Current(Packing::Json));
+            (name, Shape::Records, Purpose::Agree(generation.table(), name))
+        }
+        IndexFile::FromPackages(_) => {
+            (file_name(IndexFile::FromPackages(Packing::Json)), Shape::Records, Purpose::Free)
+        }
+        IndexFile::RunExports(_) => {
+            (file_name(IndexFile::RunExports(Packing::Json)), Shape::Records, Purpose::Free)
+        }
+        other => (file_name(other), Shape::Plain, Purpose::Free),
+    };
+    let manifest = generation.manifest();
+    let subdir = Subdir::parse(&manifest.subdir).unwrap_or_else(Subdir::noarch);
+    let task = Task { subdir: &subdir, raw: attach.raw, packing: attach.packing, limits: attach.limits };
+    let (rewritten, members) = task.rewrite(shape, &work.join(name), purpose)?;
+    made.add(name, rewritten.json);
+    if shape == Shape::Records {
+        let own = (!rewritten.report.edited && members == 1).then_some((attach.raw, attach.packing));
+        made.pack(name, rewritten.json.len, own)?;
+    }
+    Ok(())
+}

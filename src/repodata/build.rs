@@ -1,0 +1,308 @@
+//! Building a generation: upstream's document in, a complete directory out. Blocking; belongs on a blocking thread.
+//!
+//! Belongs here: the order of the work and its limits. Does not: the parts (`unpack`, `scan`, `rewrite`, `table`, `encode`),
+//! making the result visible (`store`).
+//!
+//! Memory: decoder window (≤ 128 MiB, 8 MiB for conda-forge), one record, about 130 bytes for each record; after that the
+//! encoder (about 90 MB at level 9). The document itself is never in memory.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::encode;
+use super::error::BuildError;
+use super::files::{self, HashingFile, Written};
+use super::manifest::{FORMAT, FileEntry, Manifest, Report, Source};
+use super::names::{MANIFEST, TABLE};
+use super::rewrite::{Purpose, Rewriter, Rewritten};
+use super::scan::{ScanLimits, Scanner, Shape};
+use super::table::{PackageTable, TableBuilder};
+use super::unpack::{UnpackLimits, unpack};
+use crate::clock::UnixMillis;
+use crate::conda::channel::ChannelRef;
+use crate::conda::subdir::Subdir;
+use crate::conda::url::Packing;
+
+/// Hard limits of a build; the defaults leave an order of magnitude above the largest channel there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Decoding.
+    pub unpack: UnpackLimits,
+    /// Scanning.
+    pub scan: ScanLimits,
+    /// Records of one subdir.
+    pub records: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { unpack: UnpackLimits::default(), scan: ScanLimits::default(), records: 5_000_000 }
+    }
+}
+
+/// What a generation is to be built from.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildInput<'a> {
+    /// Whose index it is.
+    pub channel: &'a ChannelRef,
+    /// Which subdir was asked; the document must say the same.
+    pub subdir: &'a Subdir,
+    /// Upstream's `repodata.json[.zst|.bz2]`, complete. Is only read.
+    pub raw: &'a Path,
+    /// How it is packed.
+    pub packing: Packing,
+    /// Upstream's `ETag`, kept for the next conditional request.
+    pub etag: Option<&'a str>,
+    /// Upstream's `Last-Modified`, kept as it is.
+    pub last_modified: Option<&'a str>,
+    /// The same as a moment, for clients; `now` where upstream sent none.
+    pub modified_at: Option<UnixMillis>,
+    /// The rules that decide.
+    pub rules_revision: u64,
+    /// When this happens.
+    pub now: UnixMillis,
+    /// What is too much.
+    pub limits: Limits,
+    /// Where to work: [`GenerationStore::staging`](super::store::GenerationStore::staging).
+    pub out_dir: &'a Path,
+}
+
+/// A complete generation that nobody sees yet. Dropping it removes it.
+#[derive(Debug)]
+pub struct Built {
+    pub(super) staging: Staging,
+    pub(super) manifest: Manifest,
+    /// Name of the pack of new shards that lies in the directory.
+    pub(super) pack: Option<String>,
+}
+
+impl Built {
+    /// What is in it.
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub(super) fn pack(&self) -> Option<&str> {
+        self.pack.as_deref()
+    }
+
+    /// Where it lies until it is published.
+    pub fn dir(&self) -> &Path {
+        self.staging.path()
+    }
+}
+
+/// A work directory that is removed when it is dropped.
+#[derive(Debug)]
+pub(super) struct Staging(PathBuf);
+
+impl Staging {
+    /// Makes a fresh directory below `out_dir`.
+    pub fn create(out_dir: &Path) -> Result<Self, BuildError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = out_dir.join(name);
+        fs::create_dir_all(out_dir).map_err(BuildError::io("create", out_dir))?;
+        files::remove_dir(&path)?;
+        fs::create_dir(&path).map_err(BuildError::io("create", &path))?;
+        Ok(Self(path))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // After a publish there is nothing here any more; after a failure the store removes what this can't.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Builds a generation from upstream's document.
+///
+/// # Errors
+/// [`BuildError::is_upstreams_fault`] tells bad documents from trouble with the gate's own disk.
+pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
+    let staging = Staging::create(input.out_dir)?;
+    let json = staging.path().join("repodata.json");
+    let task = Task { subdir: input.subdir, raw: input.raw, packing: input.packing, limits: input.limits };
+    let (rewritten, members) = task.rewrite(Shape::Records, &json, Purpose::List(TableBuilder::default()))?;
+    let Rewritten { json: written, purpose, mut report } = rewritten;
+    let mut made = Made::new(staging.path(), input.modified_at.unwrap_or(input.now));
+    made.add("repodata.json", written);
+    if let Purpose::List(table) = purpose {
+        let table = table.write(&staging.path().join(TABLE))?;
+        (report.files, report.conflicts) = (table.entries as u64, table.conflicts);
+        made.add(TABLE, Written { len: table.len, sha256: table.sha256 });
+    }
+    let own_bytes = (!report.edited && members == 1).then_some((input.raw, input.packing));
+    made.pack("repodata.json", written.len, own_bytes)?;
+    let source = Source {
+        etag: input.etag.map(str::to_owned),
+        last_modified: input.last_modified.map(str::to_owned),
+        packing: packing_name(input.packing).to_owned(),
+    };
+    let head = Head {
+        channel: input.channel,
+        subdir: input.subdir,
+        now: input.now,
+        rules_revision: input.rules_revision,
+    };
+    let files = made.files;
+    finish(staging, &head, Some(source), report, files)
+}
+
+/// Builds the index of a subdir that has no packages, where upstream has none (`noarch` must exist for every channel).
+///
+/// # Errors
+/// Only trouble with the disk.
+pub fn build_empty(
+    channel: &ChannelRef,
+    subdir: &Subdir,
+    rules_revision: u64,
+    now: UnixMillis,
+    out_dir: &Path,
+) -> Result<Built, BuildError> {
+    let staging = Staging::create(out_dir)?;
+    let text = format!(
+        "{{\"info\":{{\"subdir\":\"{subdir}\"}},\"packages\":{{}},\"packages.conda\":{{}},\"removed\":[],\"repodata_version\":1}}"
+    );
+    let mut json = HashingFile::create(&staging.path().join("repodata.json"))?;
+    json.put(text.as_bytes())?;
+    let written = json.finish()?;
+    let mut made = Made::new(staging.path(), now);
+    made.add("repodata.json", written);
+    let table = TableBuilder::default().write(&staging.path().join(TABLE))?;
+    made.add(TABLE, Written { len: table.len, sha256: table.sha256 });
+    made.pack("repodata.json", written.len, None)?;
+    let files = made.files;
+    finish(staging, &Head { channel, subdir, now, rules_revision }, None, Report::default(), files)
+}
+
+/// One document to be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Task<'a> {
+    pub subdir: &'a Subdir,
+    pub raw: &'a Path,
+    pub packing: Packing,
+    pub limits: Limits,
+}
+
+impl<'a> Task<'a> {
+    /// Unpacks, scans and rewrites into a new file at `json`. Also gives the number of packed members.
+    pub fn rewrite(
+        &self,
+        shape: Shape,
+        json: &Path,
+        purpose: Purpose<'a>,
+    ) -> Result<(Rewritten<'a>, u32), BuildError> {
+        let mut rewriter =
+            Rewriter::new(HashingFile::create(json)?, self.subdir.as_str(), &self.limits, purpose);
+        if shape == Shape::Plain {
+            rewriter.leave_alone();
+        }
+        let mut scanner = Scanner::new(shape, self.limits.scan);
+        let unpacked = unpack(self.raw, self.packing, self.limits.unpack, &mut |piece| {
+            scanner.feed(piece, &mut rewriter)
+        })?;
+        scanner.finish()?;
+        Ok((rewriter.finish()?, unpacked.members))
+    }
+}
+
+/// Files made in a directory, and their packed forms.
+#[derive(Debug)]
+pub(super) struct Made<'a> {
+    dir: &'a Path,
+    last_modified: UnixMillis,
+    pub files: BTreeMap<String, FileEntry>,
+}
+
+impl<'a> Made<'a> {
+    pub const fn new(dir: &'a Path, last_modified: UnixMillis) -> Self {
+        Self { dir, last_modified, files: BTreeMap::new() }
+    }
+
+    pub const fn dir(&self) -> &'a Path {
+        self.dir
+    }
+
+    pub fn add(&mut self, name: &str, written: Written) {
+        self.files.insert(name.to_owned(), FileEntry::new(name, written, self.last_modified));
+    }
+
+    /// Makes the `.zst` and, for small documents, the `.bz2` of the document `name`. `own`: upstream's own file, when it has
+    /// exactly this content in one member; its bytes are used where the packing is the same.
+    pub fn pack(&mut self, name: &str, len: u64, own: Option<(&Path, Packing)>) -> Result<(), BuildError> {
+        let own = |packing| own.and_then(|(path, is)| (is == packing).then_some(path));
+        let json = self.dir.join(name);
+        let zst = format!("{name}.zst");
+        let packed = self.dir.join(&zst);
+        let written = match own(Packing::Zst) {
+            Some(raw) => encode::copy_file(raw, &packed)?,
+            None => encode::zst(&json, len, &packed)?,
+        };
+        self.add(&zst, written);
+        let bz2 = format!("{name}.bz2");
+        let packed = self.dir.join(&bz2);
+        let written = match own(Packing::Bz2) {
+            Some(raw) => encode::copy_file(raw, &packed)?,
+            None if len <= encode::BZ2_LIMIT => encode::bz2(&json, &packed)?,
+            None => return Ok(()),
+        };
+        self.add(&bz2, written);
+        Ok(())
+    }
+}
+
+struct Head<'a> {
+    channel: &'a ChannelRef,
+    subdir: &'a Subdir,
+    now: UnixMillis,
+    rules_revision: u64,
+}
+
+fn finish(
+    staging: Staging,
+    head: &Head<'_>,
+    source: Option<Source>,
+    report: Report,
+    files: BTreeMap<String, FileEntry>,
+) -> Result<Built, BuildError> {
+    let digest = files.get("repodata.json").map_or("", |file| &file.sha256[..12]);
+    let manifest = Manifest {
+        format: FORMAT,
+        id: format!("{:012x}-{digest}", head.now.0.max(0)),
+        channel: head.channel.name.as_str().to_owned(),
+        label: head.channel.label.as_deref().map(str::to_owned),
+        subdir: head.subdir.as_str().to_owned(),
+        built_at: head.now.0,
+        rules_revision: head.rules_revision,
+        source,
+        report,
+        files,
+    };
+    // Whatever was written must be readable, before anyone relies on it.
+    PackageTable::open(&staging.path().join(TABLE))?;
+    write_manifest(staging.path(), &manifest)?;
+    Ok(Built { staging, manifest, pack: None })
+}
+
+pub(super) fn write_manifest(dir: &Path, manifest: &Manifest) -> Result<(), BuildError> {
+    let path = dir.join(MANIFEST);
+    let text = serde_json::to_vec_pretty(manifest)
+        .map_err(|e| BuildError::io("write", &path)(std::io::Error::other(e)))?;
+    files::replace(&path, &text, true)
+}
+
+const fn packing_name(packing: Packing) -> &'static str {
+    match packing {
+        Packing::Json => "json",
+        Packing::Zst => "zst",
+        Packing::Bz2 => "bz2",
+    }
+}

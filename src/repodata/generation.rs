@@ -1,0 +1,187 @@
+//! One generation, opened: what it can serve and what it knows of every file.
+//!
+//! Belongs here: reading one generation directory. Does not: which one is current, making and removing them (`store`).
+//!
+//! # A generation's directory
+//!
+//! | file | what |
+//! |---|---|
+//! | `manifest.json` | every file below with length, digest and `ETag`; written last |
+//! | `repodata.json` `.zst` `.bz2` | the index; `.bz2` only where it is small or upstream's own could be used |
+//! | `packages.table` | see `table` |
+//! | `current_repodata.json` … | documents attached later |
+//! | `repodata_shards.msgpack.zst` `shards.map` | shards the gate made, see `shards::map` |
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use arc_swap::ArcSwap;
+
+use super::error::BuildError;
+use super::manifest::{FORMAT, Manifest};
+use super::names::{self, MANIFEST, SHARD_MAP, TABLE};
+use super::shards::{ShardAt, ShardError, ShardMap, pack_path};
+use super::table::PackageTable;
+use crate::clock::UnixMillis;
+use crate::conda::digest::{Expected, Sha256};
+use crate::conda::url::IndexFile;
+
+/// A file that can be handed out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Variant {
+    /// Where it is. It never changes; it is removed some time after its generation went out of use.
+    pub path: PathBuf,
+    /// Its length. A file that has another one now was damaged: tell [`GenerationStore::discard`](super::store::GenerationStore::discard).
+    pub len: u64,
+    /// Its SHA-256.
+    pub sha256: Sha256,
+    /// Strong `ETag`, quotes included.
+    pub etag: Arc<str>,
+    /// For `Last-Modified`.
+    pub last_modified: UnixMillis,
+}
+
+/// A generation in use. Its directory stays as long as somebody holds this.
+#[derive(Debug)]
+pub struct Generation {
+    id: String,
+    dir: PathBuf,
+    /// Where the packs of made shards are.
+    packs: PathBuf,
+    table: PackageTable,
+    checked_at: AtomicI64,
+    state: ArcSwap<State>,
+}
+
+/// What grows when documents are attached.
+#[derive(Debug)]
+struct State {
+    manifest: Manifest,
+    variants: HashMap<IndexFile, Arc<Variant>>,
+    shards: Option<ShardMap>,
+}
+
+impl State {
+    fn load(dir: &Path, packs: &Path, manifest: Manifest) -> Result<Self, BuildError> {
+        let mut variants = HashMap::new();
+        for (name, entry) in &manifest.files {
+            let path = dir.join(name);
+            let found = std::fs::metadata(&path).map_err(BuildError::io("read", &path))?.len();
+            let Some(sha256) = entry.digest().filter(|_| found == entry.len) else {
+                return Err(
+                    ShardError::Generation { what: "a file has not the length its manifest says" }.into()
+                );
+            };
+            if let Some(file) = names::document(name) {
+                let etag = entry.etag.as_str().into();
+                let last_modified = UnixMillis(entry.last_modified);
+                variants
+                    .insert(file, Arc::new(Variant { path, len: entry.len, sha256, etag, last_modified }));
+            }
+        }
+        let has_shards = manifest.files.contains_key(SHARD_MAP);
+        let shards = has_shards.then(|| ShardMap::open(&dir.join(SHARD_MAP))).transpose()?;
+        for pack in shards.iter().flat_map(ShardMap::packs) {
+            let path = pack_path(packs, pack);
+            std::fs::metadata(&path).map_err(BuildError::io("read", &path))?;
+        }
+        Ok(Self { manifest, variants, shards })
+    }
+}
+
+impl Generation {
+    /// Opens the generation `id` in `dir`.
+    pub(super) fn load(dir: PathBuf, packs: PathBuf, id: String) -> Result<Self, BuildError> {
+        let manifest = read_manifest(&dir)?;
+        let table = PackageTable::open(&dir.join(TABLE))?;
+        let checked_at = AtomicI64::new(manifest.built_at);
+        let state = ArcSwap::from_pointee(State::load(&dir, &packs, manifest)?);
+        Ok(Self { id, dir, packs, table, checked_at, state })
+    }
+
+    /// Reads the manifest again after documents were attached.
+    pub(super) fn reload(&self) -> Result<(), BuildError> {
+        self.state.store(Arc::new(State::load(&self.dir, &self.packs, read_manifest(&self.dir)?)?));
+        Ok(())
+    }
+
+    /// Unique within its channel and subdir.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its directory.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What it was built from and what is in it, as of now.
+    pub fn manifest(&self) -> Manifest {
+        self.state.load().manifest.clone()
+    }
+
+    /// A document; `None` when this generation has none of that name (yet).
+    pub fn variant(&self, file: IndexFile) -> Option<Arc<Variant>> {
+        self.state.load().variants.get(&file).cloned()
+    }
+
+    /// What the index promises about a package file; `None` when it does not list it.
+    pub fn lookup(&self, file: &str) -> Option<Expected> {
+        self.table.lookup(file)
+    }
+
+    /// The package table.
+    pub const fn table(&self) -> &PackageTable {
+        &self.table
+    }
+
+    /// Where a shard that the gate made lies; `None` when this generation has none with that digest.
+    pub fn shard(&self, digest: &Sha256) -> Option<ShardAt> {
+        let state = self.state.load();
+        let line = state.shards.as_ref()?.find(digest)?;
+        Some(ShardAt {
+            path: pack_path(&self.packs, line.pack),
+            offset: line.offset,
+            len: u64::from(line.len),
+        })
+    }
+
+    /// Whether the gate's own shards were made for it.
+    pub fn has_shards(&self) -> bool {
+        self.state.load().shards.is_some()
+    }
+
+    /// Runs `with` on the map of made shards.
+    pub(super) fn with_shards<T>(&self, with: impl FnOnce(&ShardMap) -> T) -> Option<T> {
+        self.state.load().shards.as_ref().map(with)
+    }
+
+    /// Where the packs of its shards are.
+    pub(super) fn packs(&self) -> &Path {
+        &self.packs
+    }
+
+    /// When upstream last said (by a new document or a 304) that this is what it has.
+    pub fn checked_at(&self) -> UnixMillis {
+        UnixMillis(self.checked_at.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_checked_at(&self, at: UnixMillis) {
+        self.checked_at.fetch_max(at.0, Ordering::Relaxed);
+    }
+}
+
+/// Reads and checks `manifest.json`.
+pub(super) fn read_manifest(dir: &Path) -> Result<Manifest, BuildError> {
+    let path = dir.join(MANIFEST);
+    let text = std::fs::read(&path).map_err(BuildError::io("read", &path))?;
+    let manifest: Manifest = serde_json::from_slice(&text)
+        .map_err(|_| ShardError::Generation { what: "its manifest can't be read" })?;
+    if manifest.format == FORMAT {
+        Ok(manifest)
+    } else {
+        Err(ShardError::Generation { what: "it was built by another version of the gate" }.into())
+    }
+}

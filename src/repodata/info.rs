@@ -1,0 +1,155 @@
+//! The `info` object of an index document, made fit for clients.
+//!
+//! Belongs here: which of its members may pass. Does not: where it stands in the document (`rewrite`).
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::error::BuildError;
+use super::scan::is_absolute;
+
+/// What `info` must become; `None`: it may stay byte for byte.
+///
+/// - `base_url` is taken out whatever it is: conda sends its channel token to the host named there, and a relative one breaks
+///   its classic solver (PROTOCOL 1.1).
+/// - `channel_relations` (CEP 42) that name another server are taken out, relative ones stay.
+/// - `subdir` must be `subdir`, because conda raises otherwise; a missing one is added.
+///
+/// # Errors
+/// [`BuildError::NotThisSubdir`], or an `info` of a form no client reads.
+pub(super) fn edit(info: &[u8], subdir: &str) -> Result<Option<Vec<u8>>, BuildError> {
+    if info == b"null" {
+        return Ok(Some(fresh(subdir)));
+    }
+    let members: Members<'_> = serde_json::from_slice(info)
+        .map_err(|e| BuildError::Unknown { what: format!("its `info` is not an object: {e}") })?;
+    let mut found = None;
+    for (key, value) in &members.0 {
+        if key == "subdir" {
+            let text: String = serde_json::from_str(value.get())
+                .map_err(|_| BuildError::Unknown { what: "its `info.subdir` is not a string".to_owned() })?;
+            if found.replace(text).is_some() {
+                return Err(BuildError::Unknown { what: "it has `info.subdir` twice".to_owned() });
+            }
+        }
+    }
+    if let Some(found) = &found
+        && found != subdir
+    {
+        return Err(BuildError::NotThisSubdir {
+            found: found.chars().take(64).collect(),
+            wanted: subdir.to_owned(),
+        });
+    }
+    let stays = |(key, value): &(String, &RawValue)| match key.as_str() {
+        "base_url" => false,
+        "channel_relations" => !leads_away(value),
+        _ => true,
+    };
+    if found.is_some() && members.0.iter().all(stays) {
+        return Ok(None);
+    }
+    let mut edited = if found.is_some() { Vec::from(b"{") } else { fresh(subdir) };
+    if found.is_none() {
+        edited.pop();
+    }
+    for (key, value) in members.0.iter().filter(|member| stays(member)) {
+        if edited.len() > 1 {
+            edited.push(b',');
+        }
+        edited.extend_from_slice(Value::from(key.as_str()).to_string().as_bytes());
+        edited.push(b':');
+        edited.extend_from_slice(value.get().as_bytes());
+    }
+    edited.push(b'}');
+    Ok(Some(edited))
+}
+
+/// An `info` that says no more than the subdir.
+pub(super) fn fresh(subdir: &str) -> Vec<u8> {
+    format!("{{\"subdir\":\"{subdir}\"}}").into_bytes()
+}
+
+/// Whether any string in there is a URL that a client could follow to another server.
+fn leads_away(value: &RawValue) -> bool {
+    fn any(value: &Value) -> bool {
+        match value {
+            Value::String(text) => is_absolute(text),
+            Value::Array(items) => items.iter().any(any),
+            Value::Object(members) => members.values().any(any),
+            _ => false,
+        }
+    }
+    serde_json::from_str(value.get()).map_or(true, |value| any(&value))
+}
+
+/// An object's members in order, repetitions included, values untouched.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry::<String, &'de RawValue>()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        from.deserialize_map(Collect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edited(info: &str) -> Result<Option<String>, BuildError> {
+        edit(info.as_bytes(), "linux-64").map(|new| new.map(|bytes| String::from_utf8(bytes).unwrap()))
+    }
+
+    #[test]
+    fn what_becomes_of_info() {
+        for (before, after) in [
+            (r#"{"subdir":"linux-64"}"#, None),
+            (r#"{ "subdir": "linux-64", "x": 1.0e1 }"#, None),
+            (r#"{"subdir":"linux-64","channel_relations":{"base":"../conda-forge"}}"#, None),
+            (
+                r#"{"base_url":"https://h/","subdir":"linux-64","x":1.50}"#,
+                Some(r#"{"subdir":"linux-64","x":1.50}"#),
+            ),
+            (r#"{"subdir":"linux-64","base\u005furl":"../x"}"#, Some(r#"{"subdir":"linux-64"}"#)),
+            (
+                r#"{"subdir":"linux-64","channel_relations":{"base":"//h/x"}}"#,
+                Some(r#"{"subdir":"linux-64"}"#),
+            ),
+            ("{}", Some(r#"{"subdir":"linux-64"}"#)),
+            (r#"{"a":[]}"#, Some(r#"{"subdir":"linux-64","a":[]}"#)),
+            ("null", Some(r#"{"subdir":"linux-64"}"#)),
+        ] {
+            assert_eq!(edited(before).unwrap().as_deref(), after, "{before}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused() {
+        assert!(matches!(edited(r#"{"subdir":"noarch"}"#), Err(BuildError::NotThisSubdir { .. })));
+        for bad in ["[]", "1", r#"{"subdir":1}"#, r#"{"subdir":"linux-64","subdir":"noarch"}"#] {
+            assert!(
+                matches!(edited(bad), Err(BuildError::Unknown { .. } | BuildError::NotThisSubdir { .. })),
+                "{bad}"
+            );
+        }
+    }
+}

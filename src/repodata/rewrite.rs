@@ -1,0 +1,183 @@
+//! The sink that makes of upstream's document what clients get: edits `info`, judges every record, fills the package table.
+//!
+//! Belongs here: deciding byte by byte what passes. This is where policy, patches and first sightings act on a record
+//! ([`Rewriter::record`]); a record that is kept as it is costs one copy. Does not: the grammar (`scan`), packing (`encode`).
+
+use super::build::Limits;
+use super::error::BuildError;
+use super::files::{HashingFile, Written};
+use super::info;
+use super::manifest::Report;
+use super::scan::{Flaw, Good, Group, Record, Sink};
+use super::table::{NewEntry, PackageTable, TableBuilder};
+
+/// What a document's records are to be held against.
+#[derive(Debug)]
+pub(super) enum Purpose<'a> {
+    /// They are the generation's records: list them.
+    List(TableBuilder),
+    /// Each must be listed in the generation with the same digests.
+    Agree(&'a PackageTable, &'static str),
+    /// They stand for themselves.
+    Free,
+}
+
+/// Writes the edited document.
+#[derive(Debug)]
+pub(super) struct Rewriter<'a> {
+    out: HashingFile,
+    subdir: &'a str,
+    max_records: usize,
+    purpose: Purpose<'a>,
+    report: Report,
+    kept_in_group: u64,
+    has_info: bool,
+}
+
+/// What a document became.
+#[derive(Debug)]
+pub(super) struct Rewritten<'a> {
+    pub json: Written,
+    pub purpose: Purpose<'a>,
+    pub report: Report,
+}
+
+impl<'a> Rewriter<'a> {
+    pub fn new(out: HashingFile, subdir: &'a str, limits: &Limits, purpose: Purpose<'a>) -> Self {
+        Self {
+            out,
+            subdir,
+            max_records: limits.records,
+            purpose,
+            report: Report::default(),
+            kept_in_group: 0,
+            has_info: false,
+        }
+    }
+
+    /// For documents without an `info`: none is to be added.
+    pub const fn leave_alone(&mut self) {
+        self.has_info = true;
+    }
+
+    pub fn finish(self) -> Result<Rewritten<'a>, BuildError> {
+        Ok(Rewritten { json: self.out.finish()?, purpose: self.purpose, report: self.report })
+    }
+
+    fn drop_record(&mut self, flaw: Flaw) {
+        *self.report.dropped.entry(flaw).or_default() += 1;
+        self.report.edited = true;
+    }
+
+    /// Writes a record as it stands; gives the offset of its value in the output.
+    fn keep(&mut self, record: &Record<'_>) -> Result<u64, BuildError> {
+        let value_len = record.value().len() as u64;
+        if self.kept_in_group == 0 {
+            let (before, after) = record.lead_without_comma();
+            self.out.put(before)?;
+            self.out.put(after)?;
+        } else {
+            self.out.put(record.whole())?;
+        }
+        self.kept_in_group += 1;
+        self.report.records += 1;
+        Ok(self.out.len() - value_len)
+    }
+
+    fn list(&mut self, good: &Good<'_>, group: Group, record: (u64, u32)) -> Result<(), BuildError> {
+        if !good.listed {
+            self.report.unlisted += 1;
+            return Ok(());
+        }
+        if let Purpose::List(table) = &mut self.purpose {
+            let (file, name) = (good.file.as_ref(), good.name.as_deref());
+            let entry = NewEntry { file, name, expected: good.expected, record, group };
+            if table.len() >= self.max_records || !table.push(&entry) {
+                return Err(BuildError::TooManyRecords { limit: self.max_records });
+            }
+        }
+        Ok(())
+    }
+
+    fn agrees(&self, good: &Good<'_>) -> Result<(), BuildError> {
+        let Purpose::Agree(table, document) = &self.purpose else { return Ok(()) };
+        let disagrees = |what| Err(BuildError::Disagrees { document, what });
+        let Some(listed) = table.lookup(&good.file) else {
+            return disagrees(format!("`{}` is not in repodata.json", good.file));
+        };
+        let (here, there) = (good.expected, listed);
+        if (here.sha256, here.md5, here.size) != (there.sha256, there.md5, there.size) {
+            return disagrees(format!("`{}` has another digest or size in repodata.json", good.file));
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Rewriter<'_> {
+    type Error = BuildError;
+
+    fn raw(&mut self, bytes: &[u8]) -> Result<(), BuildError> {
+        self.out.put(bytes)
+    }
+
+    fn info(&mut self, value: &[u8]) -> Result<(), BuildError> {
+        self.has_info = true;
+        match info::edit(value, self.subdir)? {
+            None => self.out.put(value),
+            Some(edited) => {
+                self.report.edited = true;
+                self.out.put(&edited)
+            }
+        }
+    }
+
+    /// Without `base_url` version 2 (CEP 15) says nothing that version 1 does not, and old clients refuse it.
+    fn version(&mut self, value: &[u8]) -> Result<(), BuildError> {
+        match value {
+            b"0" | b"1" => self.out.put(value),
+            b"2" | b"null" => {
+                self.report.edited = true;
+                self.out.put(b"1")
+            }
+            _ => {
+                let found: String = String::from_utf8_lossy(value).chars().take(32).collect();
+                Err(BuildError::Unknown {
+                    what: format!("its `repodata_version` is {found}, and the gate knows 1 and 2"),
+                })
+            }
+        }
+    }
+
+    fn removed(&mut self, value: &[u8]) -> Result<(), BuildError> {
+        self.report.removed_at = Some((self.out.len(), value.len() as u64));
+        self.out.put(value)
+    }
+
+    fn group(&mut self, _: Group) -> Result<(), BuildError> {
+        self.kept_in_group = 0;
+        Ok(())
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> Result<(), BuildError> {
+        let good = match record.judge() {
+            Ok(good) => good,
+            Err(flaw) => {
+                self.drop_record(flaw);
+                return Ok(());
+            }
+        };
+        self.agrees(&good)?;
+        let at = self.keep(record)?;
+        let len = u32::try_from(record.value().len()).unwrap_or(u32::MAX);
+        self.list(&good, record.group(), (at, len))
+    }
+
+    fn closing(&mut self) -> Result<(), BuildError> {
+        if self.has_info {
+            return Ok(());
+        }
+        self.report.edited = true;
+        self.out.put(b",\"info\":")?;
+        self.out.put(&info::fresh(self.subdir))
+    }
+}

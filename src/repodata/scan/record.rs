@@ -1,0 +1,278 @@
+//! One record of an index document, as bytes with a few fields found.
+
+use std::borrow::Cow;
+
+use super::text;
+use super::value::{Field, Spans};
+use crate::conda::archive::ArchiveName;
+use crate::conda::digest::{Expected, Md5, Sha256};
+
+/// Which top-level object a record stands in.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Group {
+    /// `packages`: `.tar.bz2` by tradition.
+    Packages,
+    /// `packages.conda`
+    PackagesConda,
+    /// `packages.whl` (drafts of CEP 48)
+    PackagesWhl,
+    /// `v3` / `tar.bz2`; keys have no extension (CEP 48)
+    V3TarBz2,
+    /// `v3` / `conda`
+    V3Conda,
+    /// `v3` / `whl`
+    V3Whl,
+    /// `v3` / anything else: passed on, in no table.
+    V3Other,
+}
+
+impl Group {
+    /// The group of a top-level key.
+    pub(super) fn of_top(key: &str) -> Option<Self> {
+        match key {
+            "packages" => Some(Self::Packages),
+            "packages.conda" => Some(Self::PackagesConda),
+            "packages.whl" => Some(Self::PackagesWhl),
+            _ => None,
+        }
+    }
+
+    /// The group of a key inside `v3`.
+    pub(super) fn of_v3(key: &str) -> Self {
+        match key {
+            "tar.bz2" => Self::V3TarBz2,
+            "conda" => Self::V3Conda,
+            "whl" => Self::V3Whl,
+            _ => Self::V3Other,
+        }
+    }
+
+    /// What a key of this group lacks to be a file name.
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::V3TarBz2 => ".tar.bz2",
+            Self::V3Conda => ".conda",
+            Self::V3Whl => ".whl",
+            Self::Packages | Self::PackagesConda | Self::PackagesWhl | Self::V3Other => "",
+        }
+    }
+
+    /// Whether a client follows the `url` of this group's records. In the two classic groups conda, mamba and rattler all
+    /// make the URL themselves from the channel and the file name.
+    const fn follows_url(self) -> bool {
+        !matches!(self, Self::Packages | Self::PackagesConda)
+    }
+}
+
+/// What is wrong with a single record. It is left out of what clients see, and counted; the rest of the document stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flaw {
+    /// Not an object.
+    NotAnObject,
+    /// Bytes that are not UTF-8, or half a surrogate pair.
+    NotText,
+    /// A file name that is empty, has a slash, a backslash or a control character, or is `.` or `..`.
+    UnsafeName,
+    /// `sha256` or `md5` is not a hex string of the right length.
+    BadDigest,
+    /// `size` is not a whole number from 0 to 2^63.
+    BadSize,
+    /// `name` is not a string.
+    BadName,
+    /// One of the fields that decide stands twice; clients would not agree on which one counts.
+    RepeatedField,
+    /// A wheel's absolute `url`, which would lead clients past the gate.
+    ForeignUrl,
+    /// A later record of the same document has the same file name but other digests.
+    RepeatedFile,
+}
+
+/// A record and its surroundings, exactly as upstream sent them.
+#[derive(Debug)]
+pub struct Record<'a> {
+    pub(super) group: Group,
+    pub(super) whole: &'a [u8],
+    pub(super) key: &'a [u8],
+    pub(super) value_at: usize,
+    pub(super) spans: Spans,
+    pub(super) repeated: bool,
+    /// Has bytes or escapes that need a closer look.
+    pub(super) suspect: bool,
+}
+
+impl<'a> Record<'a> {
+    /// Where it stands.
+    pub const fn group(&self) -> Group {
+        self.group
+    }
+
+    /// From behind the previous record to the end of this one: white space, a comma unless it is the first of its group, key,
+    /// colon and value.
+    pub const fn whole(&self) -> &'a [u8] {
+        self.whole
+    }
+
+    /// [`Record::whole`] as it must stand when nothing of its group was written before: without its comma.
+    pub fn lead_without_comma(&self) -> (&'a [u8], &'a [u8]) {
+        match self.whole.iter().position(|b| matches!(b, b',' | b'"')) {
+            Some(at) if self.whole[at] == b',' => (&self.whole[..at], &self.whole[at + 1..]),
+            _ => (&[], self.whole),
+        }
+    }
+
+    /// The key between its quotes, escapes and all.
+    pub const fn raw_key(&self) -> &'a [u8] {
+        self.key
+    }
+
+    /// The value's bytes.
+    pub fn value(&self) -> &'a [u8] {
+        &self.whole[self.value_at..]
+    }
+
+    /// Offset of the value in [`Record::whole`].
+    pub const fn value_at(&self) -> usize {
+        self.value_at
+    }
+
+    fn field(&self, field: Field) -> Option<&'a [u8]> {
+        let (from, to) = self.spans[field as usize]?;
+        self.value().get(from..to).filter(|raw| *raw != b"null")
+    }
+
+    /// A field that must be a string where it is present.
+    fn string(&self, field: Field, flaw: Flaw) -> Result<Option<Cow<'a, str>>, Flaw> {
+        let Some(raw) = self.field(field) else { return Ok(None) };
+        let inner = raw.strip_prefix(b"\"").and_then(|r| r.strip_suffix(b"\"")).ok_or(flaw)?;
+        text::unescape(inner).map(Some).ok_or(Flaw::NotText)
+    }
+
+    /// The package name the record gives itself.
+    ///
+    /// # Errors
+    /// It is there, but not a string.
+    pub fn name(&self) -> Result<Option<Cow<'a, str>>, Flaw> {
+        self.string(Field::Name, Flaw::BadName)
+    }
+
+    /// The file name: the key, plus the extension where the group's keys have none.
+    ///
+    /// # Errors
+    /// A name that must not be handed to anyone.
+    pub fn file_name(&self) -> Result<Cow<'a, str>, Flaw> {
+        let key = text::unescape(self.key).ok_or(Flaw::NotText)?;
+        let dots = matches!(key.as_ref(), "" | "." | "..");
+        if dots || key.chars().any(|c| c == '/' || c == '\\' || c.is_control()) {
+            return Err(Flaw::UnsafeName);
+        }
+        Ok(match self.group.extension() {
+            "" => key,
+            extension => Cow::Owned(format!("{key}{extension}")),
+        })
+    }
+
+    /// What the record promises about its file.
+    ///
+    /// # Errors
+    /// A digest or a size that is there and is not one.
+    pub fn expected(&self) -> Result<Expected, Flaw> {
+        let bad = Flaw::BadDigest;
+        let hex = |field| self.string(field, bad);
+        let sha256 = hex(Field::Sha256)?.map(|text| Sha256::from_hex(&text).ok_or(bad)).transpose()?;
+        let md5 = hex(Field::Md5)?.map(|text| Md5::from_hex(&text).ok_or(bad)).transpose()?;
+        let size = self.field(Field::Size).map(parse_size).transpose()?;
+        Ok(Expected { sha256, md5, size })
+    }
+
+    /// Everything that the gate needs of a good record.
+    ///
+    /// # Errors
+    /// The first flaw found.
+    pub fn judge(&self) -> Result<Good<'a>, Flaw> {
+        if !self.value().starts_with(b"{") {
+            return Err(Flaw::NotAnObject);
+        }
+        if self.suspect && !self.is_text() {
+            return Err(Flaw::NotText);
+        }
+        if self.repeated {
+            return Err(Flaw::RepeatedField);
+        }
+        let file = self.file_name()?;
+        let (name, expected) = (self.name()?, self.expected()?);
+        if self.group.follows_url() {
+            self.check_url()?;
+        }
+        let listed = self.group != Group::V3Other && ArchiveName::parse(&file).is_some();
+        Ok(Good { file, name, expected, listed })
+    }
+
+    fn is_text(&self) -> bool {
+        std::str::from_utf8(self.whole).is_ok() && text::surrogates_pair_up(self.whole)
+    }
+
+    /// A URL is foreign when it names a host: `scheme://…`, `//host/…`, or any scheme at all.
+    fn check_url(&self) -> Result<(), Flaw> {
+        for field in [Field::Url, Field::Fn] {
+            let Some(url) = self.string(field, Flaw::ForeignUrl)? else { continue };
+            if is_absolute(&url) {
+                return Err(Flaw::ForeignUrl);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What [`Record::judge`] found.
+#[derive(Debug)]
+pub struct Good<'a> {
+    /// File name.
+    pub file: Cow<'a, str>,
+    /// Package name, where the record has one.
+    pub name: Option<Cow<'a, str>>,
+    /// What its file must be.
+    pub expected: Expected,
+    /// Whether its file has a URL at this gate, and so a line in the package table.
+    pub listed: bool,
+}
+
+/// Whether a client that resolves `url` may end up on another host or at the server's root.
+pub(crate) fn is_absolute(url: &str) -> bool {
+    // URL parsers drop control characters and spaces, and read a backslash as a slash.
+    let mut plain =
+        url.chars().filter(|c| !c.is_control() && *c != ' ').map(|c| if c == '\\' { '/' } else { c });
+    let plain: String = plain.by_ref().take(64).collect();
+    let scheme_end = plain.find(|c: char| !(c.is_ascii_alphanumeric() || "+.-".contains(c)));
+    plain.starts_with('/') || scheme_end.is_some_and(|at| at > 0 && plain[at..].starts_with(':'))
+}
+
+fn parse_size(raw: &[u8]) -> Result<u64, Flaw> {
+    let text = std::str::from_utf8(raw).map_err(|_| Flaw::BadSize)?;
+    let size: u64 = text.parse().map_err(|_| Flaw::BadSize)?;
+    if i64::try_from(size).is_err() || text.starts_with('+') { Err(Flaw::BadSize) } else { Ok(size) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absolute_urls() {
+        for url in ["http://h/x", "HTTPS:x", "//h/x", "\\\\h", "/x", " \thttp://h", "file:x", "data:x"] {
+            assert!(is_absolute(url), "{url:?}");
+        }
+        for url in ["x.whl", "./x.whl", "../noarch/x-1.0.whl", "a/b:c", "", ":x"] {
+            assert!(!is_absolute(url), "{url:?}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size(b"0"), Ok(0));
+        assert_eq!(parse_size(b"9223372036854775807"), Ok(u64::MAX >> 1));
+        for bad in [&b"9223372036854775808"[..], b"-1", b"1.0", b"1e3", b"\"5\"", b"true", b"{}"] {
+            assert_eq!(parse_size(bad), Err(Flaw::BadSize));
+        }
+    }
+}

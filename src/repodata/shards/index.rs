@@ -1,0 +1,246 @@
+//! The shard index: `repodata_shards.msgpack.zst`.
+
+use rmp::encode::{write_bin, write_map_len, write_pfix, write_str};
+
+use super::ShardError;
+use super::cursor::Cursor;
+use super::inflate::{INDEX_LIMIT, inflate};
+use super::transcode::ok;
+use crate::conda::digest::Sha256;
+use crate::repodata::scan::is_absolute;
+
+/// Where clients find the gate's shards, relative to the subdir. Relative, because mamba mangles absolute ones.
+pub(super) const SHARDS_BASE_URL: &str = "./shards/";
+
+/// Level for shards and indexes: digests do not shrink whatever the level, and shards are small.
+pub(super) const LEVEL: i32 = 9;
+
+/// Makes upstream's shard index safe to hand out: `version` 1, `info.subdir`, an empty `base_url` and a relative
+/// `shards_base_url`; everything else that is not a URL stays, the shards map byte for byte.
+///
+/// # Errors
+/// Broken or oversized data, an index of another subdir, or one without `info` or `shards`.
+pub fn rewrite_index(packed: &[u8], subdir: &str) -> Result<Vec<u8>, ShardError> {
+    let raw = inflate(packed, INDEX_LIMIT)?;
+    let parts = Parts::read(&raw)?;
+    if let Some(found) = parts.subdir
+        && found != subdir
+    {
+        let found = found.chars().take(64).collect();
+        return Err(ShardError::NotThisSubdir { found, wanted: subdir.to_owned() });
+    }
+    UpstreamIndex::from_parts(&parts)?;
+    let mut out = Vec::with_capacity(raw.len() + 64);
+    ok(write_map_len(&mut out, count(3 + parts.others.len())));
+    write_head(&mut out, subdir, &parts.kept_info);
+    for (key, value) in &parts.others {
+        ok(write_str(&mut out, key));
+        out.extend_from_slice(value);
+    }
+    ok(write_str(&mut out, "shards"));
+    out.extend_from_slice(parts.shards);
+    pack(&out)
+}
+
+/// The gate's own index of shards; `shards` in the order of names.
+pub(super) fn write_index<'a>(
+    subdir: &str,
+    shards: impl ExactSizeIterator<Item = (&'a str, Sha256)>,
+) -> Result<Vec<u8>, ShardError> {
+    let mut out = Vec::with_capacity(shards.len() * 64 + 128);
+    ok(write_map_len(&mut out, 3));
+    write_head(&mut out, subdir, &[]);
+    ok(write_str(&mut out, "shards"));
+    ok(write_map_len(&mut out, count(shards.len())));
+    for (name, digest) in shards {
+        ok(write_str(&mut out, name));
+        ok(write_bin(&mut out, &digest.0));
+    }
+    pack(&out)
+}
+
+fn write_head(out: &mut Vec<u8>, subdir: &str, kept: &[(&str, &[u8])]) {
+    ok(write_str(out, "version"));
+    ok(write_pfix(out, 1));
+    ok(write_str(out, "info"));
+    ok(write_map_len(out, count(3 + kept.len())));
+    for (key, value) in [("subdir", subdir), ("base_url", ""), ("shards_base_url", SHARDS_BASE_URL)] {
+        ok(write_str(out, key));
+        ok(write_str(out, value));
+    }
+    for (key, value) in kept {
+        ok(write_str(out, key));
+        out.extend_from_slice(value);
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn pack(raw: &[u8]) -> Result<Vec<u8>, ShardError> {
+    let failed = |e: std::io::Error| ShardError::Packed(format!("not to be packed ({e})"));
+    let mut packer = zstd::bulk::Compressor::new(LEVEL).map_err(failed)?;
+    packer.include_checksum(true).map_err(failed)?;
+    packer.compress(raw).map_err(failed)
+}
+
+/// An index taken apart.
+struct Parts<'a> {
+    subdir: Option<&'a str>,
+    shards_base_url: &'a str,
+    kept_info: Vec<(&'a str, &'a [u8])>,
+    others: Vec<(&'a str, &'a [u8])>,
+    shards: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn read(raw: &'a [u8]) -> Result<Self, ShardError> {
+        let mut at = Cursor::new(raw);
+        let mut parts =
+            Self { subdir: None, shards_base_url: "", kept_info: vec![], others: vec![], shards: &[] };
+        let mut has_info = false;
+        for _ in 0..at.map()? {
+            let key = at.text()?;
+            let start = at.pos();
+            match key {
+                "info" if !has_info => {
+                    has_info = true;
+                    parts.read_info(&mut at)?;
+                }
+                "shards" if parts.shards.is_empty() => {
+                    at.skip()?;
+                    parts.shards = at.since(start);
+                }
+                "info" | "shards" => return Err(at.wrong("a key that stands twice")),
+                "version" => at.skip()?,
+                other => {
+                    at.skip()?;
+                    parts.others.push((other, at.since(start)));
+                }
+            }
+        }
+        if !at.at_end() {
+            return Err(at.wrong("more data behind the index"));
+        }
+        match (has_info, parts.shards) {
+            (false, _) => Err(ShardError::Missing { key: "info" }),
+            (_, []) => Err(ShardError::Missing { key: "shards" }),
+            _ => Ok(parts),
+        }
+    }
+
+    fn read_info(&mut self, at: &mut Cursor<'a>) -> Result<(), ShardError> {
+        for _ in 0..at.map()? {
+            let key = at.text()?;
+            let start = at.pos();
+            match key {
+                "subdir" => self.subdir = at.text_or_nil()?,
+                "shards_base_url" => self.shards_base_url = at.text_or_nil()?.unwrap_or(""),
+                "base_url" => at.skip()?,
+                other => {
+                    at.skip()?;
+                    let value = at.since(start);
+                    if other != "channel_relations" || !leads_away(value) {
+                        self.kept_info.push((other, value));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `channel_relations` (a map of strings) names another server; anything else than that map counts as leading away.
+fn leads_away(value: &[u8]) -> bool {
+    let mut at = Cursor::new(value);
+    let Ok(pairs) = at.map() else { return true };
+    (0..pairs).any(|_| {
+        let relative = at.text().is_ok() && at.text_or_nil().is_ok_and(|url| !url.is_some_and(is_absolute));
+        !relative
+    })
+}
+
+/// Upstream's index, small: names and digests only.
+#[derive(Debug)]
+pub struct UpstreamIndex {
+    shards_base_url: String,
+    /// All names, one behind the other, in order.
+    names: String,
+    /// End of the name in `names`, digest.
+    shards: Vec<(u32, Sha256)>,
+}
+
+impl UpstreamIndex {
+    /// Reads an index as upstream sent it.
+    ///
+    /// # Errors
+    /// As for [`rewrite_index`].
+    pub fn parse(packed: &[u8]) -> Result<Self, ShardError> {
+        let raw = inflate(packed, INDEX_LIMIT)?;
+        Self::from_parts(&Parts::read(&raw)?)
+    }
+
+    fn from_parts(parts: &Parts<'_>) -> Result<Self, ShardError> {
+        let mut at = Cursor::new(parts.shards);
+        let mut found = Vec::new();
+        for _ in 0..at.map()? {
+            let name = at.text()?;
+            let digest = at.digest::<32>()?.ok_or(at.wrong("a shard without digest"))?;
+            found.push((name, Sha256(digest)));
+        }
+        found.sort_by(|a, b| a.0.cmp(b.0));
+        if found.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Err(at.wrong("a package name that stands twice"));
+        }
+        let mut index = Self {
+            shards_base_url: parts.shards_base_url.to_owned(),
+            names: String::new(),
+            shards: Vec::with_capacity(found.len()),
+        };
+        for (name, digest) in found {
+            index.names.push_str(name);
+            index.shards.push((count(index.names.len()), digest));
+        }
+        Ok(index)
+    }
+
+    /// `shards_base_url` as upstream wrote it: relative to the subdir, absolute, or empty.
+    pub fn shards_base_url(&self) -> &str {
+        &self.shards_base_url
+    }
+
+    /// How many packages have a shard.
+    pub const fn len(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Whether none has.
+    pub const fn is_empty(&self) -> bool {
+        self.shards.is_empty()
+    }
+
+    /// The digest of a package's shard.
+    pub fn shard(&self, name: &str) -> Option<Sha256> {
+        let (mut low, mut high) = (0, self.shards.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            match self.name(middle)?.cmp(name) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => return Some(self.shards[middle].1),
+            }
+        }
+        None
+    }
+
+    fn name(&self, n: usize) -> Option<&str> {
+        let start = if n == 0 { 0 } else { self.shards.get(n - 1)?.0 as usize };
+        self.names.get(start..self.shards.get(n)?.0 as usize)
+    }
+
+    /// Names and digests in the order of names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Sha256)> {
+        (0..self.shards.len()).filter_map(|n| Some((self.name(n)?, self.shards[n].1)))
+    }
+}

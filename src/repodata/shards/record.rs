@@ -1,0 +1,79 @@
+//! Finding one file's record in a shard.
+
+use super::ShardError;
+use super::cursor::Cursor;
+use super::inflate::{SHARD_LIMIT, inflate};
+use crate::conda::digest::{Expected, Md5, Sha256};
+
+/// What a shard (its packed bytes, already held against their digest by the caller) promises about `file`; `None` when it does not
+/// list it. The whole shard is read and checked either way.
+///
+/// # Errors
+/// Broken or oversized data, or a shard without `packages` or `packages.conda`, which conda could not read.
+pub fn find_in_shard(packed: &[u8], file: &str) -> Result<Option<Expected>, ShardError> {
+    let raw = inflate(packed, SHARD_LIMIT)?;
+    let mut at = Cursor::new(&raw);
+    let (mut classic, mut conda, mut found) = (false, false, None);
+    for _ in 0..at.map()? {
+        match at.text()? {
+            "packages" => {
+                classic = true;
+                found = search(&mut at, file, "")?.or(found);
+            }
+            "packages.conda" => {
+                conda = true;
+                found = search(&mut at, file, "")?.or(found);
+            }
+            "packages.whl" => found = search(&mut at, file, "")?.or(found),
+            "v3" => found = search_v3(&mut at, file)?.or(found),
+            _ => at.skip()?,
+        }
+    }
+    if !at.at_end() {
+        return Err(at.wrong("more data behind the shard"));
+    }
+    match (classic, conda) {
+        (false, _) => Err(ShardError::Missing { key: "packages" }),
+        (_, false) => Err(ShardError::Missing { key: "packages.conda" }),
+        _ => Ok(found),
+    }
+}
+
+/// The groups of CEP 48, whose keys have no extension.
+fn search_v3(at: &mut Cursor<'_>, file: &str) -> Result<Option<Expected>, ShardError> {
+    let mut found = None;
+    for _ in 0..at.map()? {
+        match at.text()? {
+            "tar.bz2" => found = search(at, file, ".tar.bz2")?.or(found),
+            "conda" => found = search(at, file, ".conda")?.or(found),
+            "whl" => found = search(at, file, ".whl")?.or(found),
+            _ => at.skip()?,
+        }
+    }
+    Ok(found)
+}
+
+fn search(at: &mut Cursor<'_>, file: &str, extension: &str) -> Result<Option<Expected>, ShardError> {
+    let mut found = None;
+    for _ in 0..at.map()? {
+        if file.strip_suffix(extension) == Some(at.text()?) {
+            found = Some(expected(at)?);
+        } else {
+            at.skip()?;
+        }
+    }
+    Ok(found)
+}
+
+fn expected(at: &mut Cursor<'_>) -> Result<Expected, ShardError> {
+    let mut expected = Expected::default();
+    for _ in 0..at.map()? {
+        match at.text()? {
+            "sha256" => expected.sha256 = at.digest()?.map(Sha256),
+            "md5" => expected.md5 = at.digest()?.map(Md5),
+            "size" => expected.size = at.size()?,
+            _ => at.skip()?,
+        }
+    }
+    Ok(expected)
+}

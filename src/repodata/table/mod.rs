@@ -1,0 +1,246 @@
+//! The package table: file name → what the file must be, as one sorted file that is mapped, not loaded.
+//!
+//! Belongs here: the file's layout, reading ([`PackageTable`]) and writing ([`TableBuilder`]). Does not: where records come
+//! from (`rewrite`), what is done with a digest (`cache`).
+//!
+//! # Layout, version 1
+//!
+//! All numbers are little-endian. The file is written once and never changed; a reader that meets another version treats
+//! the generation as damaged, and it is built anew.
+//!
+//! | part | bytes | what |
+//! |---|---|---|
+//! | header | 8 | `CGTABLE\0` |
+//! | | 4 | version, 1 |
+//! | | 4 | number of entries, n |
+//! | | 8 | length of the heap, h |
+//! | | 8 | zero |
+//! | index | n × 80 | entries, sorted by file name (bytewise), names unique |
+//! | heap | h | file names, one behind the other |
+//!
+//! | entry | bytes | what |
+//! |---|---|---|
+//! | 0 | 4 | offset of the file name in the heap |
+//! | 4 | 2 | its length |
+//! | 6 | 2 | length of the package name that the file name begins with; 0xFFFF: it begins with something else |
+//! | 8 | 8 | size of the file; all ones: unknown |
+//! | 16 | 8 | offset of the record's value in `repodata.json` |
+//! | 24 | 4 | its length |
+//! | 28 | 1 | bit 0: has SHA-256, bit 1: has MD5 |
+//! | 29 | 1 | group, see [`group_code`] |
+//! | 30 | 2 | zero |
+//! | 32 | 32 | SHA-256 |
+//! | 64 | 16 | MD5 |
+
+use std::cmp::Ordering;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::map::Mapped;
+use super::scan::Group;
+use crate::conda::digest::{Expected, Md5, Sha256};
+
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use write::{NewEntry, TableBuilder};
+
+const MAGIC: [u8; 8] = *b"CGTABLE\0";
+const VERSION: u32 = 1;
+const HEADER: usize = 32;
+const ENTRY: usize = 80;
+const NO_NAME: u16 = u16::MAX;
+const NO_SIZE: u64 = u64::MAX;
+
+/// Why a table file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// It can't be read at all.
+    #[error("can't read the package table {path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It is not a table, is of another version, or is damaged.
+    #[error("the package table {path} is damaged: {what}")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What does not fit.
+        what: &'static str,
+    },
+}
+
+/// An opened table. Cheap to keep: the content stays in the page cache.
+#[derive(Debug)]
+pub struct PackageTable {
+    map: Mapped,
+    count: usize,
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry<'a> {
+    /// File name.
+    pub file: &'a str,
+    /// Package name, unless it has to be read from the record.
+    pub name: Option<&'a str>,
+    /// What the file must be.
+    pub expected: Expected,
+    /// Where the record's value stands in the generation's `repodata.json`: offset and length.
+    pub record: (u64, u32),
+    /// Which object it stands in.
+    pub group: Group,
+}
+
+impl PackageTable {
+    /// Maps a table and checks that its parts fit its length.
+    ///
+    /// # Errors
+    /// It is missing, or is not a table this version can read.
+    pub fn open(path: &Path) -> Result<Self, TableError> {
+        let map = Mapped::open(path).map_err(|source| TableError::Io { path: path.to_owned(), source })?;
+        let count = map.bytes().ok_or("it is shorter than it was").and_then(check_header);
+        match count {
+            Ok(count) => Ok(Self { map, count }),
+            Err(what) => Err(TableError::Damaged { path: path.to_owned(), what }),
+        }
+    }
+
+    /// How many files it lists.
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether it lists nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The entry of a file name; `None` when it is not listed (or the table was damaged while in use).
+    pub fn find(&self, file: &str) -> Option<Entry<'_>> {
+        let bytes = self.map.bytes()?;
+        let wanted = file.as_bytes();
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            match name_bytes(bytes, self.count, middle)?.cmp(wanted) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return entry(bytes, self.count, middle),
+            }
+        }
+        None
+    }
+
+    /// What is known of a file.
+    pub fn lookup(&self, file: &str) -> Option<Expected> {
+        self.find(file).map(|entry| entry.expected)
+    }
+
+    /// The `n`th entry in the order of file names.
+    pub fn get(&self, n: usize) -> Option<Entry<'_>> {
+        let bytes = self.map.bytes()?;
+        (n < self.count).then(|| entry(bytes, self.count, n))?
+    }
+
+    /// All entries, in the order of file names. Ends early if the table is damaged while in use.
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        let bytes = self.map.bytes().unwrap_or_default();
+        (0..self.count).map_while(move |n| entry(bytes, self.count, n))
+    }
+}
+
+fn check_header(bytes: &[u8]) -> Result<usize, &'static str> {
+    let header = bytes.get(..HEADER).ok_or("it is shorter than its header")?;
+    if header[..8] != MAGIC {
+        return Err("it does not begin as a table does");
+    }
+    if u32_at(header, 8) != Some(VERSION) {
+        return Err("it is of another version");
+    }
+    let count = u32_at(header, 12).unwrap_or(0) as usize;
+    let heap = u64_at(header, 16).and_then(|n| usize::try_from(n).ok());
+    let whole = count
+        .checked_mul(ENTRY)
+        .and_then(|n| n.checked_add(HEADER))
+        .zip(heap)
+        .map(|(n, heap)| n.checked_add(heap));
+    if whole.flatten() == Some(bytes.len()) {
+        Ok(count)
+    } else {
+        Err("its length is not what its header says")
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
+fn name_bytes(bytes: &[u8], count: usize, n: usize) -> Option<&[u8]> {
+    let at = HEADER + n * ENTRY;
+    let (offset, len) = (u32_at(bytes, at)? as usize, usize::from(u16_at(bytes, at + 4)?));
+    let heap = bytes.get(HEADER + count * ENTRY..)?;
+    heap.get(offset..offset + len)
+}
+
+fn entry(bytes: &[u8], count: usize, n: usize) -> Option<Entry<'_>> {
+    let at = HEADER + n * ENTRY;
+    let file = std::str::from_utf8(name_bytes(bytes, count, n)?).ok()?;
+    let name = match u16_at(bytes, at + 6)? {
+        NO_NAME => None,
+        len => Some(file.get(..usize::from(len))?),
+    };
+    let flags = *bytes.get(at + 28)?;
+    let sha256: [u8; 32] = bytes.get(at + 32..at + 64)?.try_into().ok()?;
+    let md5: [u8; 16] = bytes.get(at + 64..at + 80)?.try_into().ok()?;
+    Some(Entry {
+        file,
+        name,
+        expected: Expected {
+            sha256: (flags & 1 != 0).then_some(Sha256(sha256)),
+            md5: (flags & 2 != 0).then_some(Md5(md5)),
+            size: Some(u64_at(bytes, at + 8)?).filter(|size| *size != NO_SIZE),
+        },
+        record: (u64_at(bytes, at + 16)?, u32_at(bytes, at + 24)?),
+        group: group_of(*bytes.get(at + 29)?)?,
+    })
+}
+
+/// A group as one byte. Codes are part of the layout: new ones may be added, none may change.
+pub(super) const fn group_code(group: Group) -> u8 {
+    match group {
+        Group::Packages => 0,
+        Group::PackagesConda => 1,
+        Group::PackagesWhl => 2,
+        Group::V3TarBz2 => 3,
+        Group::V3Conda => 4,
+        Group::V3Whl => 5,
+        Group::V3Other => 6,
+    }
+}
+
+const fn group_of(code: u8) -> Option<Group> {
+    Some(match code {
+        0 => Group::Packages,
+        1 => Group::PackagesConda,
+        2 => Group::PackagesWhl,
+        3 => Group::V3TarBz2,
+        4 => Group::V3Conda,
+        5 => Group::V3Whl,
+        6 => Group::V3Other,
+        _ => return None,
+    })
+}
