@@ -12,6 +12,7 @@ pub mod read;
 pub mod rules;
 pub mod settings;
 mod values;
+pub mod watch;
 pub mod yaml;
 
 #[cfg(test)]

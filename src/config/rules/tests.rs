@@ -31,162 +31,161 @@ fn upstream_of(rules: &Rules, channel: &str) -> String {
 
 const UP: &str = "upstreams: {a: {urls: [http://a]}, b: {urls: [http://b]}, c: {urls: [http://c]}}\n";
 
+/// Rules, and every mistake in them: `line:column message | hint`.
+const MISTAKES: &[(&str, &[&str])] = &[
+    ("chanels: []", &["1:1 unknown key `chanels` | did you mean `channels`?"]),
+    ("channels: {}", &["1:11 `channels` must be a list, not a map"]),
+    ("channels: [x]", &["1:12 `channels[0]` must be a map of keys and values, not a single value"]),
+    ("policy: []", &["1:1 `policy` is not there yet in this version | take it out: it would not be obeyed"]),
+    (
+        "access: []\nchannels:\n- {name: team, hosted: true, owns: [\"acme-*\"]}",
+        &[
+            "1:1 `access` is not there yet in this version | take it out: it would not be obeyed",
+            "3:16 `channels[0].hosted` is not there yet in this version | take it out: it would not be obeyed",
+            "3:30 `channels[0].owns` is not there yet in this version | take it out: it would not be obeyed",
+        ],
+    ),
+    (
+        "channels: [{name: x, upstream: anacoda, tll: 3s}]",
+        &[
+            "1:32 there is no upstream `anacoda` | did you mean `anaconda`?",
+            "1:41 unknown key `tll` in `channels[0]` | did you mean `ttl`?",
+        ],
+    ),
+    ("channels: [{upstream: anaconda}]", &["1:12 `channels[0]` must have one of `name` and `match`"]),
+    ("channels: [{name: x}]", &["1:12 `channels[0].upstream` is missing"]),
+    (
+        "channels: [{name: x, match: y, upstream: anaconda}]",
+        &["1:12 `channels[0]` must have one of `name` and `match`"],
+    ),
+    (
+        "channels: [{name: x, upstream: anaconda, ttl: 0s}]",
+        &["1:47 `channels[0].ttl` must be longer than nothing"],
+    ),
+    (
+        "channels: [{name: x, upstream: anaconda, ttl: 30}]",
+        &[
+            "1:47 `channels[0].ttl` must be a duration with a unit (ms, s, m, h, d), such as `30s`, `20m` or `1h30m`, not `30`",
+        ],
+    ),
+    (
+        "channels: [{name: x, upstream: anaconda, unlisted: maybe}]",
+        &["1:52 `channels[0].unlisted` must be one of `allow`, `deny`, `auto`, not `maybe`"],
+    ),
+    (
+        "channels: [{name: \"x-*\", upstream: anaconda}]",
+        &["1:19 `channels[0].name` must be one name, not a pattern | write `match: \"x-*\"`"],
+    ),
+    (
+        "channels: [{match: \"x[\", upstream: anaconda}]",
+        &["1:20 `channels[0].match` is not a valid pattern: unclosed character class; missing ']'"],
+    ),
+    (
+        "channels: [{match: \"x-*\", upstream: anaconda, path: y}]",
+        &[
+            "1:53 `channels[0].path` can't stand beside `match`: it would send every channel to one | use `name:`, or put a longer path into the URLs of an upstream",
+        ],
+    ),
+    (
+        "upstreams: {x: {urls: [ftp://h], credentials: {token_env: TOKEN}}}",
+        &[
+            "1:24 `upstreams.x.urls` must be an absolute URL that begins with `http://` or `https://`, not this",
+        ],
+    ),
+    (
+        "upstreams: {x: {urls: [\"https://me:pw@h/\", \"https://h/t/tk/\", \"https://h/?q\"]}}",
+        &[
+            "1:24 `upstreams.x.urls` must be a URL without credentials | put them under `credentials:`, from a file or a variable",
+            "1:44 `upstreams.x.urls` must be a URL without credentials | put them under `credentials:`, from a file or a variable",
+            "1:63 `upstreams.x.urls` must be a URL without `?` and `#`",
+        ],
+    ),
+    (
+        "upstreams: {x: {}}",
+        &["1:13 `upstreams.x.urls` must name at least one URL | urls: [https://conda.example.org]"],
+    ),
+    (
+        "upstreams: {x/y: {urls: [http://h]}}",
+        &[
+            "1:13 `x/y` can't be the name of an upstream | use letters, digits, `_`, `-` and `.`; the name also stands in paths and metrics",
+        ],
+    ),
+    (
+        "upstreams: {x: {urls: [http://h], hosts: [\"http://h\", \"h:80\"]}}",
+        &[
+            "1:43 `upstreams.x.hosts` must have plain host names, not `http://h` | write it without scheme, port and path, such as `conda.example.org`",
+            "1:55 `upstreams.x.hosts` must have plain host names, not `h:80` | write it without scheme, port and path, such as `conda.example.org`",
+        ],
+    ),
+    (
+        "upstreams: {x: {urls: [http://h], max_concurrent: 0, retries: many, timeouts: {stall: 0s}, pass_foreign_tokens: 1}}",
+        &[
+            "1:51 `upstreams.x.max_concurrent` must be a whole number from 1 to 10000, not `0`",
+            "1:63 `upstreams.x.retries` must be a whole number from 0 to 20, not `many`",
+            "1:87 `upstreams.x.timeouts.stall` must be longer than nothing",
+            "1:113 `upstreams.x.pass_foreign_tokens` must be one of `true`, `false`, not `1`",
+        ],
+    ),
+    (
+        "upstreams: {x: {urls: [http://h], resolve: {h: nowhere}, ca_file: /absent.pem}}",
+        &[
+            "1:48 `upstreams.x.resolve.h` must be an IP address, with a port or without | such as `10.1.2.3` or `10.1.2.3:8443`",
+            "1:67 `upstreams.x.ca_file` names `/absent.pem`, which is not a readable file",
+        ],
+    ),
+    (
+        "files: [{prefix: x, upstream: defaults, dir: /tmp}, {upstream: defaults}, {prefix: y}]",
+        &[
+            "1:9 `files[0]` must have one of `upstream` and `dir`",
+            "1:53 `files[1].prefix` is missing",
+            "1:75 `files[2]` must have one of `upstream` and `dir`",
+        ],
+    ),
+    (
+        "files: [{prefix: ../x, upstream: defaults}, {prefix: /, upstream: defaults}, {prefix: api/x, upstream: defaults}]",
+        &[
+            "1:18 `files[0].prefix` must be a plain path, not `../x` | such as `miniconda/`: no `..`, no `%`, no pattern",
+            "1:54 `files[1].prefix` can't be the root: channels stand there",
+            "1:87 `files[2].prefix` can't begin with `api`: that path belongs to the gate itself | choose another one, such as `static/extras/`",
+        ],
+    ),
+    (
+        "files: [{prefix: x, dir: /absent, ttl: 3s, path: y}, {prefix: z, upstream: defaults, listing: true}]",
+        &[
+            "1:26 the directory `/absent` of prefix `x/` is not there",
+            "1:40 `files[0].ttl` only goes with `upstream`",
+            "1:50 `files[0].path` only goes with `upstream`",
+            "1:95 `files[1].listing` only goes with `dir`",
+        ],
+    ),
+    ("hosts: {h: nobody}", &["1:12 there is no upstream `nobody` | known here: `anaconda`, `defaults`"]),
+    (
+        "upstreams:\n  x: {urls: [http://h]}\n  x: {urls: [http://h]}",
+        &["3:3 `upstreams.x` is written twice | the other one is at 0.yaml:2; keep one of them"],
+    ),
+    (
+        "channels:\n- {name: x, upstream: anaconda}\n- {name: x, upstream: defaults}",
+        &[
+            "3:10 the channel `x` is written twice in this file | the other one is at 0.yaml:2; keep one of them",
+        ],
+    ),
+    (
+        "files:\n- {prefix: x, upstream: anaconda}\n- {prefix: /x/, upstream: defaults}",
+        &[
+            "3:12 the prefix `x/` is written twice in this file | the other one is at 0.yaml:2; keep one of them",
+        ],
+    ),
+    (
+        "upstreams:\n  x: {urls: [http://x], hosts: [H.example]}\n  y: {urls: [http://y], hosts: [h.example]}",
+        &[
+            "3:33 two upstreams claim the host `h.example`: `x` and `y` | the other claim is at 0.yaml:2; keep one of them",
+        ],
+    ),
+];
+
 #[test]
 fn each_mistake_is_told_with_its_place() {
-    let cases: &[(&str, &[&str])] = &[
-        ("chanels: []", &["1:1 unknown key `chanels` | did you mean `channels`?"]),
-        ("channels: {}", &["1:11 `channels` must be a list, not a map"]),
-        ("channels: [x]", &["1:12 `channels[0]` must be a map of keys and values, not a single value"]),
-        (
-            "policy: []",
-            &["1:1 `policy` is not there yet in this version | take it out: it would not be obeyed"],
-        ),
-        (
-            "access: []\nchannels:\n- {name: team, hosted: true, owns: [\"acme-*\"]}",
-            &[
-                "1:1 `access` is not there yet in this version | take it out: it would not be obeyed",
-                "3:16 `channels[0].hosted` is not there yet in this version | take it out: it would not be obeyed",
-                "3:30 `channels[0].owns` is not there yet in this version | take it out: it would not be obeyed",
-            ],
-        ),
-        (
-            "channels: [{name: x, upstream: anacoda, tll: 3s}]",
-            &[
-                "1:32 there is no upstream `anacoda` | did you mean `anaconda`?",
-                "1:41 unknown key `tll` in `channels[0]` | did you mean `ttl`?",
-            ],
-        ),
-        ("channels: [{upstream: anaconda}]", &["1:12 `channels[0]` must have one of `name` and `match`"]),
-        ("channels: [{name: x}]", &["1:12 `channels[0].upstream` is missing"]),
-        (
-            "channels: [{name: x, match: y, upstream: anaconda}]",
-            &["1:12 `channels[0]` must have one of `name` and `match`"],
-        ),
-        (
-            "channels: [{name: x, upstream: anaconda, ttl: 0s}]",
-            &["1:47 `channels[0].ttl` must be longer than nothing"],
-        ),
-        (
-            "channels: [{name: x, upstream: anaconda, ttl: 30}]",
-            &[
-                "1:47 `channels[0].ttl` must be a duration with a unit (ms, s, m, h, d), such as `30s`, `20m` or `1h30m`, not `30`",
-            ],
-        ),
-        (
-            "channels: [{name: x, upstream: anaconda, unlisted: maybe}]",
-            &["1:52 `channels[0].unlisted` must be one of `allow`, `deny`, `auto`, not `maybe`"],
-        ),
-        (
-            "channels: [{name: \"x-*\", upstream: anaconda}]",
-            &["1:19 `channels[0].name` must be one name, not a pattern | write `match: \"x-*\"`"],
-        ),
-        (
-            "channels: [{match: \"x[\", upstream: anaconda}]",
-            &["1:20 `channels[0].match` is not a valid pattern: unclosed character class; missing ']'"],
-        ),
-        (
-            "channels: [{match: \"x-*\", upstream: anaconda, path: y}]",
-            &[
-                "1:53 `channels[0].path` can't stand beside `match`: it would send every channel to one | use `name:`, or put a longer path into the URLs of an upstream",
-            ],
-        ),
-        (
-            "upstreams: {x: {urls: [ftp://h], credentials: {token_env: TOKEN}}}",
-            &[
-                "1:24 `upstreams.x.urls` must be an absolute URL that begins with `http://` or `https://`, not this",
-            ],
-        ),
-        (
-            "upstreams: {x: {urls: [\"https://me:pw@h/\", \"https://h/t/tk/\", \"https://h/?q\"]}}",
-            &[
-                "1:24 `upstreams.x.urls` must be a URL without credentials | put them under `credentials:`, from a file or a variable",
-                "1:44 `upstreams.x.urls` must be a URL without credentials | put them under `credentials:`, from a file or a variable",
-                "1:63 `upstreams.x.urls` must be a URL without `?` and `#`",
-            ],
-        ),
-        (
-            "upstreams: {x: {}}",
-            &["1:13 `upstreams.x.urls` must name at least one URL | urls: [https://conda.example.org]"],
-        ),
-        (
-            "upstreams: {x/y: {urls: [http://h]}}",
-            &[
-                "1:13 `x/y` can't be the name of an upstream | use letters, digits, `_`, `-` and `.`; the name also stands in paths and metrics",
-            ],
-        ),
-        (
-            "upstreams: {x: {urls: [http://h], hosts: [\"http://h\", \"h:80\"]}}",
-            &[
-                "1:43 `upstreams.x.hosts` must have plain host names, not `http://h` | write it without scheme, port and path, such as `conda.example.org`",
-                "1:55 `upstreams.x.hosts` must have plain host names, not `h:80` | write it without scheme, port and path, such as `conda.example.org`",
-            ],
-        ),
-        (
-            "upstreams: {x: {urls: [http://h], max_concurrent: 0, retries: many, timeouts: {stall: 0s}, pass_foreign_tokens: 1}}",
-            &[
-                "1:51 `upstreams.x.max_concurrent` must be a whole number from 1 to 10000, not `0`",
-                "1:63 `upstreams.x.retries` must be a whole number from 0 to 20, not `many`",
-                "1:87 `upstreams.x.timeouts.stall` must be longer than nothing",
-                "1:113 `upstreams.x.pass_foreign_tokens` must be one of `true`, `false`, not `1`",
-            ],
-        ),
-        (
-            "upstreams: {x: {urls: [http://h], resolve: {h: nowhere}, ca_file: /absent.pem}}",
-            &[
-                "1:48 `upstreams.x.resolve.h` must be an IP address, with a port or without | such as `10.1.2.3` or `10.1.2.3:8443`",
-                "1:67 `upstreams.x.ca_file` names `/absent.pem`, which is not a readable file",
-            ],
-        ),
-        (
-            "files: [{prefix: x, upstream: defaults, dir: /tmp}, {upstream: defaults}, {prefix: y}]",
-            &[
-                "1:9 `files[0]` must have one of `upstream` and `dir`",
-                "1:53 `files[1].prefix` is missing",
-                "1:75 `files[2]` must have one of `upstream` and `dir`",
-            ],
-        ),
-        (
-            "files: [{prefix: ../x, upstream: defaults}, {prefix: /, upstream: defaults}, {prefix: api/x, upstream: defaults}]",
-            &[
-                "1:18 `files[0].prefix` must be a plain path, not `../x` | such as `miniconda/`: no `..`, no `%`, no pattern",
-                "1:54 `files[1].prefix` can't be the root: channels stand there",
-                "1:87 `files[2].prefix` can't begin with `api`: that path belongs to the gate itself | choose another one, such as `static/extras/`",
-            ],
-        ),
-        (
-            "files: [{prefix: x, dir: /absent, ttl: 3s, path: y}, {prefix: z, upstream: defaults, listing: true}]",
-            &[
-                "1:26 the directory `/absent` of prefix `x/` is not there",
-                "1:40 `files[0].ttl` only goes with `upstream`",
-                "1:50 `files[0].path` only goes with `upstream`",
-                "1:95 `files[1].listing` only goes with `dir`",
-            ],
-        ),
-        ("hosts: {h: nobody}", &["1:12 there is no upstream `nobody` | known here: `anaconda`, `defaults`"]),
-        (
-            "upstreams:\n  x: {urls: [http://h]}\n  x: {urls: [http://h]}",
-            &["3:3 `upstreams.x` is written twice | the other one is at 0.yaml:2; keep one of them"],
-        ),
-        (
-            "channels:\n- {name: x, upstream: anaconda}\n- {name: x, upstream: defaults}",
-            &[
-                "3:10 the channel `x` is written twice in this file | the other one is at 0.yaml:2; keep one of them",
-            ],
-        ),
-        (
-            "files:\n- {prefix: x, upstream: anaconda}\n- {prefix: /x/, upstream: defaults}",
-            &[
-                "3:12 the prefix `x/` is written twice in this file | the other one is at 0.yaml:2; keep one of them",
-            ],
-        ),
-        (
-            "upstreams:\n  x: {urls: [http://x], hosts: [H.example]}\n  y: {urls: [http://y], hosts: [h.example]}",
-            &[
-                "3:33 two upstreams claim the host `h.example`: `x` and `y` | the other claim is at 0.yaml:2; keep one of them",
-            ],
-        ),
-    ];
-    for (text, expected) in cases {
+    for (text, expected) in MISTAKES {
         assert_eq!(told(&[text]), *expected, "{text}");
     }
 }
@@ -206,57 +205,50 @@ fn reserved_roots_are_no_channels() {
     }
 }
 
+/// Files, a channel, the upstream that answers for it.
+const PRECEDENCE: &[(&[&str], &str, &str)] = &[
+    (&[], "conda-forge", "anaconda"),
+    (&[], "pkgs/main", "defaults"),
+    (&[], "some/deep/name", "anaconda"),
+    (&[], "pkgs/main/more", "anaconda"),
+    (
+        &["channels: [{name: x, upstream: a}, {match: \"x*\", upstream: b}, {match: \"*\", upstream: c}]"],
+        "x",
+        "a",
+    ),
+    (
+        &["channels: [{name: x, upstream: a}, {match: \"x*\", upstream: b}, {match: \"*\", upstream: c}]"],
+        "xy",
+        "b",
+    ),
+    (
+        &["channels: [{name: x, upstream: a}, {match: \"x*\", upstream: b}, {match: \"*\", upstream: c}]"],
+        "y",
+        "c",
+    ),
+    (
+        &["channels: [{match: \"*\", upstream: c}, {match: \"x*\", upstream: b}, {name: x, upstream: a}]"],
+        "x",
+        "a",
+    ),
+    (&["channels: [{match: \"x*\", upstream: a}, {match: \"*y\", upstream: b}]"], "xy", "b"),
+    (&["channels: [{match: \"*y\", upstream: b}, {match: \"x*\", upstream: a}]"], "xy", "a"),
+    (&["channels: [{match: \"*\", upstream: a}, {match: \"*\", upstream: b}]"], "xy", "b"),
+    (&["channels: [{name: x, upstream: a}]", "channels: [{name: x, upstream: b}]"], "x", "b"),
+    (&["channels: [{match: x, upstream: a}, {match: \"?\", upstream: b}]"], "x", "a"),
+    (&["channels: [{match: \"x-*\", upstream: a}]"], "x-1/y", "anaconda"),
+    (&["channels: [{match: \"x-**\", upstream: a}]"], "x-1", "a"),
+    (&["channels: [{match: \"x/**\", upstream: a}]"], "x/1/y", "a"),
+    (&["channels: [{match: \"{x,y}\", upstream: a}]"], "y", "a"),
+    (&["channels: [{match: \"pkgs/*\", upstream: a}]"], "pkgs/r", "a"),
+    (&["channels: [{match: \"p*/*\", upstream: a}]"], "pkgs/r", "a"),
+    (&["builtins: false", "channels: [{name: x, upstream: a}]"], "x", "a"),
+    (&["builtins: false", "channels: [{name: x, upstream: a}]"], "conda-forge", "none"),
+];
+
 #[test]
 fn precedence_of_channels() {
-    // files, channel, upstream
-    let cases: &[(&[&str], &str, &str)] = &[
-        (&[], "conda-forge", "anaconda"),
-        (&[], "pkgs/main", "defaults"),
-        (&[], "some/deep/name", "anaconda"),
-        (&[], "pkgs/main/more", "anaconda"),
-        (
-            &[
-                "channels: [{name: x, upstream: a}, {match: \"x*\", upstream: b}, {match: \"*\", upstream: c}]",
-            ],
-            "x",
-            "a",
-        ),
-        (
-            &[
-                "channels: [{name: x, upstream: a}, {match: \"x*\", upstream: b}, {match: \"*\", upstream: c}]",
-            ],
-            "xy",
-            "b",
-        ),
-        (
-            &[
-                "channels: [{name: x, upstream: a}, {match: \"x*\", upstream: b}, {match: \"*\", upstream: c}]",
-            ],
-            "y",
-            "c",
-        ),
-        (
-            &[
-                "channels: [{match: \"*\", upstream: c}, {match: \"x*\", upstream: b}, {name: x, upstream: a}]",
-            ],
-            "x",
-            "a",
-        ),
-        (&["channels: [{match: \"x*\", upstream: a}, {match: \"*y\", upstream: b}]"], "xy", "b"),
-        (&["channels: [{match: \"*y\", upstream: b}, {match: \"x*\", upstream: a}]"], "xy", "a"),
-        (&["channels: [{match: \"*\", upstream: a}, {match: \"*\", upstream: b}]"], "xy", "b"),
-        (&["channels: [{name: x, upstream: a}]", "channels: [{name: x, upstream: b}]"], "x", "b"),
-        (&["channels: [{match: x, upstream: a}, {match: \"?\", upstream: b}]"], "x", "a"),
-        (&["channels: [{match: \"x-*\", upstream: a}]"], "x-1/y", "anaconda"),
-        (&["channels: [{match: \"x-**\", upstream: a}]"], "x-1", "a"),
-        (&["channels: [{match: \"x/**\", upstream: a}]"], "x/1/y", "a"),
-        (&["channels: [{match: \"{x,y}\", upstream: a}]"], "y", "a"),
-        (&["channels: [{match: \"pkgs/*\", upstream: a}]"], "pkgs/r", "a"),
-        (&["channels: [{match: \"p*/*\", upstream: a}]"], "pkgs/r", "a"),
-        (&["builtins: false", "channels: [{name: x, upstream: a}]"], "x", "a"),
-        (&["builtins: false", "channels: [{name: x, upstream: a}]"], "conda-forge", "none"),
-    ];
-    for (files, channel, upstream) in cases {
+    for (files, channel, upstream) in PRECEDENCE {
         let mut all = vec![UP];
         all.extend_from_slice(files);
         let rules = rules(&all).unwrap();
