@@ -51,19 +51,18 @@ fn io_reason(error: &reqwest::Error) -> Option<String> {
 
 /// What rustls said, which is about certificates and protocol, never about paths.
 fn tls_reason(error: &reqwest::Error) -> Option<String> {
-    chain(error).find_map(|e| match e.downcast_ref::<rustls::Error>() {
-        Some(tls) => Some(tls.to_string()),
-        None => e
-            .downcast_ref::<io::Error>()
-            .and_then(|io| io.get_ref())
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-            .map(ToString::to_string),
-    })
+    chain(error).find_map(|e| e.downcast_ref::<rustls::Error>()).map(ToString::to_string)
 }
 
+/// The error and its causes. An I/O error that wraps another one would skip it (its `source` is the inner one's source).
 fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    fn cause<'a>(error: &&'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+        let error: &'a (dyn StdError + 'static) = *error;
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        }
+    }
     let first: &(dyn StdError + 'static) = error;
-    std::iter::successors(Some(first), |e: &&(dyn StdError + 'static)| -> Option<&(dyn StdError + 'static)> {
-        (*e).source()
-    })
+    std::iter::successors(Some(first), cause)
 }

@@ -68,6 +68,13 @@ pub(super) fn build(
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .http1_only()
+        // Codings are undone in `decode`, where they are bounded and told. The client must not do it on its own, not even
+        // when another crate of the build turns these features on; nor resolve names by itself.
+        .no_gzip()
+        .no_zstd()
+        .no_brotli()
+        .no_deflate()
+        .no_hickory_dns()
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .retry(reqwest::retry::never())

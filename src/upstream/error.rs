@@ -1,4 +1,4 @@
-//! Why a fetch failed, in words that may be shown: no URL but a [`SafeUrl`], no credential, no library message
+//! Why a fetch failed, in words that may be shown: no URL but a [`SafeUrl`](crate::secret::SafeUrl), no credential, no library message
 //! that could hold one.
 //!
 //! Belongs here: the error and its kinds. Does not: reading the HTTP client's errors (`classify`), what to do about one

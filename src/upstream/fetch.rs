@@ -86,19 +86,26 @@ impl Upstream {
         let place = self.place().await?;
         self.check_rest()?;
         self.budget.earn();
-        let mut round = 0;
-        loop {
-            let (error, again) = match self.round(&request, round == 0).await {
-                Round::Answer(head) => return self.respond(*head, &request, place),
-                Round::Failed { error, again } => (error, again),
-            };
-            round += 1;
-            if !again || round > self.settings.retry.rounds || !self.budget.spend() {
-                return Err(error);
+        let mut last = None;
+        for round in 0..=self.settings.retry.rounds {
+            if round > 0 {
+                if !self.budget.spend() {
+                    break;
+                }
+                self.stats.retries.fetch_add(1, Relaxed);
+                tokio::time::sleep(self.delay(round)).await;
             }
-            self.stats.retries.fetch_add(1, Relaxed);
-            tokio::time::sleep(self.delay(round)).await;
+            match self.round(&request, round == 0).await {
+                Round::Answer(head) => return self.respond(*head, &request, place),
+                Round::Failed { error, again: true } => last = Some(error),
+                Round::Failed { error, again: false } => return Err(error),
+                Round::Skipped => break,
+            }
         }
+        Err(last.unwrap_or_else(|| FetchError::Unreachable {
+            mirror: self.settings.name.clone(),
+            why: "all of its mirrors failed just now and are given time to recover".to_owned(),
+        }))
     }
 
     /// The health of its mirrors, first choice first.

@@ -21,6 +21,8 @@ pub(super) enum Round {
         error: FetchError,
         again: bool,
     },
+    /// All circuits are open by now; nobody was asked.
+    Skipped,
 }
 
 /// What was seen on the way down the list of mirrors.
@@ -112,16 +114,14 @@ impl Walk {
             let (mirror, status) = (head.mirror.shown.clone(), head.response.status().as_u16());
             return Round::Failed { error: FetchError::Doubtful { mirror, status }, again: self.retry };
         }
-        let mirror = upstream.to_owned();
-        let error = match (self.error, self.rest) {
-            (Some(error), _) => error,
-            (None, Some(retry_after)) => FetchError::RateLimited { mirror, retry_after },
-            (None, None) => FetchError::Unreachable {
-                mirror,
-                why: "all of its mirrors failed just now and are given time to recover".to_owned(),
-            },
-        };
-        Round::Failed { error, again: self.retry }
+        match (self.error, self.rest) {
+            (Some(error), _) => Round::Failed { error, again: self.retry },
+            (None, Some(retry_after)) => {
+                let error = FetchError::RateLimited { mirror: upstream.to_owned(), retry_after };
+                Round::Failed { error, again: false }
+            }
+            (None, None) => Round::Skipped,
+        }
     }
 }
 
