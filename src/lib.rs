@@ -13,7 +13,7 @@
 
 pub mod api;
 pub mod cache;
-pub mod cli;
+//pub mod cli;
 pub mod clock;
 pub mod conda;
 pub mod config;

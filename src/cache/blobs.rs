@@ -59,6 +59,12 @@ impl Blob {
         self.stamp.size == 0
     }
 
+    /// When the bytes last changed, as upstream said when they came; else when they came.
+    #[must_use]
+    pub fn modified(&self) -> UnixMillis {
+        UnixMillis(self.stamp.mtime / 1_000_000)
+    }
+
     /// The whole file, when it is in the memory tier (at most 64 KiB).
     #[must_use]
     pub fn small(&self) -> Option<Bytes> {

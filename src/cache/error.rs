@@ -107,6 +107,9 @@ pub enum FillError {
     /// The file can't be stored or read back.
     #[error("the cache can't store the file: {0}")]
     Disk(Arc<str>),
+    /// The index, found meanwhile, does not let it through.
+    #[error("{0}")]
+    Refused(Arc<str>),
     /// No room, even after evicting what could go.
     #[error(
         "the cache has no room for {needed} more bytes: {free} are free and {keep} must stay free; make room or lower keep_free"

@@ -154,6 +154,23 @@ impl Cache {
         Some(Object { blob, meta })
     }
 
+    /// A package that was verified by a digest when it came in under this key: still good where no index lists it any more
+    /// (lock files) or none can be had.
+    pub async fn verified(&self, key: &str) -> Option<Arc<Blob>> {
+        let key = key.to_owned();
+        let found = self.on_pool(move |inner| {
+            let sha256 = inner.objects.find_verified(&key)?;
+            inner.blobs.find(&sha256, Changed::Rehash)
+        });
+        found.await.ok().flatten()
+    }
+
+    /// Where a blob lies, for readers that want a path. Hold the blob while using it, or it may be evicted.
+    #[must_use]
+    pub fn path_of(&self, blob: &Blob) -> std::path::PathBuf {
+        self.0.blobs.layout.blob(blob.digest())
+    }
+
     /// [`Cache::object`] without blocking the worker.
     pub async fn find_object(&self, key: &str) -> Option<Object> {
         if let Some((sha256, meta)) = self.0.objects.remembered(key)

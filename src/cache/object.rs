@@ -96,6 +96,15 @@ impl Objects {
         row.plain.then_some((row.sha256, meta))
     }
 
+    /// A file that was verified under this key when it came, whatever an index says of it now.
+    pub(super) fn find_verified(&self, key: &str) -> Option<Sha256> {
+        if let Some(entry) = self.memory.get(key) {
+            return (!entry.plain).then_some(entry.sha256);
+        }
+        let row = self.blobs.index.object(key).ok()??;
+        (!row.plain).then_some(row.sha256)
+    }
+
     /// Replaces what is known of a plain file.
     pub(super) fn store(&self, key: &str, sha256: Sha256, meta: ObjectMeta) -> Result<(), CacheError> {
         let row = ObjectRow { key: key.to_owned(), sha256, plain: true, meta };

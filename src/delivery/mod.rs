@@ -1,1 +1,111 @@
-//! Delivering files: joins the cache and upstreams for packages, shards, documents and plain files.
+//! Delivering files: joins the cache and the upstreams for packages, indexes, shards, documents and plain files.
+//!
+//! Belongs here: the use cases of a reader ("this package", "this index", "this installer"), each from cache when it is
+//! there, else by a fill, with freshness and refusals decided. Does not: HTTP semantics (`proxy`), how bytes are stored
+//! (`cache`) or fetched (`upstream`), how generations are built (`repodata`).
+
+mod answer;
+mod documents;
+mod elsewhere;
+mod indexes;
+mod local;
+mod negative;
+mod noarch;
+mod objects;
+mod packages;
+mod pass;
+mod purge;
+mod refusal;
+mod shards;
+mod source;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+pub use answer::{Answer, Body, CacheFor, Facts, Outcome};
+pub use indexes::{IndexEvents, IndexSettings};
+pub use local::{Entry, Listing};
+pub use pass::{PassConditions, Passed};
+pub use refusal::Refusal;
+
+use crate::cache::Cache;
+use crate::clock::SharedClock;
+use crate::repodata::store::GenerationStore;
+
+/// What delivering needs from the wiring.
+pub struct DeliverySettings {
+    /// Index refreshes and builds.
+    pub index: IndexSettings,
+    /// How long "upstream has no such file" is believed.
+    pub negative_ttl: Duration,
+    /// How long a caller waits for something that is not there yet before it is told to come again.
+    pub patience: Duration,
+}
+
+impl Default for DeliverySettings {
+    fn default() -> Self {
+        Self {
+            index: IndexSettings::default(),
+            negative_ttl: Duration::from_secs(60),
+            // conda gives up after 60 s without a byte (`context.py`, `remote_read_timeout_secs`).
+            patience: Duration::from_secs(50),
+        }
+    }
+}
+
+/// What delivering is made of.
+pub struct DeliveryParts {
+    /// Blobs, objects and fills.
+    pub cache: Cache,
+    /// Index generations.
+    pub generations: Arc<GenerationStore>,
+    /// Where "now" comes from.
+    pub clock: SharedClock,
+    /// Fills, refreshes and builds run here, never on a front-door worker.
+    pub runtime: Handle,
+    /// How it behaves.
+    pub settings: DeliverySettings,
+    /// Who counts refreshes.
+    pub events: Arc<dyn IndexEvents>,
+}
+
+/// The use cases, behind one handle.
+#[derive(Clone)]
+pub struct Delivery {
+    inner: Arc<Inner>,
+    /// `Via` of the request that is being answered: upstream gets it too, so that gates in a circle notice.
+    via: Option<Arc<str>>,
+}
+
+struct Inner {
+    cache: Cache,
+    generations: Arc<GenerationStore>,
+    clock: SharedClock,
+    runtime: Handle,
+    settings: DeliverySettings,
+    objects: objects::Objects,
+    indexes: indexes::Indexes,
+    shards: shards::ShardState,
+    events: Arc<dyn IndexEvents>,
+}
+
+impl Delivery {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: DeliveryParts) -> Self {
+        let DeliveryParts { cache, generations, clock, runtime, settings, events } = parts;
+        let objects = objects::Objects::new(Arc::clone(&clock), settings.negative_ttl, settings.index.retry);
+        let indexes = indexes::Indexes::new(&settings.index);
+        let shards = shards::ShardState::new();
+        let inner = Inner { cache, generations, clock, runtime, settings, objects, indexes, shards, events };
+        Self { inner: Arc::new(inner), via: None }
+    }
+
+    /// The same, fetching on behalf of a request that came through other proxies.
+    #[must_use]
+    pub fn on_behalf_of(&self, via: &str) -> Self {
+        Self { inner: Arc::clone(&self.inner), via: Some(via.into()) }
+    }
+}

@@ -37,6 +37,16 @@ pub fn meant(request: &RequestHeader) -> Meant<'_> {
     Meant { host, path, query, absolute: authority.is_some() }
 }
 
+/// A host as rules name it: lower case, no port, no final dot. Brackets of an IPv6 address stay.
+#[must_use]
+pub fn bare(host: &str) -> String {
+    let end = match host.rfind(']') {
+        Some(bracket) => bracket + 1,
+        None => host.find(':').unwrap_or(host.len()),
+    };
+    host[..end].trim_end_matches('.').to_ascii_lowercase()
+}
+
 /// The authority that the target itself carries, and what follows it.
 fn split(target: &str, connect: bool) -> (Option<&str>, &str) {
     if target.starts_with('/') || target == "*" {

@@ -3,20 +3,34 @@
 //! Belongs here: everything that speaks pingora. Does not: deciding what an answer is made of (`delivery`), settings as written
 //! (`config`). A connection goes `listen` → `front` (judged by `head`, wrapped by `conn`) → `gateway` → the [`Handler`].
 
+mod coded;
 mod conn;
+mod control;
 mod ctx;
+mod date;
 mod drain;
 pub mod front;
 mod gateway;
+mod handler;
 pub mod head;
 pub mod host;
+mod landing;
 pub mod listen;
+mod local;
+mod pass;
+mod plan;
 mod refusal;
+mod refuse;
+mod request;
+mod respond;
 pub mod server;
+mod stream;
 
 use async_trait::async_trait;
 
+pub use control::{ControlPages, Insider};
 pub use ctx::Ctx;
+pub use handler::{Door, DoorSettings};
 pub use host::{Meant, meant};
 
 /// Answers requests.

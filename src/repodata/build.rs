@@ -22,6 +22,7 @@ use super::table::{PackageTable, TableBuilder};
 use super::unpack::{UnpackLimits, unpack};
 use crate::clock::UnixMillis;
 use crate::conda::channel::ChannelRef;
+use crate::conda::digest::Sha256;
 use crate::conda::subdir::Subdir;
 use crate::conda::url::Packing;
 
@@ -53,6 +54,8 @@ pub struct BuildInput<'a> {
     pub raw: &'a Path,
     /// How it is packed.
     pub packing: Packing,
+    /// SHA-256 of that file, so that the same document is not built again.
+    pub digest: Option<Sha256>,
     /// Upstream's `ETag`, kept for the next conditional request.
     pub etag: Option<&'a str>,
     /// Upstream's `Last-Modified`, kept as it is.
@@ -145,6 +148,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
         etag: input.etag.map(str::to_owned),
         last_modified: input.last_modified.map(str::to_owned),
         packing: packing_name(input.packing).to_owned(),
+        sha256: input.digest.map(|digest| digest.to_hex()),
     };
     let head = Head {
         channel: input.channel,

@@ -132,6 +132,17 @@ impl Generation {
         self.table.lookup(file)
     }
 
+    /// SHA-256 of the upstream document it was built from.
+    pub fn source_digest(&self) -> Option<Sha256> {
+        let state = self.state.load();
+        Sha256::from_hex(state.manifest.source.as_ref()?.sha256.as_deref()?)
+    }
+
+    /// Where upstream says its packages lie (CEP 15), where it says so.
+    pub fn base_url(&self) -> Option<String> {
+        self.state.load().manifest.report.base_url.clone()
+    }
+
     /// The package table.
     pub const fn table(&self) -> &PackageTable {
         &self.table

@@ -68,6 +68,15 @@ pub(super) fn edit(info: &[u8], subdir: &str) -> Result<Option<Vec<u8>>, BuildEr
     Ok(Some(edited))
 }
 
+/// `base_url` as upstream wrote it (CEP 15), so that the gate itself finds the packages.
+pub(super) fn base_url(info: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Info {
+        base_url: Option<String>,
+    }
+    serde_json::from_slice::<Info>(info).ok()?.base_url
+}
+
 /// An `info` that says no more than the subdir.
 pub(super) fn fresh(subdir: &str) -> Vec<u8> {
     format!("{{\"subdir\":\"{subdir}\"}}").into_bytes()

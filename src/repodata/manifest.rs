@@ -48,6 +48,9 @@ pub struct Source {
     pub last_modified: Option<String>,
     /// `json`, `zst` or `bz2`: which document it was.
     pub packing: String,
+    /// SHA-256 of upstream's document as it came, in hex.
+    #[serde(default)]
+    pub sha256: Option<String>,
 }
 
 /// What became of a document's records.
@@ -63,6 +66,9 @@ pub struct Report {
     pub conflicts: u64,
     /// Records left out, by what was wrong.
     pub dropped: BTreeMap<Flaw, u64>,
+    /// Where upstream says its packages lie (CEP 15), where it says so; clients never see it.
+    #[serde(default)]
+    pub base_url: Option<String>,
     /// Whether any byte of the document was changed.
     pub edited: bool,
     /// Where the value of `removed` stands in the written document: offset and length.

@@ -122,6 +122,7 @@ impl Sink for Rewriter<'_> {
 
     fn info(&mut self, value: &[u8]) -> Result<(), BuildError> {
         self.has_info = true;
+        self.report.base_url = info::base_url(value);
         match info::edit(value, self.subdir)? {
             None => self.out.put(value),
             Some(edited) => {

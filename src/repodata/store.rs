@@ -205,6 +205,51 @@ impl GenerationStore {
         fs::remove_file(&pointer).map_err(BuildError::io("remove", &pointer))
     }
 
+    /// Forgets one subdir: what is in use goes on being served to whoever holds it, nothing is found here any more. Returns
+    /// whether there was a generation.
+    ///
+    /// # Errors
+    /// Trouble with the disk.
+    pub fn remove(&self, channel: &ChannelRef, subdir: &Subdir) -> Result<bool, BuildError> {
+        let _writing = self.writing.lock();
+        let place = self.place(channel, subdir);
+        let had = place.join(CURRENT).exists();
+        if let Some(subdirs) = self.live.write().get_mut(channel) {
+            subdirs.remove(subdir);
+        }
+        files::remove_dir(&place)?;
+        Ok(had)
+    }
+
+    /// Forgets every subdir of a channel; returns how many had a generation.
+    ///
+    /// # Errors
+    /// As [`GenerationStore::remove`].
+    pub fn remove_channel(&self, channel: &ChannelRef) -> Result<u64, BuildError> {
+        let mut removed = 0;
+        for subdir in self.subdirs(channel) {
+            removed += u64::from(self.remove(channel, &subdir)?);
+        }
+        Ok(removed)
+    }
+
+    /// Forgets everything; returns how many directories of channels went.
+    ///
+    /// # Errors
+    /// As [`GenerationStore::remove`].
+    pub fn remove_all(&self) -> Result<u64, BuildError> {
+        let _writing = self.writing.lock();
+        self.live.write().clear();
+        let mut removed = 0;
+        for entry in fs::read_dir(&self.root).map_err(BuildError::io("list", &self.root))?.flatten() {
+            if entry.file_name() != STAGING {
+                files::remove_dir(&entry.path())?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
     /// Where a shard lies that the gate made for this subdir: in the current index, or in one of the last seven days.
     pub fn shard(&self, channel: &ChannelRef, subdir: &Subdir, digest: &Sha256) -> Option<ShardAt> {
         let current = self.current(channel, subdir);

@@ -102,6 +102,16 @@ impl Fill {
         self.shared.learn(expected);
     }
 
+    /// Tells that no index has a digest for the file and that it may pass without: it is kept as a plain file, to be revalidated.
+    pub fn learn_none(&self, size: Option<u64>) {
+        self.shared.learn_none(size);
+    }
+
+    /// Tells that the file must not pass after all; followers are cut before their last bytes.
+    pub fn refuse(&self, why: String) {
+        self.shared.refuse(why);
+    }
+
     /// Waits until the file is stored.
     ///
     /// # Errors

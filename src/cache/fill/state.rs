@@ -39,6 +39,8 @@ struct Inner {
     phase: Phase,
     head: Option<FillHead>,
     expected: Expected,
+    /// No index has a digest, and the file may pass without.
+    unlisted: bool,
     committed: u64,
     ring: Ring,
     file: Option<Arc<File>>,
@@ -75,6 +77,7 @@ impl Shared {
                 phase: Phase::Running,
                 head: None,
                 expected,
+                unlisted: false,
                 committed: 0,
                 ring: Ring::new(ring),
                 file: None,
@@ -148,6 +151,38 @@ impl Shared {
         };
         if learned {
             self.learned.notify_one();
+        }
+    }
+
+    pub(super) fn learn_none(&self, size: Option<u64>) {
+        {
+            let mut inner = self.inner.lock();
+            inner.unlisted = true;
+            inner.expected.size = inner.expected.size.or(size);
+        }
+        self.learned.notify_one();
+    }
+
+    /// Whether the file may pass without a digest.
+    pub(super) fn unlisted(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.unlisted && !inner.expected.has_digest()
+    }
+
+    pub(super) fn refuse(&self, why: String) {
+        self.change(|inner| {
+            if matches!(inner.phase, Phase::Running) {
+                inner.phase = Phase::Failed(FillError::Refused(why.into()));
+            }
+        });
+        self.learned.notify_one();
+    }
+
+    /// Why the fill is over already, if it is.
+    pub(super) fn failure(&self) -> Option<FillError> {
+        match &self.inner.lock().phase {
+            Phase::Failed(error) => Some(error.clone()),
+            _ => None,
         }
     }
 

@@ -282,13 +282,21 @@ impl Task {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
             let expected = self.shared.expected();
-            if expected.has_digest() || matches!(self.kind, FillKind::Object { .. }) {
+            if let Some(refused) = self.shared.failure() {
+                return Err(refused);
+            }
+            if expected.has_digest() || self.is_plain() {
                 return Ok(expected);
             }
             tokio::time::timeout_at(deadline, self.shared.learned())
                 .await
                 .map_err(|_| FillError::NeverLearned(patience))?;
         }
+    }
+
+    /// Whether nothing but its place vouches for the file.
+    fn is_plain(&self) -> bool {
+        matches!(self.kind, FillKind::Object { .. }) || self.shared.unlisted()
     }
 
     async fn publish(&self, partial: &Arc<Partial>, digests: Digests) -> Result<Arc<Blob>, FillError> {
@@ -299,7 +307,7 @@ impl Task {
         let object = ObjectRow {
             key: self.key.clone(),
             sha256: digests.sha256,
-            plain: matches!(self.kind, FillKind::Object { .. }),
+            plain: self.is_plain(),
             meta: ObjectMeta {
                 validators: version.validators,
                 content_type: version.content_type,
@@ -319,6 +327,11 @@ fn store(
     digests: &Digests,
     object: ObjectRow,
 ) -> Result<Arc<Blob>, FillError> {
+    // The blob's own time is what clients are told, now and after a restart; a file system that can't set it costs no more than that.
+    let said = object.meta.validators.last_modified.as_deref().and_then(crate::http::date::parse);
+    if let Some(modified) = said {
+        let _unset = partial.file().set_modified(modified.to_system());
+    }
     let publication = Publication {
         file: partial.file(),
         partial: partial.path(),

@@ -88,6 +88,7 @@ fn pack(raw: &[u8]) -> Result<Vec<u8>, ShardError> {
 /// An index taken apart.
 struct Parts<'a> {
     subdir: Option<&'a str>,
+    base_url: &'a str,
     shards_base_url: &'a str,
     kept_info: Vec<(&'a str, &'a [u8])>,
     others: Vec<(&'a str, &'a [u8])>,
@@ -97,8 +98,14 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn read(raw: &'a [u8]) -> Result<Self, ShardError> {
         let mut at = Cursor::new(raw);
-        let mut parts =
-            Self { subdir: None, shards_base_url: "", kept_info: vec![], others: vec![], shards: &[] };
+        let mut parts = Self {
+            subdir: None,
+            base_url: "",
+            shards_base_url: "",
+            kept_info: vec![],
+            others: vec![],
+            shards: &[],
+        };
         let mut has_info = false;
         for _ in 0..at.map()? {
             let key = at.text()?;
@@ -137,7 +144,7 @@ impl<'a> Parts<'a> {
             match key {
                 "subdir" => self.subdir = at.text_or_nil()?,
                 "shards_base_url" => self.shards_base_url = at.text_or_nil()?.unwrap_or(""),
-                "base_url" => at.skip()?,
+                "base_url" => self.base_url = at.text_or_nil()?.unwrap_or(""),
                 other => {
                     at.skip()?;
                     let value = at.since(start);
@@ -164,6 +171,7 @@ fn leads_away(value: &[u8]) -> bool {
 /// Upstream's index, small: names and digests only.
 #[derive(Debug)]
 pub struct UpstreamIndex {
+    base_url: String,
     shards_base_url: String,
     /// All names, one behind the other, in order.
     names: String,
@@ -194,6 +202,7 @@ impl UpstreamIndex {
             return Err(at.wrong("a package name that stands twice"));
         }
         let mut index = Self {
+            base_url: parts.base_url.to_owned(),
             shards_base_url: parts.shards_base_url.to_owned(),
             names: String::new(),
             shards: Vec::with_capacity(found.len()),
@@ -203,6 +212,11 @@ impl UpstreamIndex {
             index.shards.push((count(index.names.len()), digest));
         }
         Ok(index)
+    }
+
+    /// `base_url` as upstream wrote it: where its packages lie; empty or relative to the subdir, or absolute.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
     }
 
     /// `shards_base_url` as upstream wrote it: relative to the subdir, absolute, or empty.

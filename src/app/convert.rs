@@ -1,0 +1,106 @@
+//! From the configuration and the rules to each room's own settings.
+
+use std::sync::Arc;
+
+use crate::cache::CacheSettings;
+use crate::config::{AccessTarget, Config, KeepFree, LogConfig, LogFormat};
+use crate::policy::{Credentials, Rules, UpstreamRule};
+use crate::proxy::front::FrontSettings;
+use crate::proxy::head::HeadLimits;
+use crate::telemetry::access::{AccessError, AccessLog, Target};
+use crate::telemetry::{Metrics, log};
+use crate::upstream::{Credential, Egress, ProxyChoice, UpstreamSettings};
+
+/// Changes an upstream's settings, for tests.
+pub type UpstreamTuning = Arc<dyn Fn(&mut UpstreamSettings) + Send + Sync>;
+
+/// This gate's name in `Via`: unlike any other gate's, and unlike its own of an earlier run.
+pub(super) fn pseudonym() -> String {
+    format!("condagate-{:012x}", random() & 0xffff_ffff_ffff)
+}
+
+/// For names and request ids; not for secrets.
+pub(super) fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    // A fresh `RandomState` has fresh keys.
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+pub(super) fn cache(config: &Config) -> CacheSettings {
+    CacheSettings {
+        size: config.cache.size,
+        memory: config.cache.memory,
+        keep_free: match config.cache.keep_free {
+            KeepFree::Percent(percent) => crate::cache::KeepFree::Percent(percent),
+            KeepFree::Bytes(bytes) => crate::cache::KeepFree::Bytes(bytes),
+        },
+        ..CacheSettings::new(&config.storage.packages)
+    }
+}
+
+pub(super) fn egress(config: &Config, pseudonym: &str) -> Egress {
+    Egress {
+        proxy: config.egress.proxy.clone().map_or(ProxyChoice::FromEnvironment, ProxyChoice::Url),
+        ca_file: config.egress.ca_file.clone(),
+        ..Egress::new(pseudonym)
+    }
+}
+
+pub(super) fn upstreams(rules: &Rules, tune: Option<&UpstreamTuning>) -> Vec<UpstreamSettings> {
+    let one = |rule: &Arc<UpstreamRule>| {
+        let mut settings = upstream(rule);
+        if let Some(tune) = tune {
+            tune(&mut settings);
+        }
+        settings
+    };
+    rules.upstreams().iter().map(one).collect()
+}
+
+fn upstream(rule: &UpstreamRule) -> UpstreamSettings {
+    let mut settings = UpstreamSettings::new(&rule.name, rule.urls.clone());
+    settings.credentials = rule.credentials.clone().map(|credentials| match credentials {
+        Credentials::TokenPath(token) => Credential::TokenPath(token),
+        Credentials::Basic { user, password } => Credential::Basic { user, password },
+        Credentials::Bearer(token) => Credential::Bearer(token),
+    });
+    settings.max_concurrent = rule.max_concurrent;
+    settings.connect_timeout = rule.connect_timeout;
+    settings.first_byte_timeout = rule.first_byte_timeout;
+    settings.stall_timeout = rule.stall_timeout;
+    settings.retry.rounds = rule.retries;
+    settings.proxy = rule.proxy.clone().map(ProxyChoice::Url);
+    settings.ca_file.clone_from(&rule.ca_file);
+    settings.resolve.clone_from(&rule.resolve);
+    settings
+}
+
+pub(super) fn front(config: &Config) -> FrontSettings {
+    FrontSettings {
+        limits: HeadLimits {
+            max_bytes: config.limits.header_size,
+            max_headers: config.limits.header_count,
+            max_url: config.limits.url_length,
+        },
+        header_timeout: config.limits.header_timeout,
+        idle_timeout: config.limits.idle_timeout,
+        write_stall: config.limits.send_timeout,
+        ..FrontSettings::default()
+    }
+}
+
+pub(super) fn log_format(format: LogFormat) -> log::Format {
+    match format {
+        LogFormat::Human => log::Format::Human,
+        LogFormat::Json => log::Format::Json,
+    }
+}
+
+pub(super) fn access_log(config: &LogConfig, metrics: &Metrics) -> Result<AccessLog, AccessError> {
+    let target = match &config.access {
+        AccessTarget::Off => return Ok(AccessLog::off()),
+        AccessTarget::Standard => Target::Stdout,
+        AccessTarget::File(path) => Target::File(path.clone()),
+    };
+    AccessLog::open(&target, log_format(config.format), metrics.access_lines_lost.clone())
+}

@@ -1,0 +1,319 @@
+//! The composition root: the only place that sees every room. It opens the engines, hands each its settings, and runs the front door.
+//!
+//! Belongs here: wiring, start and stop. Does not: decisions about requests (`proxy`), caches (`delivery`) or rules (`policy`).
+
+mod convert;
+mod eyes;
+mod operator;
+mod reload;
+mod serve;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use crate::cache::{Cache, CacheError, CacheSettings};
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::delivery::{Delivery, DeliveryParts, DeliverySettings};
+use crate::policy::Rules;
+use crate::id::RequestIds;
+use crate::proxy::listen::{self, Bound, ListenError};
+use crate::proxy::server::{self, ServerParts, Stop, Stopped, Stopper};
+use crate::proxy::{ControlPages, Door, DoorSettings};
+use crate::repodata::store::GenerationStore;
+use crate::snapshot::Live;
+use crate::telemetry::health::{CacheState, RulesState};
+use crate::telemetry::{Eyes, Health, Metrics};
+use crate::upstream::{SettingsError, Upstreams};
+
+pub use serve::{offline, serve};
+
+/// Threads of the runtime that fetches, builds and serves the control socket.
+const BACKGROUND_THREADS: usize = 2;
+/// Its blocking threads: index builds, disk work.
+const BLOCKING_THREADS: usize = 64;
+/// Blocking threads of each front-door worker: small documents to compress.
+const DOOR_BLOCKING_THREADS: usize = 4;
+
+/// What a gate is started from.
+pub struct GateOptions {
+    /// The validated configuration.
+    pub config: Config,
+    /// The rules in force at start.
+    pub rules: Rules,
+    /// Where "now" comes from.
+    pub clock: SharedClock,
+    /// Changes to what the configuration gives, for tests: patience, hold-back, faults.
+    pub tuning: Tuning,
+}
+
+/// Knobs that no user needs and tests do.
+#[derive(Default)]
+pub struct Tuning {
+    /// Changes the cache's settings before it opens.
+    pub cache: Option<Box<dyn FnOnce(&mut CacheSettings) + Send>>,
+    /// Changes the delivery's settings.
+    pub delivery: Option<Box<dyn FnOnce(&mut DeliverySettings) + Send>>,
+    /// Changes every upstream's settings, now and at each reload.
+    pub upstream: Option<convert::UpstreamTuning>,
+}
+
+/// Why a gate did not start. Nothing is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address can't be listened on.
+    #[error("{}", lines(.0))]
+    Listen(Vec<ListenError>),
+    /// A directory can't be used.
+    #[error("the directory `{}` can't be used: {source}; give another with --data or `data:`", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The package cache can't be opened.
+    #[error("{0}")]
+    Cache(#[from] CacheError),
+    /// The index cache can't be opened.
+    #[error("the index cache can't be opened: {0}")]
+    Generations(String),
+    /// Upstreams of the rules can't be used as written.
+    #[error("{}", lines(.0))]
+    Upstreams(Vec<SettingsError>),
+    /// The access log can't be opened.
+    #[error("{0}")]
+    AccessLog(#[from] crate::telemetry::access::AccessError),
+    /// The machine gives no threads.
+    #[error("the threads for fetching and building can't be started: {0}")]
+    Runtime(std::io::Error),
+    /// The front door did not start.
+    #[error("the front door can't be started: {0}")]
+    Door(String),
+}
+
+fn lines(errors: &[impl ToString]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// A running gate on its own threads. Dropping it stops it.
+pub struct Gate {
+    addresses: Vec<SocketAddr>,
+    core: Arc<Core>,
+    stopper: Stopper,
+    door: Option<JoinHandle<Stopped>>,
+    runtime: Option<Runtime>,
+}
+
+/// What a gate's parts share.
+struct Core {
+    config: Config,
+    cache: Cache,
+    delivery: Delivery,
+    generations: Arc<GenerationStore>,
+    live: Arc<Live>,
+    upstreams: Arc<Upstreams>,
+    eyes: Eyes,
+    tune_upstream: Option<convert::UpstreamTuning>,
+    /// The revision that is in force, and the serialisation of reloads.
+    reloading: tokio::sync::Mutex<()>,
+}
+
+impl Gate {
+    /// Opens everything and listens; returns once requests are accepted.
+    ///
+    /// # Errors
+    /// As [`StartError`].
+    pub fn start(options: GateOptions) -> Result<Self, StartError> {
+        let GateOptions { config, rules, clock, tuning } = options;
+        let wanted: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+        let bound = listen::bind_all(&wanted).map_err(StartError::Listen)?;
+        let addresses = bound.iter().map(Bound::address).collect();
+        prepare(&config)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(BACKGROUND_THREADS)
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_name("gate-background")
+            .enable_all()
+            .build()
+            .map_err(StartError::Runtime)?;
+        let pseudonym = convert::pseudonym();
+        let core = Arc::new(Core::open(config, rules, &clock, tuning, &runtime, &pseudonym)?);
+        let (stopper, stop) = server::stop_pair();
+        core.attend(&runtime, &stop);
+        let door = core.open_door(bound, &pseudonym, stop, &clock)?;
+        Ok(Self { addresses, core, stopper, door: Some(door), runtime: Some(runtime) })
+    }
+
+    /// The addresses it listens on, as bound.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Reads the rules again; the old ones stay if the new ones have mistakes.
+    ///
+    /// # Errors
+    /// Every mistake, as text.
+    pub fn reload(&self) -> Result<(), String> {
+        match &self.runtime {
+            Some(runtime) => runtime.block_on(self.core.reload()),
+            None => Err("the gate is stopping".to_owned()),
+        }
+    }
+
+    /// What eyes see: counters for tests and status pages.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.core.eyes.metrics
+    }
+
+    /// Stops accepting, lets requests under way finish (bounded), then stops downloads; nothing half-written is trusted afterwards.
+    pub fn stop(mut self) {
+        self.shut();
+    }
+
+    /// Waits until the front door has closed by itself or by a signal handler.
+    fn shut(&mut self) {
+        self.core.eyes.health.set_stopping();
+        self.stopper.stop();
+        if let Some(door) = self.door.take()
+            && door.join().is_err()
+        {
+            tracing::error!("the front door's thread ended by a panic");
+        }
+        self.core.eyes.access.flush(Duration::from_secs(2));
+        if let Some(runtime) = self.runtime.take() {
+            self.core.cache.stop();
+            runtime.shutdown_timeout(Duration::from_secs(2));
+        }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if self.door.is_some() {
+            self.shut();
+        }
+    }
+}
+
+/// Makes the directories a gate owns.
+fn prepare(config: &Config) -> Result<(), StartError> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    let run = config.data.join("run");
+    for (path, mode) in [(&config.data, 0o750), (&config.storage.cache, 0o750), (&run, 0o700)] {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+        made.map_err(|source| StartError::Directory { path: path.clone(), source })?;
+    }
+    // The directory may be older than this rule.
+    std::fs::set_permissions(&run, std::fs::Permissions::from_mode(0o700))
+        .map_err(|source| StartError::Directory { path: run, source })
+}
+
+impl Core {
+    fn open(
+        config: Config,
+        rules: Rules,
+        clock: &SharedClock,
+        tuning: Tuning,
+        runtime: &Runtime,
+        pseudonym: &str,
+    ) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new());
+        let access = convert::access_log(&config.log, &metrics)?;
+        let eyes = Eyes { access, metrics, health: Arc::new(Health::default()) };
+        let upstreams = Arc::new(Upstreams::new(Arc::clone(clock), convert::egress(&config, pseudonym)));
+        upstreams.set(convert::upstreams(&rules, tuning.upstream.as_ref())).map_err(StartError::Upstreams)?;
+        let mut cache_settings = convert::cache(&config);
+        if let Some(tune) = tuning.cache {
+            tune(&mut cache_settings);
+        }
+        let cache = Cache::open(cache_settings, Arc::clone(clock), runtime.handle().clone())?;
+        eyes.health.set_cache(CacheState::Writable);
+        let generations = GenerationStore::open(config.storage.cache.join("generations"), Arc::clone(clock))
+            .map_err(|error| StartError::Generations(error.to_string()))?;
+        let generations = Arc::new(generations);
+        let mut settings = DeliverySettings::default();
+        if let Some(tune) = tuning.delivery {
+            tune(&mut settings);
+        }
+        let delivery = Delivery::new(DeliveryParts {
+            cache: cache.clone(),
+            generations: Arc::clone(&generations),
+            clock: Arc::clone(clock),
+            runtime: runtime.handle().clone(),
+            settings,
+            events: Arc::new(eyes::IndexEyes(Arc::clone(&eyes.metrics))),
+        });
+        eyes.health.set_rules(RulesState::Current { revision: rules.revision() });
+        let live = Arc::new(Live::new(Arc::new(rules), Arc::clone(&upstreams)));
+        let reloading = tokio::sync::Mutex::new(());
+        let tune_upstream = tuning.upstream;
+        Ok(Self { config, cache, delivery, generations, live, upstreams, eyes, tune_upstream, reloading })
+    }
+
+    fn open_door(
+        self: &Arc<Self>,
+        bound: Vec<Bound>,
+        pseudonym: &str,
+        stop: Stop,
+        clock: &SharedClock,
+    ) -> Result<JoinHandle<Stopped>, StartError> {
+        let refreshed = Arc::clone(self);
+        let allowed = self.config.control.allow.clone();
+        let pages = ControlPages {
+            eyes: self.eyes.clone(),
+            insider: Arc::new(move |ip| allowed.iter().any(|network| network.contains(ip))),
+            refresh: Arc::new(move || refreshed.bring_gauges_up_to_date()),
+        };
+        let settings = DoorSettings {
+            public: self.config.public_url.as_ref().map(|public| public.url.reveal().clone()),
+            pseudonym: pseudonym.to_owned(),
+        };
+        let door = Door::new(Arc::clone(&self.live), self.delivery.clone(), pages, settings)
+            .map_err(|error| StartError::Door(error.to_string()))?;
+        let (ready, accepting) = tokio::sync::oneshot::channel();
+        let parts = ServerParts {
+            bound,
+            handler: Arc::new(door),
+            front: convert::front(&self.config),
+            threads: self.config.threads,
+            blocking_threads: DOOR_BLOCKING_THREADS,
+            run_dir: self.config.data.join("run"),
+            grace: self.config.timeouts.stop,
+            stop,
+            ready: Some(ready),
+            eyes: self.eyes.clone(),
+            clock: Arc::clone(clock),
+            ids: Arc::new(RequestIds::new(convert::random())),
+        };
+        let door = std::thread::Builder::new()
+            .name("gate-door".to_owned())
+            .spawn(move || server::run(parts))
+            .map_err(|error| StartError::Door(error.to_string()))?;
+        match accepting.blocking_recv() {
+            Ok(()) => Ok(door),
+            Err(_) => Err(StartError::Door("it ended while starting; see the log".to_owned())),
+        }
+    }
+
+    /// Starts what runs beside the front door: the control socket and the watch on the rules.
+    fn attend(self: &Arc<Self>, runtime: &Runtime, stop: &Stop) {
+        let operator: Arc<dyn crate::api::Operator> = Arc::new(operator::GateOperator(Arc::clone(self)));
+        let socket = self.config.control_socket();
+        let stopping = stop.clone();
+        runtime.spawn(async move {
+            let stopped = async move { stopping.requested().await };
+            if let Err(error) = crate::api::serve(&socket, operator, stopped).await {
+                tracing::error!(%error, "the command line can't reach this gate");
+            }
+        });
+        self.watch_rules(runtime, stop.clone());
+    }
+}

@@ -1,0 +1,74 @@
+//! New rules while running: all or nothing. A bad edit keeps the old rules and says so in the log and on `/-/readyz`.
+
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use super::{Core, convert};
+use crate::config;
+use crate::proxy::server::Stop;
+use crate::telemetry::health::RulesState;
+
+impl Core {
+    /// Reads the rules directory again and puts what it says in force.
+    ///
+    /// # Errors
+    /// Every mistake, one a line; the old rules stay.
+    pub(super) async fn reload(&self) -> Result<(), String> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let dir = self.config.rules.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            config::rules::load(&dir, &config::Machine::of_process())
+        });
+        let loaded = read.await.map_err(|_| "reading the rules failed inside; see the log".to_owned())?;
+        let rules = match loaded {
+            Ok(rules) => rules,
+            Err(mistakes) => {
+                return Err(self.keep_old(mistakes.iter().map(ToString::to_string).collect()));
+            }
+        };
+        if rules == *self.live.view().rules() {
+            self.eyes.health.set_rules(RulesState::Current { revision: rules.revision() });
+            return Ok(());
+        }
+        if let Err(errors) = self.upstreams.set(convert::upstreams(&rules, self.tune_upstream.as_ref())) {
+            return Err(self.keep_old(errors.iter().map(ToString::to_string).collect()));
+        }
+        let revision = rules.revision();
+        self.live.replace(Arc::new(rules));
+        self.delivery.forget_absences();
+        self.eyes.health.set_rules(RulesState::Current { revision });
+        tracing::info!(revision, "new rules are in force");
+        Ok(())
+    }
+
+    fn keep_old(&self, mistakes: Vec<String>) -> String {
+        let text = mistakes.join("\n");
+        let revision = self.live.view().rules().revision();
+        tracing::error!(mistakes = %text, "the rules have mistakes; the old ones stay in force");
+        self.eyes.health.set_rules(RulesState::Kept { revision, mistakes });
+        text
+    }
+
+    /// Reloads when a file below the rules directory changes.
+    pub(super) fn watch_rules(self: &Arc<Self>, runtime: &Runtime, stop: Stop) {
+        let (changed, mut changes) = mpsc::channel::<()>(1);
+        let guard = config::watch::rules(&self.config.rules, move || {
+            // Full means that a reload is due anyway.
+            let _due = changed.try_send(());
+        });
+        let this = Arc::clone(self);
+        runtime.spawn(async move {
+            let _watching = guard;
+            loop {
+                tokio::select! {
+                    change = changes.recv() => if change.is_none() { return },
+                    () = stop.requested() => return,
+                }
+                // The sentence is in the log already.
+                let _kept = this.reload().await;
+            }
+        });
+    }
+}

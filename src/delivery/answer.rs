@@ -1,0 +1,61 @@
+//! What a delivery comes to: the bytes, and the facts an HTTP answer is made from.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::cache::{Blob, FileBody, Fill};
+use crate::clock::UnixMillis;
+use crate::http::etag::ETag;
+pub use crate::telemetry::Outcome;
+
+/// How long clients may keep an answer (`Cache-Control`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CacheFor {
+    /// An index: `public, max-age=60` (PROTOCOL rule 7: never `private` or `no-store`).
+    Index,
+    /// A package or another file whose name never changes its bytes.
+    Package,
+    /// Must be asked again each time.
+    Revalidate,
+}
+
+/// The bytes of an answer.
+pub enum Body {
+    /// A verified blob of the cache.
+    Blob(Arc<Blob>),
+    /// A file of a generation or of a local directory.
+    File(Arc<FileBody>),
+    /// A download under way.
+    Fill(Fill),
+    /// A small document in memory.
+    Bytes(Bytes),
+}
+
+/// What is known about the representation.
+pub struct Facts {
+    /// Strong, unique for these bytes; `None` only while a download's digest is not known yet.
+    pub etag: Option<ETag>,
+    /// When the bytes last changed, as upstream says.
+    pub last_modified: Option<UnixMillis>,
+    /// Length in bytes; `None` while a download without length is under way.
+    pub len: Option<u64>,
+    /// Media type.
+    pub content_type: Arc<str>,
+    /// What clients may keep.
+    pub cache_for: CacheFor,
+    /// Where the bytes came from.
+    pub outcome: Outcome,
+}
+
+/// An answer ready to be written.
+pub struct Answer {
+    /// Headers are made from these.
+    pub facts: Facts,
+    /// The bytes.
+    pub body: Body,
+    /// The same document as one zstd frame, for clients that accept `Content-Encoding: zstd`.
+    pub zstd: Option<(Arc<FileBody>, u64)>,
+    /// Whether small documents may be compressed on the way out.
+    pub compressible: bool,
+}

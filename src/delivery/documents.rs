@@ -1,0 +1,68 @@
+//! Channel documents (channeldata, notices, …) and plain files by prefix: through the cache with revalidation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::objects::{ANY, ObjectAsk};
+use super::{Answer, CacheFor, Delivery, Refusal};
+use crate::conda::channel::ChannelRef;
+use crate::conda::url::{ChannelDoc, Packing};
+use crate::snapshot::Channel;
+use crate::upstream::{Purpose, Upstream};
+
+impl Delivery {
+    /// A document of a whole channel.
+    ///
+    /// # Errors
+    /// As [`Refusal`].
+    pub async fn document(
+        &self,
+        channel: &Arc<Channel>,
+        asked: &ChannelRef,
+        doc: ChannelDoc,
+    ) -> Result<Answer, Refusal> {
+        let name = doc.file_name();
+        let held = self
+            .object(ObjectAsk {
+                key: format!("doc:{}/{name}", channel.stored_as(asked)),
+                upstream: Arc::clone(&channel.upstream),
+                path: channel.upstream_path(asked, &name),
+                ttl: channel.ttl,
+                purpose: Purpose::Plain,
+            })
+            .await?;
+        let content_type = match doc {
+            ChannelDoc::Channeldata(Packing::Zst) => "application/zstd",
+            ChannelDoc::Channeldata(Packing::Bz2) => "application/x-bzip2",
+            ChannelDoc::Rss => "application/xml",
+            ChannelDoc::Channeldata(Packing::Json)
+            | ChannelDoc::Notices
+            | ChannelDoc::Terms
+            | ChannelDoc::TrustRoot(_)
+            | ChannelDoc::KeyManager => "application/json",
+        };
+        Ok(self.object_answer(held, content_type, CacheFor::Index))
+    }
+
+    /// A plain file of an upstream (installers): followed while it downloads, revalidated when its time is over.
+    ///
+    /// # Errors
+    /// As [`Refusal`].
+    pub async fn plain(
+        &self,
+        upstream: &Arc<Upstream>,
+        path: &str,
+        ttl: Duration,
+    ) -> Result<Answer, Refusal> {
+        let held = self
+            .object(ObjectAsk {
+                key: format!("url:{}/{path}", upstream.name()),
+                upstream: Arc::clone(upstream),
+                path: path.to_owned(),
+                ttl,
+                purpose: Purpose::Plain,
+            })
+            .await?;
+        Ok(self.object_answer(held, ANY, CacheFor::Index))
+    }
+}

@@ -1,0 +1,119 @@
+//! Forgetting: what an administrator wants gone from the cache, by URL, channel or digest.
+
+use std::sync::Arc;
+
+use super::{Delivery, Refusal};
+use crate::cache::Purge;
+use crate::conda::channel::ChannelRef;
+use crate::conda::digest::Sha256;
+use crate::conda::url::Route;
+use crate::snapshot::Channel;
+use crate::upstream::Upstream;
+
+fn failed(error: impl std::fmt::Display) -> Refusal {
+    Refusal::Internal(format!("purging failed: {error}"))
+}
+
+impl Delivery {
+    /// Forgets every 404 and every rest after a failure: rules or upstreams have changed.
+    pub fn forget_absences(&self) {
+        self.inner.objects.forget_absences();
+        self.inner.indexes.forget();
+    }
+
+    /// Forgets everything that was fetched. Returns how many entries went.
+    ///
+    /// # Errors
+    /// When the disk or the cache's index can't be changed.
+    pub async fn purge_all(&self) -> Result<u64, Refusal> {
+        self.purge(vec![Purge::Prefix(String::new())], true).await
+    }
+
+    /// Forgets the bytes with this digest, whoever lists them.
+    ///
+    /// # Errors
+    /// As [`Delivery::purge_all`].
+    pub async fn purge_digest(&self, digest: &Sha256) -> Result<u64, Refusal> {
+        self.purge(vec![Purge::Digest(*digest)], false).await
+    }
+
+    /// Forgets a channel: its packages, documents, indexes and shards.
+    ///
+    /// # Errors
+    /// As [`Delivery::purge_all`].
+    pub async fn purge_channel(&self, channel: &Channel, asked: &ChannelRef) -> Result<u64, Refusal> {
+        let stored = channel.stored_as(asked);
+        let kinds = ["pkg", "idx", "doc", "sig", "shard"];
+        let what = kinds.iter().map(|kind| Purge::Prefix(format!("{kind}:{stored}/"))).collect();
+        let removed = self.purge(what, false).await?;
+        let store = Arc::clone(&self.inner.generations);
+        let generations = self.inner.runtime.spawn_blocking(move || store.remove_channel(&stored)).await;
+        Ok(removed + generations.map_err(failed)?.map_err(failed)?)
+    }
+
+    /// Forgets one file of a channel. An index document takes its whole generation along, since they belong together.
+    ///
+    /// # Errors
+    /// As [`Delivery::purge_all`].
+    pub async fn purge_file(&self, channel: &Arc<Channel>, route: &Route) -> Result<u64, Refusal> {
+        match route {
+            Route::Package { channel: asked, subdir, archive } => {
+                let stored = channel.stored_as(asked);
+                let key = format!("pkg:{stored}/{subdir}/{archive}");
+                let mut what = vec![Purge::Key(key)];
+                let listed =
+                    self.inner.generations.current(&stored, subdir).and_then(|g| g.lookup(archive.as_str()));
+                what.extend(listed.and_then(|expected| expected.sha256).map(Purge::Digest));
+                self.purge(what, false).await
+            }
+            Route::Shard { channel: asked, subdir, digest } => {
+                let key = format!("shard:{}/{subdir}/{digest}", channel.stored_as(asked));
+                self.purge(vec![Purge::Key(key), Purge::Digest(*digest)], false).await
+            }
+            Route::Index { channel: asked, subdir, .. } => {
+                let stored = channel.stored_as(asked);
+                let removed =
+                    self.purge(vec![Purge::Prefix(format!("idx:{stored}/{subdir}/"))], false).await?;
+                let (store, subdir) = (Arc::clone(&self.inner.generations), subdir.clone());
+                let gone = self.inner.runtime.spawn_blocking(move || store.remove(&stored, &subdir)).await;
+                Ok(removed + u64::from(gone.map_err(failed)?.map_err(failed)?))
+            }
+            Route::Sidecar { channel: asked, subdir, file } => {
+                let stored = channel.stored_as(asked);
+                let kinds = ["sig", "doc"];
+                let what =
+                    kinds.iter().map(|kind| Purge::Key(format!("{kind}:{stored}/{subdir}/{file}"))).collect();
+                self.purge(what, false).await
+            }
+            Route::Doc { channel: asked, doc } => {
+                let key = format!("doc:{}/{}", channel.stored_as(asked), doc.file_name());
+                self.purge(vec![Purge::Key(key)], false).await
+            }
+            Route::Home | Route::Control(_) | Route::Other => Ok(0),
+        }
+    }
+
+    /// Forgets a file by prefix.
+    ///
+    /// # Errors
+    /// As [`Delivery::purge_all`].
+    pub async fn purge_plain(&self, upstream: &Upstream, path: &str) -> Result<u64, Refusal> {
+        self.purge(vec![Purge::Key(format!("url:{}/{path}", upstream.name()))], false).await
+    }
+
+    async fn purge(&self, what: Vec<Purge>, generations_too: bool) -> Result<u64, Refusal> {
+        let mut removed = 0;
+        for one in what {
+            let report = self.inner.cache.purge(one).await.map_err(failed)?;
+            removed += report.keys.max(report.blobs);
+        }
+        if generations_too {
+            let store = Arc::clone(&self.inner.generations);
+            let gone = self.inner.runtime.spawn_blocking(move || store.remove_all()).await;
+            removed += gone.map_err(failed)?.map_err(failed)?;
+        }
+        self.forget_absences();
+        self.inner.shards.forget();
+        Ok(removed)
+    }
+}

@@ -1,0 +1,199 @@
+//! Executes plans: the one place where a request meets the use cases.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::header;
+use pingora::proxy::Session;
+
+use super::control::ControlPages;
+use super::plan::{self, Incoming, Plan};
+use super::respond::{self, Stamp};
+use super::{Ctx, Handler, host};
+use super::{landing, local, pass, refuse, request};
+use crate::conda::url::IndexFile;
+use crate::delivery::{Answer, Delivery, Refusal};
+use crate::http::problem::Problem;
+use crate::http::via;
+use crate::snapshot::{Live, PlainFile};
+
+/// CONNECT would make the gate blind: it could neither cache nor verify what passes (PROTOCOL section 4).
+const CONNECT: &str = "this gate does not tunnel: for channels with https:// addresses set `channel_alias` (conda, mamba) or `[mirrors]` (pixi) \
+                       to this gate instead of a proxy; as a proxy it serves channels with http:// addresses only";
+const LOOP: &str = "this request has been here before (its Via names this gate): an upstream of this gate, or DNS, leads back to it; \
+                    check the `urls` and `resolve` of the upstreams";
+
+/// What the front door knows about the outside.
+pub struct DoorSettings {
+    /// `public_url`: links and snippets are made from it, and its path is taken off requests.
+    pub public: Option<url::Url>,
+    /// This gate's name in `Via`.
+    pub pseudonym: String,
+}
+
+/// The handler of every request that has a whole, acceptable head.
+pub struct Door {
+    live: Arc<Live>,
+    delivery: Delivery,
+    control: ControlPages,
+    stamp: Stamp,
+    settings: DoorSettings,
+    own_host: Option<String>,
+    base_path: String,
+}
+
+impl Door {
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// When the pseudonym can't stand in a header.
+    pub fn new(
+        live: Arc<Live>,
+        delivery: Delivery,
+        control: ControlPages,
+        settings: DoorSettings,
+    ) -> Result<Self, http::header::InvalidHeaderValue> {
+        let stamp = Stamp { via: header::HeaderValue::from_str(&format!("1.1 {}", settings.pseudonym))? };
+        let own_host = settings.public.as_ref().and_then(|url| url.host_str()).map(str::to_ascii_lowercase);
+        let base_path =
+            settings.public.as_ref().map_or("", |url| url.path()).trim_end_matches('/').to_owned();
+        Ok(Self { live, delivery, control, stamp, settings, own_host, base_path })
+    }
+
+    /// The request's path below the gate's base path. Clients inside may leave the base path out.
+    fn below_base<'a>(&self, path: &'a str) -> &'a str {
+        match path.strip_prefix(self.base_path.as_str()) {
+            Some("") => "/",
+            Some(rest) if rest.starts_with('/') => rest,
+            _ => path,
+        }
+    }
+
+    /// The address for links and snippets: never made from a request's `Host` unless nothing is configured and the caller
+    /// is on this machine, where only the caller itself could have chosen it.
+    fn public_base(&self, ctx: &Ctx, host: Option<&str>) -> String {
+        if let Some(url) = &self.settings.public {
+            return url.as_str().trim_end_matches('/').to_owned();
+        }
+        let local = ctx.client().is_none_or(|client| client.ip().to_canonical().is_loopback());
+        match host
+            .filter(|host| local && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b)))
+        {
+            Some(host) => format!("http://{host}"),
+            None => "http://this-gate".to_owned(),
+        }
+    }
+
+    /// Delivers on behalf of whoever the request came through.
+    fn delivery_for(&self, session: &Session) -> Cow<'_, Delivery> {
+        match request::joined(session.req_header(), &header::VIA) {
+            Some(via) => Cow::Owned(self.delivery.on_behalf_of(&via)),
+            None => Cow::Borrowed(&self.delivery),
+        }
+    }
+
+    async fn execute(&self, session: &mut Session, ctx: &mut Ctx, plan: Plan) -> pingora::Result<()> {
+        let stamp = &self.stamp;
+        let shard_index = matches!(plan, Plan::Index { file: IndexFile::ShardIndex, .. });
+        let delivery = self.delivery_for(session);
+        let delivered = match plan {
+            Plan::Problem(problem) => return respond::problem(session, ctx, stamp, problem).await,
+            Plan::Home => return self.home(session, ctx).await,
+            Plan::Control(rest) => return self.control.answer(session, ctx, stamp, &rest).await,
+            Plan::Pass { host, path } => {
+                return pass::answer(session, ctx, stamp, &delivery, &host, path).await;
+            }
+            Plan::Plain(PlainFile::Local { dir, rest }) => {
+                return local::answer(session, ctx, stamp, &delivery, &dir, &rest).await;
+            }
+            deliverable => self.deliver(&delivery, ctx, deliverable).await,
+        };
+        match delivered {
+            Ok(answer) => respond::answer(session, ctx, stamp, answer).await,
+            Err(refusal) => {
+                let problem = if shard_index {
+                    refuse::shard_index_problem(refusal)
+                } else {
+                    refuse::problem_of(refusal)
+                };
+                respond::problem(session, ctx, stamp, problem).await
+            }
+        }
+    }
+
+    /// Delivers, and names the channel to the eyes once upstream has shown that it exists: nobody fills label sets with made-up names.
+    async fn deliver(&self, delivery: &Delivery, ctx: &mut Ctx, plan: Plan) -> Result<Answer, Refusal> {
+        ctx.kind = plan.kind();
+        let label = plan.channel().map(|channel| Arc::clone(&channel.label));
+        let delivered = delivered(delivery, plan).await;
+        if let (Some(label), Ok(_)) = (label, &delivered) {
+            ctx.channel = Some(self.control.eyes.metrics.channel(&label));
+        }
+        delivered
+    }
+
+    async fn home(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<()> {
+        let host = super::meant(session.req_header()).host.map(str::to_owned);
+        let base = self.public_base(ctx, host.as_deref());
+        let page = landing::page(&base);
+        respond::page(session, ctx, &self.stamp, "text/html; charset=utf-8", page).await
+    }
+
+    /// Refusals that need no plan: methods, loops.
+    fn refused_early(&self, session: &Session) -> Option<Problem> {
+        let request = session.req_header();
+        match request.method {
+            http::Method::GET | http::Method::HEAD => {}
+            http::Method::CONNECT => return Some(Problem::connect_refused(CONNECT)),
+            _ => return Some(Problem::method_not_allowed("only GET and HEAD do anything here")),
+        }
+        let via_line = request::joined(request, &header::VIA)?;
+        via::mentions(&via_line, &self.settings.pseudonym).then(|| Problem::loop_detected(LOOP))
+    }
+}
+
+async fn delivered(delivery: &Delivery, plan: Plan) -> Result<Answer, Refusal> {
+    match plan {
+        Plan::Package { channel, asked, subdir, archive } => {
+            delivery.package(&channel, &asked, &subdir, &archive).await
+        }
+        Plan::Sidecar { channel, asked, subdir, file } => {
+            delivery.sidecar(&channel, &asked, &subdir, &file).await
+        }
+        Plan::Index { channel, asked, subdir, file } => delivery.index(&channel, &asked, &subdir, file).await,
+        Plan::Shard { channel, asked, subdir, digest } => {
+            delivery.shard(&channel, &asked, &subdir, &digest).await
+        }
+        Plan::Doc { channel, asked, doc } => delivery.document(&channel, &asked, doc).await,
+        Plan::Plain(PlainFile::Upstream { upstream, path, ttl, .. }) => {
+            delivery.plain(&upstream, &path, ttl).await
+        }
+        Plan::Plain(PlainFile::Local { .. })
+        | Plan::Problem(_)
+        | Plan::Home
+        | Plan::Control(_)
+        | Plan::Pass { .. } => Err(Refusal::Internal("this plan is not a delivery".to_owned())),
+    }
+}
+
+#[async_trait]
+impl Handler for Door {
+    async fn handle(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<()> {
+        if let Some(problem) = self.refused_early(session) {
+            return respond::problem(session, ctx, &self.stamp, problem).await;
+        }
+        let plan = {
+            let meant = host::meant(session.req_header());
+            let host = meant.host.map(host::bare);
+            let incoming = Incoming {
+                host: host.as_deref(),
+                absolute: meant.absolute,
+                path: self.below_base(meant.path),
+                client: ctx.client().map(|client| client.ip()),
+            };
+            plan::plan(&self.live.view(), self.own_host.as_deref(), &incoming)
+        };
+        self.execute(session, ctx, plan).await
+    }
+}

@@ -1,0 +1,185 @@
+//! From a request to a [`Plan`]: which host was meant, what the path asks for, what the rules say. Decides, does no I/O.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::conda::archive::ArchiveName;
+use crate::conda::channel::ChannelRef;
+use crate::conda::digest::Sha256;
+use crate::conda::subdir::Subdir;
+use crate::conda::url::{self, ChannelDoc, IndexFile, Route, Target};
+use crate::http::problem::Problem;
+use crate::secret::Secret;
+use crate::snapshot::{Channel, HostTarget, PlainFile, View};
+use crate::telemetry::RouteKind;
+
+/// What to do with a request; one value, executed by the handler.
+pub(super) enum Plan {
+    /// Answer with a problem document.
+    Problem(Problem),
+    /// The landing page.
+    Home,
+    /// A page of the gate itself, behind `/-/`.
+    Control(String),
+    /// A package archive or a sidecar of one.
+    Package { channel: Arc<Channel>, asked: ChannelRef, subdir: Subdir, archive: ArchiveName },
+    /// A signature file beside a package.
+    Sidecar { channel: Arc<Channel>, asked: ChannelRef, subdir: Subdir, file: Arc<str> },
+    /// An index document of a generation.
+    Index { channel: Arc<Channel>, asked: ChannelRef, subdir: Subdir, file: IndexFile },
+    /// A shard.
+    Shard { channel: Arc<Channel>, asked: ChannelRef, subdir: Subdir, digest: Sha256 },
+    /// A document of a whole channel.
+    Doc { channel: Arc<Channel>, asked: ChannelRef, doc: ChannelDoc },
+    /// A file by prefix.
+    Plain(PlainFile),
+    /// Straight from upstream, not kept: the caller's own upstream token is in the path.
+    Pass { host: HostTarget, path: Secret<String> },
+}
+
+impl Plan {
+    /// The channel it is about, if any.
+    pub(super) fn channel(&self) -> Option<&Arc<Channel>> {
+        match self {
+            Self::Package { channel, .. }
+            | Self::Sidecar { channel, .. }
+            | Self::Index { channel, .. }
+            | Self::Shard { channel, .. }
+            | Self::Doc { channel, .. } => Some(channel),
+            Self::Problem(_) | Self::Home | Self::Control(_) | Self::Plain(_) | Self::Pass { .. } => None,
+        }
+    }
+
+    /// The word for metrics.
+    pub(super) const fn kind(&self) -> RouteKind {
+        match self {
+            Self::Package { .. } | Self::Sidecar { .. } => RouteKind::Package,
+            Self::Index { file: IndexFile::ShardIndex, .. } | Self::Shard { .. } => RouteKind::Shard,
+            Self::Index { .. } => RouteKind::Index,
+            Self::Doc { .. } => RouteKind::Document,
+            Self::Plain(_) | Self::Pass { .. } => RouteKind::File,
+            Self::Home => RouteKind::Home,
+            Self::Control(_) => RouteKind::Control,
+            Self::Problem(_) => RouteKind::Unknown,
+        }
+    }
+}
+
+/// What the request line and the connection say.
+pub(super) struct Incoming<'a> {
+    /// Lower-case host without port, if the request names one.
+    pub(super) host: Option<&'a str>,
+    /// Whether the target was in absolute form (a proxy request).
+    pub(super) absolute: bool,
+    /// Path as sent, base path and query taken off.
+    pub(super) path: &'a str,
+    /// Who is connected; `None` for a Unix socket.
+    pub(super) client: Option<IpAddr>,
+}
+
+/// Makes the plan. `own_host` is the host of `public_url`, which always means this gate.
+pub(super) fn plan(view: &View, own_host: Option<&str>, incoming: &Incoming<'_>) -> Plan {
+    let target = match url::parse(incoming.path) {
+        Ok(target) => target,
+        Err(error) => return Plan::Problem(Problem::bad_path(error.to_string())),
+    };
+    let foreign = incoming.host.filter(|host| own_host != Some(*host)).and_then(|host| view.host(host));
+    let plan = match foreign {
+        Some(host) => on_host(view, host, target, incoming.path),
+        None if incoming.absolute && !means_this_gate(incoming.host, own_host) => {
+            Plan::Problem(not_a_proxy_for())
+        }
+        None => here(view, target),
+    };
+    guard(plan, incoming.client)
+}
+
+/// In absolute form, a loopback name or address is this gate even where no `public_url` says so.
+fn means_this_gate(host: Option<&str>, own_host: Option<&str>) -> bool {
+    host.is_none_or(|host| {
+        Some(host) == own_host
+            || host == "localhost"
+            || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    })
+}
+
+fn not_a_proxy_for() -> Problem {
+    Problem::forbidden(
+        "this gate is not a proxy for that host; it stands only for the hosts in the `hosts` of its upstreams",
+    )
+}
+
+fn here(view: &View, target: Target) -> Plan {
+    if let Some(file) = view.plain_file(&target.path) {
+        return Plan::Plain(file);
+    }
+    let find = |asked: &ChannelRef| view.channel(&asked.name);
+    match target.route {
+        Route::Home => Plan::Home,
+        Route::Control(rest) => Plan::Control(rest),
+        route => of_channel(route, find),
+    }
+}
+
+/// A request that names a host this gate stands for: the same paths as there, and any token is that host's.
+fn on_host(view: &View, host: HostTarget, target: Target, raw_path: &str) -> Plan {
+    if host.pass_tokens && target.token.is_some() {
+        let path = raw_path.trim_start_matches('/').to_owned();
+        return Plan::Pass { host, path: Secret::new(path) };
+    }
+    if let Some(file) = view.plain_file_on(&host, &target.path) {
+        return Plan::Plain(file);
+    }
+    of_channel(target.route, |asked| view.channel_on(&host, &asked.name))
+}
+
+fn of_channel(route: Route, find: impl Fn(&ChannelRef) -> Option<Arc<Channel>>) -> Plan {
+    let missing = |asked: &ChannelRef| {
+        Plan::Problem(Problem::not_found(format!(
+            "no rule of this gate places the channel `{asked}`; add it under `channels:` in the rules"
+        )))
+    };
+    match route {
+        Route::Package { channel: asked, subdir, archive } => match find(&asked) {
+            Some(channel) => Plan::Package { channel, asked, subdir, archive },
+            None => missing(&asked),
+        },
+        Route::Index { channel: asked, subdir, file } => match find(&asked) {
+            Some(channel) => Plan::Index { channel, asked, subdir, file },
+            None => missing(&asked),
+        },
+        Route::Shard { channel: asked, subdir, digest } => match find(&asked) {
+            Some(channel) => Plan::Shard { channel, asked, subdir, digest },
+            None => missing(&asked),
+        },
+        Route::Sidecar { channel: asked, subdir, file } => match find(&asked) {
+            Some(channel) => Plan::Sidecar { channel, asked, subdir, file },
+            None => missing(&asked),
+        },
+        Route::Doc { channel: asked, doc } => match find(&asked) {
+            Some(channel) => Plan::Doc { channel, asked, doc },
+            None => missing(&asked),
+        },
+        Route::Home | Route::Control(_) | Route::Other => Plan::Problem(Problem::not_found(
+            "this path is neither a file of a conda channel (`<channel>/<subdir>/<file>`) nor under a prefix of `files:`",
+        )),
+    }
+}
+
+/// Content that the gate reads with its own credentials is not for strangers, as long as there are no identities to tell
+/// them apart: only callers on this machine get it.
+fn guard(plan: Plan, client: Option<IpAddr>) -> Plan {
+    let needs_identity = match &plan {
+        Plan::Plain(PlainFile::Upstream { needs_identity, .. }) => *needs_identity,
+        Plan::Pass { host, .. } => host.needs_identity,
+        plan => plan.channel().is_some_and(|channel| channel.needs_identity),
+    };
+    let here = client.is_none_or(|ip| ip.to_canonical().is_loopback());
+    if needs_identity && !here {
+        return Plan::Problem(Problem::forbidden(
+            "this channel is read with the gate's own upstream credentials, and this version can't tell callers apart yet: \
+             it is served to this machine only",
+        ));
+    }
+    plan
+}

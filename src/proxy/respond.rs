@@ -1,0 +1,282 @@
+//! Writes answers: conditional requests, ranges, content codings, bodies. The only place that turns a delivery into HTTP.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::header::{HeaderName, HeaderValue};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+
+use super::Ctx;
+use super::coded;
+use super::request::Asked;
+use super::stream;
+use crate::conda::digest::Sha256;
+use crate::delivery::{Answer, Body, CacheFor, Facts};
+use crate::http::coding::Coding;
+use crate::http::conditional::{self, Preconditions};
+use crate::http::etag::ETag;
+use crate::http::problem::Problem;
+use crate::http::range;
+
+/// What every answer carries, whatever it is.
+pub struct Stamp {
+    /// `Via` of this gate: `1.1 <pseudonym>`.
+    pub via: HeaderValue,
+}
+
+/// Which bytes of the representation go out.
+enum Part {
+    Whole,
+    Slice(Range<u64>),
+    Unsatisfiable(u64),
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Writes `answer`, or the 304, 206, 412 or 416 that the request's conditions make of it.
+pub async fn answer(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    stamp: &Stamp,
+    mut answer: Answer,
+) -> pingora::Result<()> {
+    let asked = Asked::of(session);
+    let coding = coded::choose(&asked, &answer);
+    if let Err(refusal) = coded::apply(&mut answer, coding).await {
+        return problem(session, ctx, stamp, Problem::internal(refusal)).await;
+    }
+    ctx.outcome = answer.facts.outcome;
+    let preconditions = Preconditions {
+        if_match: asked.if_match.as_deref(),
+        if_unmodified_since: asked.if_unmodified_since.as_deref(),
+        if_none_match: asked.if_none_match.as_deref(),
+        if_modified_since: asked.if_modified_since.as_deref(),
+        if_range: None,
+    };
+    let facts = &answer.facts;
+    match conditional::evaluate(&preconditions, true, facts.etag.as_ref(), facts.last_modified) {
+        conditional::Outcome::Proceed => {}
+        conditional::Outcome::NotModified => return not_modified(session, ctx, stamp, &answer, coding).await,
+        conditional::Outcome::Failed => {
+            return problem(
+                session,
+                ctx,
+                stamp,
+                Problem::precondition_failed(
+                    "the file is not the version that If-Match or If-Unmodified-Since names",
+                ),
+            )
+            .await;
+        }
+    }
+    if matches!(answer.body, Body::Fill(_)) {
+        return stream::fill(session, ctx, stamp, &asked, answer).await;
+    }
+    let len = facts.len.unwrap_or(0);
+    let part = part_of(&asked, facts, len);
+    let (status, span) = match part {
+        Part::Whole => (200, 0..len),
+        Part::Slice(span) => (206, span),
+        Part::Unsatisfiable(len) => return unsatisfiable(session, ctx, stamp, len).await,
+    };
+    let header = head(status, ctx, stamp, facts, coding, &answer, Some(&span), len)?;
+    send_head(session, header, asked.head || span.is_empty()).await?;
+    if asked.head || span.is_empty() {
+        return Ok(());
+    }
+    stream::body(session, &answer.body, span).await
+}
+
+/// The part of a representation of `len` bytes that was asked for, `If-Range` considered.
+fn part_of(asked: &Asked, facts: &Facts, len: u64) -> Part {
+    let Some(wanted) = asked.range.as_deref().and_then(range::parse) else { return Part::Whole };
+    if !conditional::if_range_holds(asked.if_range.as_deref(), facts.etag.as_ref(), facts.last_modified) {
+        return Part::Whole;
+    }
+    wanted.resolve(len).map_or(Part::Unsatisfiable(len), Part::Slice)
+}
+
+/// The headers of a 200 or 206 with `span` of `len` bytes; `span` is `None` while the length is unknown.
+#[expect(clippy::too_many_arguments, reason = "one value per header; a struct would only rename them")]
+pub(super) fn head(
+    status: u16,
+    ctx: &Ctx,
+    stamp: &Stamp,
+    facts: &Facts,
+    coding: Coding,
+    answer: &Answer,
+    span: Option<&Range<u64>>,
+    len: u64,
+) -> pingora::Result<Box<ResponseHeader>> {
+    let mut header = Box::new(ResponseHeader::build_no_case(status, Some(14))?);
+    if let Some(span) = span {
+        header.insert_header(http::header::CONTENT_LENGTH, HeaderValue::from(span.end - span.start))?;
+        if status == 206 {
+            header.insert_header(http::header::CONTENT_RANGE, range::content_range(span, len))?;
+        }
+    }
+    header.insert_header(http::header::CONTENT_TYPE, &*facts.content_type)?;
+    header.insert_header(http::header::ACCEPT_RANGES, HeaderValue::from_static("bytes"))?;
+    validators(&mut header, facts, coding, answer)?;
+    stamp_on(&mut header, ctx, stamp)?;
+    Ok(header)
+}
+
+/// What a 304 must repeat of the 200 (RFC 9110 section 15.4.5), and what both say of coding and caching.
+fn validators(
+    header: &mut ResponseHeader,
+    facts: &Facts,
+    coding: Coding,
+    answer: &Answer,
+) -> pingora::Result<()> {
+    if let Some(etag) = &facts.etag {
+        header.insert_header(http::header::ETAG, etag.as_str())?;
+    }
+    if let Some(changed) = facts.last_modified {
+        header.insert_header(http::header::LAST_MODIFIED, crate::http::date::format(changed))?;
+    }
+    let cache_control = match facts.cache_for {
+        CacheFor::Index => "public, max-age=60",
+        CacheFor::Package => "public, max-age=3600",
+        CacheFor::Revalidate => "no-cache",
+    };
+    header.insert_header(http::header::CACHE_CONTROL, HeaderValue::from_static(cache_control))?;
+    if let Some(name) = coding.token() {
+        header.insert_header(http::header::CONTENT_ENCODING, HeaderValue::from_static(name))?;
+    }
+    if answer.compressible || answer.zstd.is_some() || coding != Coding::Identity {
+        header.insert_header(http::header::VARY, HeaderValue::from_static("Accept-Encoding"))?;
+    }
+    Ok(())
+}
+
+/// `Date`, `Via` and the request id.
+pub(super) fn stamp_on(header: &mut ResponseHeader, ctx: &Ctx, stamp: &Stamp) -> pingora::Result<()> {
+    header.insert_header(http::header::DATE, super::date::now())?;
+    header.insert_header(http::header::VIA, stamp.via.clone())?;
+    header.insert_header(REQUEST_ID, ctx.request.to_string())?;
+    Ok(())
+}
+
+/// Sends the headers and notes the status for the access log.
+pub(super) async fn send_head(
+    session: &mut Session,
+    header: Box<ResponseHeader>,
+    end: bool,
+) -> pingora::Result<()> {
+    session.write_response_header(header, end).await
+}
+
+async fn not_modified(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    stamp: &Stamp,
+    answer: &Answer,
+    coding: Coding,
+) -> pingora::Result<()> {
+    let mut header = Box::new(ResponseHeader::build_no_case(304, Some(8))?);
+    validators(&mut header, &answer.facts, coding, answer)?;
+    header.remove_header(&http::header::CONTENT_ENCODING);
+    stamp_on(&mut header, ctx, stamp)?;
+    send_head(session, header, true).await
+}
+
+pub(super) async fn unsatisfiable(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    stamp: &Stamp,
+    len: u64,
+) -> pingora::Result<()> {
+    let body =
+        Problem::range_not_satisfiable(format!("the file has {len} bytes; the range begins behind its end"))
+            .to_json(ctx.request);
+    let mut header = small_head(416, "application/problem+json", body.len(), ctx, stamp)?;
+    header.insert_header(http::header::CONTENT_RANGE, range::unsatisfied(len))?;
+    small_body(session, ctx, header, body).await
+}
+
+/// Writes a problem document (RFC 9457) with the request id that the log has too.
+pub async fn problem(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    stamp: &Stamp,
+    problem: Problem,
+) -> pingora::Result<()> {
+    let body = problem.to_json(ctx.request);
+    let mut header = small_head(problem.status, "application/problem+json", body.len(), ctx, stamp)?;
+    if let Some(seconds) = problem.retry_after {
+        header.insert_header(http::header::RETRY_AFTER, HeaderValue::from(seconds))?;
+    }
+    if problem.status == 405 {
+        header.insert_header(http::header::ALLOW, HeaderValue::from_static("GET, HEAD"))?;
+    }
+    header.insert_header(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))?;
+    small_body(session, ctx, header, body).await
+}
+
+/// Writes a page or a small document made by the gate itself, under an ETag of its content.
+pub async fn page(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    stamp: &Stamp,
+    content_type: &str,
+    body: Bytes,
+) -> pingora::Result<()> {
+    let asked = Asked::of(session);
+    let etag = ETag::strong(&Sha256::of(&body).to_hex());
+    let mut header = small_head(200, content_type, body.len(), ctx, stamp)?;
+    header.insert_header(http::header::ETAG, etag.as_str())?;
+    header.insert_header(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))?;
+    let conditions =
+        Preconditions { if_none_match: asked.if_none_match.as_deref(), ..Preconditions::default() };
+    if conditional::evaluate(&conditions, true, Some(&etag), None) == conditional::Outcome::NotModified {
+        header.set_status(304)?;
+        header.remove_header(&http::header::CONTENT_LENGTH);
+        header.remove_header(&http::header::CONTENT_TYPE);
+        return send_head(session, header, true).await;
+    }
+    small_body(session, ctx, header, body).await
+}
+
+/// Writes a document that is new at each request, under `status`.
+pub(super) async fn document(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    stamp: &Stamp,
+    status: u16,
+    content_type: &str,
+    body: Bytes,
+) -> pingora::Result<()> {
+    let mut header = small_head(status, content_type, body.len(), ctx, stamp)?;
+    header.insert_header(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
+    small_body(session, ctx, header, body).await
+}
+
+fn small_head(
+    status: u16,
+    content_type: &str,
+    len: usize,
+    ctx: &Ctx,
+    stamp: &Stamp,
+) -> pingora::Result<Box<ResponseHeader>> {
+    let mut header = Box::new(ResponseHeader::build_no_case(status, Some(10))?);
+    header.insert_header(http::header::CONTENT_TYPE, content_type)?;
+    header.insert_header(http::header::CONTENT_LENGTH, HeaderValue::from(len))?;
+    stamp_on(&mut header, ctx, stamp)?;
+    Ok(header)
+}
+
+async fn small_body(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    header: Box<ResponseHeader>,
+    body: Bytes,
+) -> pingora::Result<()> {
+    let head_only = session.req_header().method == http::Method::HEAD || body.is_empty();
+    send_head(session, header, head_only).await?;
+    if head_only {
+        return Ok(());
+    }
+    session.write_response_body(Some(body), true).await
+}

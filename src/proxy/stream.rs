@@ -1,0 +1,140 @@
+//! Writes bodies: slices of files, and downloads while they run.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use pingora::proxy::Session;
+
+use super::Ctx;
+use super::refuse;
+use super::request::Asked;
+use super::respond::{self, Stamp};
+use crate::cache::{BodyMode, Fill, FillError, Follower};
+use crate::delivery::{Answer, Body};
+use crate::http::coding::Coding;
+use crate::http::conditional;
+use crate::http::range;
+
+/// Sends `span` of a body that lies in a file or in memory.
+pub(super) async fn body(session: &mut Session, body: &Body, span: Range<u64>) -> pingora::Result<()> {
+    let mut reader = match body {
+        Body::Bytes(bytes) => {
+            let slice = slice(bytes, &span);
+            return session.write_response_body(Some(slice), true).await;
+        }
+        Body::Blob(blob) => blob.reader(span.clone(), BodyMode::Mapped),
+        Body::File(file) => file.reader(span.clone(), BodyMode::Mapped),
+        Body::Fill(_) => return Err(cut("a download was handed to the file writer")),
+    };
+    let mut left = span.end - span.start;
+    while left > 0 {
+        let chunk = match reader.next().await {
+            Some(Ok(chunk)) => chunk,
+            Some(Err(error)) => return Err(cut(&format!("reading the cached file failed: {error}"))),
+            None => return Err(cut("the cached file is shorter than it was a moment ago")),
+        };
+        left = left.saturating_sub(chunk.len() as u64);
+        session.write_response_body(Some(chunk), left == 0).await?;
+    }
+    Ok(())
+}
+
+fn slice(bytes: &Bytes, span: &Range<u64>) -> Bytes {
+    let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(at(span.start)..at(span.end))
+}
+
+/// An error that makes the engine cut the connection, so that nobody takes a short body for a whole one.
+fn cut(why: &str) -> Box<pingora::Error> {
+    pingora::Error::explain(pingora::ErrorType::InternalError, why.to_owned())
+}
+
+/// Sends a download while it runs. Headers wait for the first byte (or the end) of the body, so that a download that fails
+/// at once is a problem document and not a cut connection.
+pub(super) async fn fill(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    stamp: &Stamp,
+    asked: &Asked,
+    mut answer: Answer,
+) -> pingora::Result<()> {
+    let Body::Fill(fill) = &answer.body else { return Err(cut("no download to follow")) };
+    let fill = fill.clone();
+    let total = match known_length(&fill, asked, &mut answer).await {
+        Ok(total) => total,
+        Err(error) => return refuse::fill_error(session, ctx, stamp, &error).await,
+    };
+    let wanted = asked.range.as_deref().and_then(range::parse).filter(|_| {
+        conditional::if_range_holds(
+            asked.if_range.as_deref(),
+            answer.facts.etag.as_ref(),
+            answer.facts.last_modified,
+        )
+    });
+    let (status, span) = match (wanted, total) {
+        (Some(wanted), Some(total)) => match wanted.resolve(total) {
+            Some(span) => (206, Some(span)),
+            None => return respond::unsatisfiable(session, ctx, stamp, total).await,
+        },
+        // A range of a body whose length nobody knows yet: the whole is a right answer (RFC 9110 section 14.2).
+        (_, total) => (200, total.map(|total| 0..total)),
+    };
+    let header = respond::head(
+        status,
+        ctx,
+        stamp,
+        &answer.facts,
+        Coding::Identity,
+        &answer,
+        span.as_ref(),
+        total.unwrap_or(0),
+    )?;
+    if asked.head {
+        return respond::send_head(session, header, true).await;
+    }
+    let follower = fill.follow(span.as_ref().map_or(0, |s| s.start), span.as_ref().map(|s| s.end));
+    follow(session, ctx, stamp, header, follower, span.is_some_and(|s| s.is_empty())).await
+}
+
+/// The body's length, once upstream or the record tells it; waits for the end where the client could not see a cut.
+async fn known_length(fill: &Fill, asked: &Asked, answer: &mut Answer) -> Result<Option<u64>, FillError> {
+    let head = fill.head().await?;
+    if answer.facts.last_modified.is_none() {
+        answer.facts.last_modified =
+            head.validators.last_modified.as_deref().and_then(crate::http::date::parse);
+    }
+    if let Some(content_type) = head.content_type.filter(|_| &*answer.facts.content_type == "*/*") {
+        answer.facts.content_type = content_type.into();
+    }
+    let total = answer.facts.len.or(head.total);
+    if total.is_none() && (asked.http10 || asked.head) {
+        return fill.done().await.map(|blob| Some(blob.len()));
+    }
+    Ok(total)
+}
+
+async fn follow(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    stamp: &Stamp,
+    header: Box<pingora::http::ResponseHeader>,
+    mut follower: Follower,
+    empty: bool,
+) -> pingora::Result<()> {
+    let first = if empty { None } else { follower.next().await };
+    let mut next = match first {
+        Some(Ok(chunk)) => Some(chunk),
+        Some(Err(error)) => return refuse::fill_error(session, ctx, stamp, &error).await,
+        None => None,
+    };
+    respond::send_head(session, header, next.is_none() && empty).await?;
+    while let Some(chunk) = next {
+        session.write_response_body(Some(chunk), false).await?;
+        next = match follower.next().await {
+            Some(Ok(chunk)) => Some(chunk),
+            Some(Err(error)) => return Err(cut(&format!("the download failed half-way: {error}"))),
+            None => None,
+        };
+    }
+    if empty { Ok(()) } else { session.write_response_body(None, true).await }
+}
