@@ -17,6 +17,7 @@ use ::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use super::error::FetchError;
 use super::request::FetchRequest;
 use crate::clock::UnixMillis;
+use crate::http::date;
 
 /// Why an answer isn't handed on.
 #[derive(Debug, PartialEq, Eq)]
@@ -120,8 +121,7 @@ fn retry_after(value: &str, now: UnixMillis) -> Option<Duration> {
         // More digits than fit are a long time, and are cut by the caller.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX / 1000)));
     }
-    let date = UnixMillis::from_system(httpdate::parse_http_date(value).ok()?);
-    Some(date.since(now))
+    Some(date::parse(value)?.since(now))
 }
 
 /// A part of a file.

@@ -24,8 +24,12 @@ const MOST_IDLE: usize = 32;
 
 /// The roots every upstream starts from.
 pub(super) fn usual_roots() -> RootCertStore {
+    roots_from(rustls_native_certs::load_native_certs().certs)
+}
+
+fn roots_from(system: Vec<CertificateDer<'static>>) -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    let (added, ignored) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let (added, ignored) = roots.add_parsable_certificates(system);
     if added == 0 {
         tracing::info!("this machine has no certificate store; the compiled-in Mozilla roots are used");
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -97,4 +101,18 @@ pub(super) fn build(
     }
     // A builder's error names the option, not a URL: the client has none yet.
     builder.build().map_err(|e| fail(&e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_roots_uses_those_compiled_in() {
+        let ours = CertificateDer::from_pem_slice(include_bytes!("tests/tls/ca.pem")).expect("a certificate");
+        assert_eq!(roots_from(vec![ours]).len(), 1, "the system's store wins");
+        assert_eq!(roots_from(Vec::new()).len(), webpki_roots::TLS_SERVER_ROOTS.len());
+        let unreadable = CertificateDer::from(vec![1, 2, 3]);
+        assert_eq!(roots_from(vec![unreadable]).len(), webpki_roots::TLS_SERVER_ROOTS.len());
+    }
 }

@@ -10,6 +10,7 @@ use reqwest::RequestBuilder;
 use url::{Origin, Url};
 
 use super::health::Health;
+use super::reach;
 use super::request::encode_path_segment;
 use super::settings::{Credential, SettingsError, UpstreamSettings};
 use crate::secret::{SafeUrl, Secret};
@@ -60,14 +61,13 @@ impl Mirror {
         Ok(Self { url: url.clone(), shown: SafeUrl::new(base.clone()).to_string(), base, credential, health })
     }
 
-    /// The URL of `path` (percent-encoded, relative to the base), unless it would not stay below the base. A whole URL is
-    /// what upstream's own index named (CEP 15, CEP 16); like a redirect it may not go from https to http.
+    /// The URL of `path` (percent-encoded, relative to the base), unless it would not stay below the base.
+    ///
+    /// A whole URL is what upstream's own index named (CEP 15, CEP 16). It is held to the rules of a redirect: no way from
+    /// https to http, none to this machine's own addresses, no user info.
     pub(super) fn url_for(&self, path: &str) -> Option<Url> {
         if path.starts_with("https://") || path.starts_with("http://") {
-            let named = Url::parse(path).ok()?;
-            let downgrade = self.base.scheme() == "https" && named.scheme() == "http";
-            return (!downgrade && named.username().is_empty() && named.password().is_none())
-                .then_some(named);
+            return self.named(Url::parse(path).ok()?);
         }
         let mut url = self.base.clone();
         let wanted = format!("{}{path}", self.base.path());
@@ -75,6 +75,24 @@ impl Mirror {
         // `set_path` resolves dot segments and encodes what may not stand in a path: any change means that the
         // path was not what it seemed.
         (url.path() == wanted).then_some(url)
+    }
+
+    fn named(&self, mut url: Url) -> Option<Url> {
+        let downgrade = self.base.scheme() == "https" && url.scheme() == "http";
+        if downgrade || !url.username().is_empty() || url.password().is_some() {
+            return None;
+        }
+        if !self.is_origin_of(&url) {
+            return (reach::refuse(&url, &self.base).is_none() && !self.is_told_in(&url)).then_some(url);
+        }
+        // The index of a token's channel may name its files without the token; they are refused without it.
+        if let Some(Credential::TokenPath(token)) = &self.credential
+            && !url.path().starts_with("/t/")
+        {
+            let path = format!("/t/{}{}", encode_path_segment(token.reveal()), url.path());
+            url.set_path(&path);
+        }
+        Some(url)
     }
 
     /// Whether `url` has the origin that may see the credential.

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `registry` | which upstreams there are |
 //! | `fetch`, `walk` | which mirror is asked, how often, whose refusal counts |
-//! | `attempt`, `redirect`, `answer` | one exchange: where it leads, whether its answer fits |
+//! | `attempt`, `redirect`, `reach`, `answer` | one exchange: where it leads, whether its answer fits |
 //! | `error`, `classify` | what went wrong, in a sentence |
 //! | `body`, `decode` | the bytes: silence, length, codings |
 //! | `health`, `budget` | which mirror is left alone, how many retries are allowed |
@@ -26,6 +26,7 @@ mod error;
 mod fetch;
 mod health;
 mod mirror;
+mod reach;
 mod redirect;
 mod registry;
 mod request;

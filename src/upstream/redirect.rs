@@ -1,17 +1,17 @@
 //! Whether a redirect is followed, and where to: a pure decision.
 //!
-//! Belongs here: the rules. Does not: sending (`attempt`), the credential's header (`mirror`).
+//! Belongs here: the rules. Does not: sending (`attempt`), the credential's header (`mirror`), which hosts
+//! an upstream may name at all (`reach`).
 //!
 //! anaconda.org answers most downloads with a redirect to a signed S3 URL (PROTOCOL section 7). A client must never
 //! see that URL, so redirects end here.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use ::http::StatusCode;
 use ::http::header::{self, HeaderMap};
-use url::{Host, Url};
+use url::Url;
 
 use super::mirror::Mirror;
+use super::reach;
 
 /// What becomes of an answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(super) fn decide(status: StatusCode, headers: &HeaderMap, mirror: &Mirror, a
         return Redirect::Refused("its Location has no host");
     }
     if !mirror.is_origin_of(&to) {
-        if let Some(why) = refuse_host(&to, mirror.base()) {
+        if let Some(why) = reach::refuse(&to, mirror.base()) {
             return Redirect::Refused(why);
         }
         if mirror.is_told_in(&to) {
@@ -59,40 +59,3 @@ pub(super) fn decide(status: StatusCode, headers: &HeaderMap, mirror: &Mirror, a
     }
     if asked.contains(&to) { Redirect::Circle } else { Redirect::To(to) }
 }
-
-/// An upstream must not use the gate to read what only this machine can reach: instance metadata, local services.
-fn refuse_host(to: &Url, mirror: &Url) -> Option<&'static str> {
-    match reach(to) {
-        Reach::LinkLocal => Some("it leads to a link-local address"),
-        Reach::Loopback if !matches!(reach(mirror), Reach::Loopback) => Some("it leads to this machine"),
-        _ => None,
-    }
-}
-
-enum Reach {
-    LinkLocal,
-    Loopback,
-    Elsewhere,
-}
-
-fn reach(url: &Url) -> Reach {
-    let ip = match url.host() {
-        Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
-        Some(Host::Ipv6(ip)) => ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4),
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.');
-            let local = name == "localhost" || name.ends_with(".localhost");
-            return if local { Reach::Loopback } else { Reach::Elsewhere };
-        }
-        None => return Reach::Elsewhere,
-    };
-    match ip {
-        _ if ip.is_loopback() || ip.is_unspecified() => Reach::Loopback,
-        IpAddr::V4(ip) if ip.is_link_local() || ip == Ipv4Addr::new(100, 100, 100, 200) => Reach::LinkLocal,
-        IpAddr::V6(ip) if ip.is_unicast_link_local() || ip == METADATA_V6 => Reach::LinkLocal,
-        _ => Reach::Elsewhere,
-    }
-}
-
-/// The IPv6 address of a large cloud's instance metadata.
-const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);

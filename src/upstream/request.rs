@@ -5,6 +5,8 @@
 use ::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::http::via;
+
 /// One request, the same for every mirror.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FetchRequest {
@@ -76,7 +78,7 @@ impl FetchRequest {
             (header::IF_MODIFIED_SINCE, self.if_modified_since.as_deref()),
             (header::RANGE, range.as_deref()),
             (header::IF_RANGE, self.if_range.as_deref()),
-            (header::VIA, Some(&*append_via(self.via.as_deref(), pseudonym))),
+            (header::VIA, Some(&*via::append(self.via.as_deref(), "1.1", pseudonym))),
         ];
         for (name, value) in fields {
             let Some(value) = value else { continue };
@@ -88,18 +90,13 @@ impl FetchRequest {
     }
 }
 
-fn append_via(inbound: Option<&str>, pseudonym: &str) -> String {
-    match inbound.map(str::trim).filter(|v| !v.is_empty()) {
-        Some(via) => format!("{via}, 1.1 {pseudonym}"),
-        None => format!("1.1 {pseudonym}"),
-    }
-}
-
-/// Whether one of the `Via` headers names `pseudonym` (RFC 9110 section 7.6.3).
+/// Whether one of the `Via` headers names `pseudonym`.
 pub(super) fn is_via(headers: &HeaderMap, pseudonym: &str) -> bool {
-    headers.get_all(header::VIA).iter().filter_map(|v| v.to_str().ok()).any(|value| {
-        value.split(',').any(|hop| hop.split_whitespace().nth(1).is_some_and(|by| by == pseudonym))
-    })
+    headers
+        .get_all(header::VIA)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .any(|via| via::mentions(via, pseudonym))
 }
 
 /// What stays as it is in a path segment: unreserved characters, and what conda's file names have (`+`, `!`, `=`, `@`).

@@ -88,7 +88,7 @@ fn content_ranges() {
 
 #[test]
 fn pauses() {
-    let date = |seconds: i64| httpdate::fmt_http_date(UnixMillis(START.0 + seconds * 1000).to_system());
+    let date = |seconds: i64| crate::http::date::format(UnixMillis(START.0 + seconds * 1000));
     let (later, earlier) = (date(90), date(-90));
     let secs = |n| Some(Duration::from_secs(n));
     let cases: [(u16, Option<&str>, Pause); 9] = [

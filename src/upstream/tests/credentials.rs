@@ -74,7 +74,10 @@ async fn no_error_tells_a_secret() {
             origins.push(origin);
         }
         for url in urls {
-            let upstream = Bench::new().upstream(&[&url], |s| s.credentials = Some(credential.clone()));
+            let upstream = Bench::new().upstream(&[&url], |s| {
+                impatient(s);
+                s.credentials = Some(credential.clone());
+            });
             errors.push(failure(&upstream, get("a/b")).await);
             let told = format!("{:?} {:?}", upstream.snapshot(), upstream.settings);
             assert!(!told.contains(SECRET), "{told}");
@@ -124,4 +127,33 @@ async fn requests_that_leave_the_mirror_are_not_sent() {
     let odd = format!("a/{}/c", encode_path_segment("x/../y%!=+@ü"));
     whole(&upstream, get(&odd)).await.expect("encoded, it is a name");
     assert_eq!(origin.seen()[0].target(), "/t/hush-hush-9/base/a/x%2F..%2Fy%25!=+@%C3%BC/c");
+}
+
+#[tokio::test]
+async fn urls_named_by_an_index_follow_the_rules_of_redirects() {
+    let origin = Origin::always(Act::say(ok("x"))).await;
+    let files = Origin::always(Act::say(ok("x"))).await;
+    let upstream = Bench::new().upstream(&[&format!("{}base", origin.url())], |s| {
+        s.credentials = Some(all()[0].clone());
+        s.resolve = vec![("files.test".into(), files.address)];
+    });
+    whole(&upstream, get(&format!("{}other/a.conda", origin.url()))).await.expect("the mirror's own origin");
+    assert_eq!(origin.seen()[0].target(), "/t/hush-hush-9/other/a.conda");
+    whole(&upstream, get(&format!("http://files.test:{}/a.conda", files.address.port())))
+        .await
+        .expect("elsewhere");
+    assert_eq!(files.seen()[0].target(), "/a.conda");
+    let refused = [
+        "http://169.254.169.254/latest",
+        "http://me:pw@files.test/a",
+        "http://files.test/t/hush-hush-9/a",
+        "http://",
+    ];
+    for url in refused {
+        assert_eq!(failure(&upstream, get(url)).await.kind(), FetchKind::BadRequest, "{url}");
+    }
+    let outside = Bench::new().upstream(&["https://files.test/"], |_| {});
+    for url in ["http://files.test/a", "https://localhost/a", "https://[::1]:8080/a"] {
+        assert_eq!(failure(&outside, get(url)).await.kind(), FetchKind::BadRequest, "{url}");
+    }
 }

@@ -22,7 +22,7 @@ async fn failures_go_on_to_the_next_mirror() {
     ];
     for (n, act) in acts.into_iter().enumerate() {
         let (bad, good) = (Origin::always(act).await, Origin::always(Act::say(ok("good"))).await);
-        let upstream = Bench::new().upstream(&[&bad.url(), &good.url()], |_| {});
+        let upstream = Bench::new().upstream(&[&bad.url(), &good.url()], impatient);
         let response = upstream.fetch(get("x")).await.unwrap_or_else(|e| panic!("case {n}: {e}"));
         assert_eq!(response.mirror, good.url(), "case {n}");
         assert_eq!((bad.count(), good.count()), (1, 1), "case {n}");
@@ -83,7 +83,7 @@ async fn a_429_is_obeyed_without_asking_again() {
 
 #[tokio::test]
 async fn a_503_with_a_date_is_a_pause_too() {
-    let date = httpdate::fmt_http_date(START.plus(Duration::from_secs(7)).to_system());
+    let date = crate::http::date::format(START.plus(Duration::from_secs(7)));
     let origin = Origin::always(Act::say(reply(503, &[("Retry-After", &date)], ""))).await;
     let upstream = Bench::new().upstream(&[&origin.url()], retrying(2));
     let retry_after = Duration::from_secs(7);
@@ -145,10 +145,7 @@ async fn while_a_probe_runs_others_go_elsewhere() {
     .await;
     let second = Origin::always(Act::say(ok("second"))).await;
     let bench = Bench::new();
-    let upstream = bench.upstream(&[&first.url(), &second.url()], |s| {
-        s.health.threshold = 1;
-        s.first_byte_timeout = Duration::from_secs(20);
-    });
+    let upstream = bench.upstream(&[&first.url(), &second.url()], |s| s.health.threshold = 1);
     whole(&upstream, get("x")).await.expect("the second answers");
     bench.clock.advance(Duration::from_secs(2));
     let probing = Arc::clone(&upstream);

@@ -51,17 +51,21 @@ impl Bench {
     }
 }
 
-/// Settings with short patience: a test that waits for a timeout waits for 150 ms.
+/// Settings without retries.
 fn quick(urls: &[&str]) -> UpstreamSettings {
     let urls = urls.iter().map(|url| SafeUrl::parse(url).expect("a URL")).collect();
     UpstreamSettings {
-        first_byte_timeout: Duration::from_millis(150),
-        connect_timeout: Duration::from_millis(500),
-        stall_timeout: Duration::from_millis(150),
-        queue_timeout: Duration::from_millis(150),
         retry: RetrySettings { rounds: 0, base_delay: Duration::from_millis(1), ..RetrySettings::default() },
         ..UpstreamSettings::new("up", urls)
     }
+}
+
+/// Short patience, for tests in which something never comes.
+fn impatient(settings: &mut UpstreamSettings) {
+    settings.connect_timeout = Duration::from_millis(200);
+    settings.first_byte_timeout = Duration::from_millis(100);
+    settings.stall_timeout = Duration::from_millis(150);
+    settings.queue_timeout = Duration::from_millis(150);
 }
 
 fn get(path: &str) -> FetchRequest {

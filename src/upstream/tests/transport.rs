@@ -15,17 +15,14 @@ async fn a_closed_port_is_unreachable() {
 
 #[tokio::test]
 async fn a_name_without_address_is_unreachable() {
-    let upstream = Bench::new().upstream(&["http://no-such-host.invalid/"], |s| {
-        // Resolvers may take their time; that is not what this test is about.
-        s.connect_timeout = Duration::from_secs(20);
-    });
+    let upstream = Bench::new().upstream(&["http://no-such-host.invalid/"], |_| {});
     assert_eq!(failure(&upstream, get("x")).await.kind(), FetchKind::Unreachable);
 }
 
 #[tokio::test]
 async fn silence_before_the_headers_times_out() {
     let origin = Origin::always(Act::SayAndStall(Vec::new())).await;
-    let upstream = Bench::new().upstream(&[&origin.url()], |s| s.connect_timeout = Duration::from_millis(50));
+    let upstream = Bench::new().upstream(&[&origin.url()], impatient);
     let FetchError::Timeout { phase: TimeoutPhase::FirstByte, .. } = failure(&upstream, get("x")).await
     else {
         panic!("no timeout");
@@ -55,7 +52,7 @@ async fn bodies_that_break_are_errors() {
     ];
     for (n, (act, kind)) in cases.into_iter().enumerate() {
         let origin = Origin::always(act).await;
-        let upstream = Bench::new().upstream(&[&origin.url()], |_| {});
+        let upstream = Bench::new().upstream(&[&origin.url()], impatient);
         let request = FetchRequest { range_from: Some(3), ..get("x") };
         let error = failure(&upstream, request).await;
         assert_eq!(error.kind(), kind, "case {n}: {error}");
@@ -82,8 +79,7 @@ async fn a_slow_reader_is_not_a_stall() {
     use futures_util::StreamExt;
     let (more, body) = (Arc::new(Notify::new()), "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n1234");
     let origin = Origin::always(Act::Held(Arc::clone(&more), body.into())).await;
-    let upstream =
-        Bench::new().upstream(&[&origin.url()], |s| s.first_byte_timeout = Duration::from_secs(20));
+    let upstream = Bench::new().upstream(&[&origin.url()], |_| {});
     more.notify_one();
     let mut body = upstream.fetch(get("x")).await.expect("a head").body;
     tokio::time::pause();
@@ -96,7 +92,10 @@ async fn a_slow_reader_is_not_a_stall() {
 #[tokio::test]
 async fn the_cap_holds_until_the_body_ends() {
     let origin = Origin::always(Act::say(ok("body"))).await;
-    let upstream = Bench::new().upstream(&[&origin.url()], |s| s.max_concurrent = 1);
+    let upstream = Bench::new().upstream(&[&origin.url()], |s| {
+        impatient(s);
+        s.max_concurrent = 1;
+    });
     let first = upstream.fetch(get("1")).await.expect("a place is free");
     assert_eq!(upstream.snapshot().in_flight, 1);
     let error = failure(&upstream, get("2")).await;
