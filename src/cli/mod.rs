@@ -1,1 +1,78 @@
 //! The command line: one file per command.
+//!
+//! Commands that concern a running gate go through its private socket, never through its files. What only the composition
+//! root can do is handed in as [`Commands`], so that nothing here knows it.
+//!
+//! Belongs here: arguments, help texts, what is printed, exit codes (0 done, 1 failed, 2 bad usage or configuration).
+//! Does not: the work itself.
+
+mod args;
+mod cache;
+mod check;
+mod client_config;
+mod reload;
+mod serve;
+mod settings;
+mod show;
+mod socket;
+mod terminal;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::{Config, Flags, Sources};
+use crate::policy::Rules;
+
+pub use args::Cli;
+pub use cache::{CacheRequest, PurgeTarget};
+pub use terminal::{Exit, Terminal};
+
+/// What a command can fail with; its text is printed behind `condagate: `.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What the composition root does for the command line.
+#[derive(Clone, Copy)]
+pub struct Commands {
+    /// Runs a gate until it is told to stop; writes the bound addresses to the file once requests are answered.
+    pub serve: fn(Config, Rules, Option<PathBuf>) -> Result<ExitCode, Failure>,
+    /// Does on the data directory what a running gate would do for the same request; called only while no gate answers on
+    /// the socket. The value is what the socket would have answered.
+    pub offline: fn(&Config, &Rules, &CacheRequest) -> Result<serde_json::Value, Failure>,
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn run(commands: &Commands) -> ExitCode {
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let mut terminal = Terminal { out: &mut out, err: &mut err };
+    main(std::env::args_os(), commands, &Sources::of_process, &mut terminal)
+}
+
+/// The same for any arguments, machine and terminal.
+pub(crate) fn main(
+    arguments: impl IntoIterator<Item = OsString>,
+    commands: &Commands,
+    sources: &dyn Fn(Flags) -> Sources,
+    terminal: &mut Terminal<'_>,
+) -> ExitCode {
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli.command.run(commands, sources, terminal),
+        Err(error) => {
+            // Help and version are "errors" that belong on standard output.
+            let text = error.render();
+            if error.use_stderr() {
+                terminal.error(text);
+                Exit::Usage.into()
+            } else {
+                terminal.line(text.to_string().trim_end());
+                Exit::Done.into()
+            }
+        }
+    }
+}

@@ -20,7 +20,7 @@ mod tests;
 
 pub use layers::{Flags, Sources};
 pub use outside::{Machine, Variables};
-pub use read::load;
+pub use read::{load, load_with_rules};
 pub use rules::RulesDir;
 pub use settings::{
     AccessTarget, CacheConfig, Config, Control, EgressConfig, KeepFree, Limits, LogConfig, LogFormat,

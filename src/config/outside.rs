@@ -56,6 +56,12 @@ impl std::fmt::Debug for Variables {
 }
 
 impl Machine {
+    /// The machine with the variables of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::new(Variables::of_process())
+    }
+
     /// A machine with these variables.
     #[must_use]
     pub const fn new(variables: Variables) -> Self {

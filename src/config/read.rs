@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::layers::Sources;
-use super::rules::RulesDir;
+use super::rules::{self, RulesDir};
 use super::settings::{
     AccessTarget, CacheConfig, Config, Control, EgressConfig, KeepFree, Limits, LogConfig, LogFormat,
     PublicUrl, Setting, Storage, Timeouts,
@@ -20,7 +20,7 @@ use crate::policy::network::Network;
 use crate::policy::node::Value;
 use crate::policy::read::{Fields, Located, choice, duration, list, positive_duration, size, url};
 use crate::policy::units::{show_duration, show_size};
-use crate::policy::{At, Mistake, Mistakes, Node};
+use crate::policy::{At, Mistake, Mistakes, Node, Rules};
 use crate::secret::SafeUrl;
 
 /// Keys of the top level; a variable named after one sets it.
@@ -50,6 +50,25 @@ const PROXIES: &[&str] = &["http", "https", "socks5", "socks5h"];
 /// # Errors
 /// Every mistake in every layer, also in values that a later layer replaces.
 pub fn load(sources: &Sources) -> Result<Config, Vec<Mistake>> {
+    let (config, mistakes) = read_layers(sources);
+    mistakes.or(())?;
+    config.ok_or_else(Vec::new)
+}
+
+/// Reads all layers and the rules that they name.
+///
+/// # Errors
+/// Every mistake in both: mistakes in one don't hide those in the other.
+pub fn load_with_rules(sources: &Sources) -> Result<(Config, Rules), Vec<Mistake>> {
+    let (config, mut mistakes) = read_layers(sources);
+    let Some(config) = config else { return Err(mistakes.into_sorted()) };
+    let rules = rules::load(&config.rules, &sources.machine()).map_err(|others| mistakes.extend(others)).ok();
+    mistakes.or(())?;
+    rules.map(|rules| (config, rules)).ok_or_else(Vec::new)
+}
+
+/// What can be understood, with defaults for the rest, and the mistakes.
+fn read_layers(sources: &Sources) -> (Option<Config>, Mistakes) {
     let mut mistakes = Mistakes::new();
     let layers = sources.layers(&mut mistakes);
     for layer in &layers {
@@ -61,8 +80,7 @@ pub fn load(sources: &Sources) -> Result<Config, Vec<Mistake>> {
     if let Some(config) = &config {
         check_together(config, &mut mistakes);
     }
-    mistakes.or(())?;
-    config.ok_or_else(Vec::new)
+    (config, mistakes)
 }
 
 /// Values that are right alone and wrong together.

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
+use super::rules::RulesDir;
+
 /// After a notification, look when nothing more came for this long.
 const QUIET: Duration = Duration::from_millis(150);
 /// Look anyway after this many more notifications.
@@ -58,6 +60,12 @@ impl Drop for Watch {
 /// When there is no thread for it.
 pub fn watch(paths: Vec<PathBuf>, changed: impl FnMut() + Send + 'static) -> Result<Watch, WatchError> {
     start(paths, POLL, changed)
+}
+
+/// Watches a rules directory. `None`, with a line in the log, when that can't be done: then rules are reloaded by hand.
+#[must_use = "the watch ends when this is dropped"]
+pub fn rules(dir: &RulesDir, changed: impl FnMut() + Send + 'static) -> Option<Watch> {
+    watch(vec![dir.path.clone()], changed).inspect_err(|error| tracing::warn!("{error}")).ok()
 }
 
 fn start(

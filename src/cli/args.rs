@@ -1,0 +1,210 @@
+//! Arguments and their help texts.
+//!
+//! Belongs here: what can be typed. Does not: what it does.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::{Commands, Terminal, cache, check, client_config, reload, serve, settings};
+use crate::config::{Flags, Sources};
+
+/// A caching gateway for conda channels.
+///
+/// `condagate serve` works with nothing configured: it listens on 127.0.0.1:8080 and serves the public channels of
+/// anaconda.org and repo.anaconda.com out of a verified cache. `condagate client-config conda` says how to use it.
+#[derive(Debug, Parser)]
+#[command(name = "condagate", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 bad usage or configuration.\n\
+    Settings: flags win over CONDAGATE_SECTION__KEY variables (CONDAGATE_CACHE__SIZE=200GiB), these over --config files, \
+    over the file in $CONDAGATE_CONFIG, over /etc/condagate/*.yaml, over the defaults.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the gateway until SIGTERM or SIGINT; SIGHUP reloads the rules
+    Serve(ServeArgs),
+    /// Check configuration and rules: every mistake at once, with file and line
+    Check(CheckArgs),
+    /// Show the settings in force
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Look at the cache, check it, take things out of it
+    ///
+    /// With a gate running on the data directory, the gate does it. Without one, the command does it on the directory
+    /// itself.
+    #[command(subcommand)]
+    Cache(CacheCommand),
+    /// Have the running gate read its rules again
+    Reload(ReloadArgs),
+    /// Print what to put into a client's settings
+    ClientConfig(ClientConfigArgs),
+}
+
+/// Where settings come from; every command takes these.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct Where {
+    /// A file of settings; may be given several times, later ones win
+    #[arg(long, value_name = "FILE")]
+    config: Vec<PathBuf>,
+    /// The directory for the gate's own files
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    from: Where,
+    /// The directory of rules (*.yaml, in name order)
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
+    /// Where clients connect, such as 0.0.0.0:80; may be given several times; port 0 takes any free port
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<String>,
+    /// Write the bound addresses to this file, one a line, once requests are answered
+    #[arg(long, value_name = "FILE")]
+    pub(super) ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    from: Where,
+    /// The directory of rules to check
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
+    /// Print the mistakes as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Every setting in force
+    Show {
+        #[command(flatten)]
+        from: Where,
+        /// Say where each value comes from
+        #[arg(long)]
+        origin: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// One setting in force
+    Get {
+        #[command(flatten)]
+        from: Where,
+        /// Its key, such as cache.size
+        key: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CacheCommand {
+    /// How much there is, and what happened since the start
+    Status(CacheArgs),
+    /// Read every file again and compare its digest; wrong ones are set aside (exit code 1)
+    Verify(CacheArgs),
+    /// Forget files, so that they are fetched again when they are asked for
+    Purge(PurgeArgs),
+    /// Make room now: evict down to the budget, remove left-overs
+    Gc(CacheArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CacheArgs {
+    #[command(flatten)]
+    pub(super) from: Where,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PurgeArgs {
+    #[command(flatten)]
+    pub(super) common: CacheArgs,
+    #[command(flatten)]
+    pub(super) what: PurgeWhat,
+    /// Don't ask; needed with --all
+    #[arg(long)]
+    pub(super) yes: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct PurgeWhat {
+    /// One of the below, told apart by its looks: a URL or path, a digest, else a channel
+    pub(super) target: Option<String>,
+    /// The file that a client asks for by this URL, or by its path
+    #[arg(long, value_name = "URL")]
+    pub(super) url: Option<String>,
+    /// All files of a channel, such as conda-forge or team/label/rc
+    #[arg(long, value_name = "NAME")]
+    pub(super) channel: Option<String>,
+    /// The file with this SHA-256, whoever lists it
+    #[arg(long, value_name = "SHA256")]
+    pub(super) digest: Option<String>,
+    /// Everything
+    #[arg(long, requires = "yes")]
+    pub(super) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReloadArgs {
+    #[command(flatten)]
+    pub(super) from: Where,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ClientConfigArgs {
+    #[command(flatten)]
+    pub(super) from: Where,
+    /// Which client
+    pub(super) client: client_config::Client,
+    /// The address of the gate as clients reach it; else `public_url`, else the first address of `listen`
+    #[arg(long, value_name = "URL")]
+    pub(super) url: Option<String>,
+}
+
+impl Where {
+    pub(super) fn flags(&self) -> Flags {
+        Flags { config: self.config.clone(), data: self.data.clone(), ..Flags::default() }
+    }
+}
+
+impl ServeArgs {
+    pub(super) fn flags(&self) -> Flags {
+        Flags { rules: self.rules.clone(), listen: self.listen.clone(), ..self.from.flags() }
+    }
+}
+
+impl CheckArgs {
+    pub(super) fn flags(&self) -> Flags {
+        Flags { rules: self.rules.clone(), ..self.from.flags() }
+    }
+}
+
+impl Command {
+    pub(super) fn run(
+        self,
+        commands: &Commands,
+        sources: &dyn Fn(Flags) -> Sources,
+        terminal: &mut Terminal<'_>,
+    ) -> ExitCode {
+        match self {
+            Self::Serve(args) => serve::run(args, commands, sources, terminal),
+            Self::Check(args) => check::run(&args, sources, terminal).into(),
+            Self::Config(command) => settings::run(&command, sources, terminal).into(),
+            Self::Cache(command) => cache::run(command, commands, sources, terminal).into(),
+            Self::Reload(args) => reload::run(&args, sources, terminal).into(),
+            Self::ClientConfig(args) => client_config::run(&args, sources, terminal).into(),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! `condagate check`
+
+use serde_json::{Value, json};
+
+use super::args::CheckArgs;
+use super::{Exit, Terminal};
+use crate::config::{self, Flags, Sources};
+use crate::policy::{At, Mistake, Rules};
+use crate::telemetry::log;
+
+pub(super) fn run(args: &CheckArgs, sources: &dyn Fn(Flags) -> Sources, terminal: &mut Terminal<'_>) -> Exit {
+    let checked = config::load_with_rules(&sources(args.flags())).and_then(|(config, rules)| {
+        // The log's filter has a grammar of its own, which only the log knows.
+        log::build_filter(&config.log.level).map_err(|error| {
+            vec![Mistake::new(&At::outside("configuration"), format!("`log.level`: {error}"))]
+        })?;
+        Ok((config, rules))
+    });
+    match checked {
+        Ok((config, rules)) => {
+            if args.json {
+                terminal.json(&json!({"mistakes": []}));
+            } else {
+                terminal.line(summary(&config.rules.path.display().to_string(), &rules));
+            }
+            Exit::Done
+        }
+        Err(mistakes) if args.json => {
+            let mistakes: Vec<_> = mistakes.iter().map(as_json).collect();
+            terminal.json(&json!({ "mistakes": mistakes }));
+            Exit::Usage
+        }
+        Err(mistakes) => terminal.refuse(&mistakes),
+    }
+}
+
+fn as_json(mistake: &Mistake) -> Value {
+    let Mistake { file, line, column, message, hint } = mistake;
+    json!({"file": file, "line": line, "column": column, "message": message, "hint": hint})
+}
+
+fn summary(dir: &str, rules: &Rules) -> String {
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let mut text = format!(
+        "configuration and rules are right: {}, {}, {} (rules of {dir} on top of the built-in ones)",
+        count(rules.upstreams().len(), "upstream"),
+        count(rules.channels().len(), "channel entry").replace("entrys", "entries"),
+        count(rules.files().len(), "file prefix").replace("prefixs", "prefixes"),
+    );
+    for upstream in rules.upstreams().iter().filter(|u| u.has_credentials()) {
+        text.push_str("\nnote: `");
+        text.push_str(&upstream.name);
+        text.push_str("` is read with credentials; what comes from it is only for callers on this machine");
+    }
+    text
+}

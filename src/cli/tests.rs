@@ -1,0 +1,300 @@
+//! Commands from their arguments to what is printed.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread::JoinHandle;
+
+use clap::CommandFactory;
+use serde_json::json;
+
+use super::{CacheRequest, Cli, Commands, Terminal, main};
+use crate::config::{Flags, Sources, Variables};
+
+/// Commands whose effects can be seen: `serve` writes what it was given to the ready-file, `offline` answers.
+const COMMANDS: Commands = Commands {
+    serve: |config, rules, ready_file| {
+        let text = format!("{} {}", config.listen[0], rules.channels().len());
+        fs::write(ready_file.ok_or("no ready-file")?, text)?;
+        Ok(ExitCode::from(7))
+    },
+    offline: |_, rules, request| match request {
+        CacheRequest::Gc => Err("the disk is gone".into()),
+        CacheRequest::Verify => Ok(json!({"right": 2, "quarantined": 1, "missing": 0})),
+        _ => Ok(json!({"offline": format!("{request:?}"), "upstreams": rules.upstreams().len()})),
+    },
+};
+
+/// What a command left behind.
+struct Ran {
+    code: ExitCode,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn is(&self, code: u8) -> bool {
+        self.code == ExitCode::from(code)
+    }
+}
+
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        for (name, text) in files {
+            fs::create_dir_all(home.path(name).parent().unwrap()).unwrap();
+            fs::write(home.path(name), text).unwrap();
+        }
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs a command line; `~` stands for this directory.
+    fn run(&self, line: &str) -> Ran {
+        let root = self.0.path().display().to_string();
+        let arguments = line.split(' ').map(|word| OsString::from(word.replace('~', &root)));
+        let sources = |flags: Flags| Sources {
+            system: self.path("etc"),
+            variables: Variables::of(&[("XDG_DATA_HOME", &root)]),
+            flags,
+        };
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut terminal = Terminal { out: &mut out, err: &mut err };
+        let code = main(arguments, &COMMANDS, &sources, &mut terminal);
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&root, "~");
+        Ran { code, out: text(out), err: text(err) }
+    }
+
+    /// A gate that answers one question on the control socket; gives back the question.
+    fn gate(&self, status: u16, answer: &str) -> JoinHandle<String> {
+        let _only_the_first_counts = rustls::crypto::ring::default_provider().install_default();
+        fs::create_dir_all(self.path("condagate/run")).unwrap();
+        let listener = UnixListener::bind(self.path("condagate/run/control.sock")).unwrap();
+        let answer = format!(
+            "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}",
+            answer.len()
+        );
+        std::thread::spawn(move || {
+            loop {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut question = Vec::new();
+                let mut piece = [0; 1024];
+                while !is_whole(&question) {
+                    match stream.read(&mut piece).unwrap() {
+                        0 => break,
+                        n => question.extend_from_slice(&piece[..n]),
+                    }
+                }
+                // The first connection only looks whether somebody is there.
+                if !question.is_empty() {
+                    stream.write_all(answer.as_bytes()).unwrap();
+                    return String::from_utf8(question).unwrap();
+                }
+            }
+        })
+    }
+}
+
+fn is_whole(question: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(question).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+    length.is_none_or(|length| body.len() >= length.parse().unwrap())
+}
+
+#[test]
+fn arguments_are_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn help_is_a_result_and_bad_usage_is_not() {
+    let home = Home::new(&[]);
+    let help = home.run("condagate --help");
+    assert!(help.is(0) && help.err.is_empty());
+    for word in ["serve", "check", "config", "cache", "reload", "client-config", "CONDAGATE_SECTION__KEY"] {
+        assert!(help.out.contains(word), "{word}");
+    }
+    assert!(home.run("condagate --version").out.starts_with("condagate 0."));
+    for line in [
+        "condagate",
+        "condagate srve",
+        "condagate cache purge",
+        "condagate cache purge --all",
+        "condagate cache purge --channel a --digest b",
+        "condagate cache purge a --url b",
+    ] {
+        let ran = home.run(line);
+        assert!(ran.is(2) && ran.out.is_empty() && !ran.err.is_empty(), "{line}: {}", ran.err);
+    }
+}
+
+#[test]
+fn serve_hands_over_what_it_read() {
+    let home = Home::new(&[("rules/a.yaml", "channels: [{name: x, upstream: anaconda}]")]);
+    let ran =
+        home.run("condagate serve --rules ~/rules --listen 127.0.0.1:0 --ready-file ~/ready --data ~/d");
+    assert!(ran.is(7), "{}", ran.err);
+    assert_eq!(fs::read_to_string(home.path("ready")).unwrap(), "127.0.0.1:0 3");
+
+    let ran = home.run("condagate serve");
+    assert!(ran.is(1));
+    assert_eq!(ran.err, "condagate: no ready-file\n");
+    let ran = home.run("condagate serve --rules ~/absent --listen nowhere");
+    assert!(ran.is(2));
+    assert_eq!(ran.err.lines().count(), 3, "{}", ran.err);
+}
+
+#[test]
+fn check_tells_every_mistake_of_settings_and_rules() {
+    let home = Home::new(&[
+        ("rules/a.yaml", "chanels: []\nchannels: [{name: x}]\n"),
+        ("rules/b.yaml", "a: [\n"),
+        ("c.yaml", "cache: {size: much}\n"),
+    ]);
+    let ran = home.run("condagate check --config ~/c.yaml --rules ~/rules");
+    assert!(ran.is(2) && ran.out.is_empty());
+    let places: Vec<_> =
+        ran.err.lines().filter(|l| l.starts_with('~')).map(|l| l.split(": ").next().unwrap()).collect();
+    assert_eq!(places, ["~/c.yaml:1:15", "~/rules/a.yaml:1:1", "~/rules/a.yaml:2:12", "~/rules/b.yaml:1:4"]);
+    assert!(ran.err.contains("\n  hint: did you mean `channels`?\n"), "{}", ran.err);
+    assert!(ran.err.ends_with("condagate: 4 mistakes in configuration and rules\n"), "{}", ran.err);
+
+    let ran = home.run("condagate check --config ~/c.yaml --rules ~/rules --json");
+    assert!(ran.is(2) && ran.err.is_empty());
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json["mistakes"][1]["hint"], "did you mean `channels`?");
+
+    let ran = home.run("condagate check");
+    assert!(ran.is(0) && ran.err.is_empty());
+    assert!(
+        ran.out.starts_with(
+            "configuration and rules are right: 2 upstreams, 2 channel entries, 2 file prefixes"
+        )
+    );
+}
+
+#[test]
+fn settings_are_shown_with_their_origin() {
+    let home = Home::new(&[("c.yaml", "cache:\n  size: 2048MiB\n")]);
+    let ran = home.run("condagate config show --origin --config ~/c.yaml");
+    let line = |key: &str| {
+        let line = ran.out.lines().find(|l| l.starts_with(key)).unwrap();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(line("cache.size"), "cache.size: 2GiB # ~/c.yaml:2");
+    assert_eq!(line("data"), "data: ~/condagate # default");
+    assert_eq!(home.run("condagate config get cache.size --config ~/c.yaml").out, "2GiB\n");
+    let json: serde_json::Value =
+        serde_json::from_str(&home.run("condagate config show --json").out).unwrap();
+    assert_eq!(json["cache.size"], "50GiB");
+    let ran = home.run("condagate config get cache.siz");
+    assert!(ran.is(2) && ran.err.contains("did you mean `cache.size`?"), "{}", ran.err);
+}
+
+#[test]
+fn a_running_gate_is_asked() {
+    let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let by_digest = format!("condagate cache purge {digest}");
+    for (line, first, body) in [
+        ("condagate cache status", "GET /cache/status HTTP/1.1", ""),
+        ("condagate cache verify", "POST /cache/verify HTTP/1.1", ""),
+        ("condagate cache gc", "POST /cache/gc HTTP/1.1", ""),
+        ("condagate cache purge --channel team", "POST /cache/purge HTTP/1.1", r#"{"channel":"team"}"#),
+        ("condagate cache purge /x/noarch/a", "POST /cache/purge HTTP/1.1", r#"{"url":"/x/noarch/a"}"#),
+        ("condagate cache purge --all --yes", "POST /cache/purge HTTP/1.1", r#"{"all":true}"#),
+        (&by_digest, "POST /cache/purge HTTP/1.1", &format!(r#"{{"digest":"{digest}"}}"#)),
+    ] {
+        let home = Home::new(&[]);
+        let gate = home.gate(200, r#"{"blobs": 3, "bytes": 2048}"#);
+        let ran = home.run(line);
+        let question = gate.join().unwrap();
+        assert!(question.starts_with(first), "{line}: {question}");
+        assert!(question.ends_with(&format!("\r\n\r\n{body}")), "{line}: {question}");
+        assert!(ran.is(0), "{}", ran.err);
+        assert_eq!(ran.out, "blobs: 3\nbytes: 2.0 KiB\n");
+    }
+}
+
+#[test]
+fn what_a_gate_refuses_is_printed() {
+    let home = Home::new(&[]);
+    let gate = home.gate(400, r#"{"title": "t", "status": 400, "detail": "no rule places this channel"}"#);
+    let ran = home.run("condagate cache purge --channel x");
+    assert!(ran.is(1));
+    assert_eq!(ran.err, "condagate: no rule places this channel\n");
+    drop(gate.join().unwrap());
+
+    let home = Home::new(&[]);
+    let gate = home.gate(500, r#"{"detail": "a.yaml:1:1: unknown key `x`"}"#);
+    let ran = home.run("condagate reload");
+    assert!(ran.is(1));
+    assert_eq!(ran.err, "condagate: the old rules stay in force:\na.yaml:1:1: unknown key `x`\n");
+    drop(gate.join().unwrap());
+
+    let home = Home::new(&[]);
+    let gate = home.gate(200, "<html>");
+    assert!(home.run("condagate cache status").err.contains("does it run the same version?"));
+    drop(gate.join().unwrap());
+}
+
+#[test]
+fn without_a_gate_the_directory_is_worked_on() {
+    let home = Home::new(&[]);
+    let ran = home.run("condagate cache status --json");
+    assert!(ran.is(0), "{}", ran.err);
+    assert_eq!(ran.out, "{\n  \"offline\": \"Status\",\n  \"upstreams\": 2\n}\n");
+    let ran = home.run("condagate cache gc");
+    assert!(ran.is(1));
+    assert_eq!(ran.err, "condagate: the disk is gone\n");
+    let ran = home.run("condagate cache verify");
+    assert!(ran.is(1) && ran.out.starts_with("right: 2\n"));
+    assert!(ran.err.starts_with("condagate: 1 file was not as they should be"), "{}", ran.err);
+    let ran = home.run("condagate reload");
+    assert!(ran.is(1));
+    assert!(
+        ran.err.starts_with("condagate: no gate is running on this data directory (`~/condagate/run/"),
+        "{}",
+        ran.err
+    );
+
+    // A socket that a killed gate left behind is nobody, too.
+    fs::create_dir_all(home.path("condagate/run")).unwrap();
+    drop(UnixListener::bind(home.path("condagate/run/control.sock")).unwrap());
+    assert!(home.run("condagate cache status").out.contains("offline"));
+}
+
+#[test]
+fn clients_are_told_what_to_set() {
+    let home = Home::new(&[
+        ("c.yaml", "public_url: http://gate.example.org/conda/\n"),
+        ("any.yaml", "listen: 0.0.0.0:80\n"),
+    ]);
+    let conda = home.run("condagate client-config conda --url http://gate/");
+    assert_eq!(
+        conda.out,
+        "# ~/.condarc\nchannel_alias: http://gate\ndefault_channels:\n  - http://gate/pkgs/main\n  - http://gate/pkgs/r\n"
+    );
+    for client in ["mamba", "pixi", "py-rattler"] {
+        let ran = home.run(&format!("condagate client-config {client} --config ~/c.yaml"));
+        assert!(ran.is(0) && ran.out.contains("http://gate.example.org/conda"), "{}", ran.out);
+    }
+    assert!(home.run("condagate client-config conda").out.contains("channel_alias: http://127.0.0.1:8080\n"));
+    for line in [
+        "conda --config ~/any.yaml",
+        "conda --url gate",
+        "conda --url http://g/?x",
+        "conda --url http://g/'x",
+    ] {
+        let ran = home.run(&format!("condagate client-config {line}"));
+        assert!(ran.is(2) && ran.err.contains("--url"), "{line}: {}", ran.err);
+    }
+}
