@@ -1,11 +1,13 @@
-//! The stream of one client connection, between the socket and the engine.
+//! The stream of one client connection, between the socket and the engine's HTTP/1.1.
 //!
-//! Belongs here: what the engine lacks on plain sockets. It gives the engine one request at a time and keeps what came behind it
-//! (pipelining), ends a client that takes no bytes at all for too long without touching slow ones, lets a
-//! client that is still sending read its answer before the connection goes (RFC 9112 section 9.6), and notes when an
-//! answer began. Does not: reading heads (`front`).
+//! Belongs here: what the engine lacks on plain sockets. It gives the engine one request at a time and keeps what came
+//! behind it (pipelining), sends an answer's head together with the first bytes behind it, ends a client that takes
+//! no bytes at all for too long without touching slow ones, lets a client that is still sending read its answer before
+//! the connection goes (RFC 9112 section 9.6), notes when an answer began, and resets the connection where a cut
+//! answer would look whole. Does not: reading heads (`front`).
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,12 +16,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::{SslDigest, TlsRef};
 use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream,
-    TimingDigest, UniqueID, UniqueIDType,
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
+    UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::ctx::Connection;
@@ -34,6 +36,9 @@ const LINGER_BYTES: usize = 2 * 1024 * 1024;
 /// How much of following requests is taken in while one is being answered.
 const AHEAD: usize = 16 * 1024;
 
+/// The largest head that waits for its body.
+const MAX_HELD: usize = 8 * 1024;
+
 /// Time limits of a connection's writing side.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
@@ -46,20 +51,36 @@ pub(super) struct Patience {
 /// See the module's description.
 #[derive(Debug)]
 pub(super) struct Conn {
-    inner: Stream,
+    inner: TcpStream,
+    digest: Arc<SocketDigest>,
     about: Arc<Connection>,
     patience: Patience,
     /// Bytes that arrived and belong to heads not yet handed on.
     rest: BytesMut,
     /// Body bytes of the current request that the engine may still read.
     allowance: u64,
+    /// The next write is an answer's head.
+    head_due: bool,
+    /// An answer's head that waits for its body's first bytes; most answers are then one packet and one system call.
+    held: BytesMut,
     stalled: Option<Pin<Box<Sleep>>>,
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl Conn {
-    pub(super) fn new(inner: Stream, about: Arc<Connection>, patience: Patience) -> Self {
-        Self { inner, about, patience, rest: BytesMut::new(), allowance: 0, stalled: None, lingering: None }
+    pub(super) fn new(inner: TcpStream, about: Arc<Connection>, patience: Patience) -> Self {
+        Self {
+            digest: Arc::new(SocketDigest::from_raw_fd(inner.as_raw_fd())),
+            inner,
+            about,
+            patience,
+            rest: BytesMut::new(),
+            allowance: 0,
+            head_due: false,
+            held: BytesMut::new(),
+            stalled: None,
+            lingering: None,
+        }
     }
 
     /// What has arrived of the next head.
@@ -83,6 +104,7 @@ impl Conn {
             Framing::Chunked => u64::MAX,
         };
         self.about.expect_answer();
+        self.head_due = true;
         let bytes = if head.len == self.rest.len() {
             std::mem::take(&mut self.rest)
         } else {
@@ -95,6 +117,26 @@ impl Conn {
     pub(super) fn give_up_reading(&mut self) {
         self.allowance = u64::MAX;
         self.about.expect_answer();
+    }
+
+    /// Sends what is held.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.held.is_empty() {
+            let polled = Pin::new(&mut self.inner).poll_write(cx, &self.held);
+            let written = ready!(self.watch(cx, polled))?;
+            self.sent_held(written)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Forgets what of `held` was sent, and gives how many bytes were sent beyond it.
+    fn sent_held(&mut self, written: usize) -> io::Result<usize> {
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        let of_held = written.min(self.held.len());
+        self.held.advance(of_held);
+        Ok(written - of_held)
     }
 
     /// Ends a write that has stood still for too long.
@@ -174,17 +216,33 @@ impl AsyncRead for Conn {
 impl AsyncWrite for Conn {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.about.answering();
-        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
-        self.watch(cx, polled)
+        if std::mem::take(&mut self.head_due) && buf.len() <= MAX_HELD {
+            self.held.extend_from_slice(buf);
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let this = &mut *self;
+        while !this.held.is_empty() {
+            let both = [io::IoSlice::new(&this.held), io::IoSlice::new(buf)];
+            let polled = Pin::new(&mut this.inner).poll_write_vectored(cx, &both);
+            let written = ready!(this.watch(cx, polled))?;
+            let beyond = this.sent_held(written)?;
+            if beyond > 0 {
+                return Poll::Ready(Ok(beyond));
+            }
+        }
+        let polled = Pin::new(&mut this.inner).poll_write(cx, buf);
+        this.watch(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_held(cx))?;
         let polled = Pin::new(&mut self.inner).poll_flush(cx);
         self.watch(cx, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingering.is_none() {
+            ready!(self.poll_held(cx))?;
             let polled = Pin::new(&mut self.inner).poll_shutdown(cx);
             ready!(self.watch(cx, polled))?;
             // Closing with bytes unread would reset the connection and could take the answer along.
@@ -194,20 +252,6 @@ impl AsyncWrite for Conn {
             self.lingering = Some((Box::pin(sleep(self.patience.linger)), LINGER_BYTES));
         }
         self.poll_linger(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.about.answering();
-        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
-        self.watch(cx, polled)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
     }
 }
 
@@ -219,25 +263,22 @@ impl Shutdown for Conn {
     }
 }
 
+impl Drop for Conn {
+    fn drop(&mut self) {
+        if self.about.ends_with_reset() {
+            // If the system refuses, the connection ends as any other.
+            let _refused = rustix::net::sockopt::set_socket_linger(&self.inner, Some(Duration::ZERO));
+        }
+    }
+}
+
 impl UniqueID for Conn {
     fn id(&self) -> UniqueIDType {
-        self.inner.id()
+        self.inner.as_raw_fd()
     }
 }
 
-impl Ssl for Conn {
-    fn get_ssl(&self) -> Option<&TlsRef> {
-        self.inner.get_ssl()
-    }
-
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.inner.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.inner.selected_alpn_proto()
-    }
-}
+impl Ssl for Conn {}
 
 impl GetTimingDigest for Conn {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
@@ -248,13 +289,13 @@ impl GetTimingDigest for Conn {
 
 impl GetProxyDigest for Conn {
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
+        None
     }
 }
 
 impl GetSocketDigest for Conn {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.inner.get_socket_digest()
+        Some(Arc::clone(&self.digest))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -29,6 +29,8 @@ pub struct Ctx {
     /// A host other than the gate's own that decided the route (the `hosts:` table); absolute-form hosts are logged anyway.
     pub host: Option<String>,
     pub(super) connection: Option<Arc<Connection>>,
+    /// The handler failed before it had answered, and a whole problem document went out instead.
+    pub(super) excused: bool,
 }
 
 impl Ctx {
@@ -42,13 +44,14 @@ impl Ctx {
             channel: None,
             host: None,
             connection: None,
+            excused: false,
         }
     }
 
     /// Who is asking: the address of the peer of the connection.
     #[must_use]
     pub fn client(&self) -> Option<SocketAddr> {
-        self.connection.as_ref().and_then(|c| c.peer)
+        self.connection.as_ref().map(|c| c.peer)
     }
 
     /// Whether the peer is on this machine; what strangers may see depends on it.
@@ -80,19 +83,26 @@ impl Ctx {
 /// What is known about a connection; shared between its stream and its requests.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) peer: Option<SocketAddr>,
+    pub(super) peer: SocketAddr,
     pub(super) local: Option<SocketAddr>,
     /// The peer as access lines show it.
     pub(super) shown: String,
     pub(super) opened: Instant,
     /// Nanoseconds from `opened` to the first byte of the current answer, plus one; 0 before it.
     first_byte: AtomicU64,
+    reset: AtomicBool,
 }
 
 impl Connection {
-    pub(super) fn new(peer: Option<SocketAddr>, local: Option<SocketAddr>) -> Self {
-        let shown = peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string());
-        Self { peer, local, shown, opened: Instant::now(), first_byte: AtomicU64::new(0) }
+    pub(super) fn new(peer: SocketAddr, local: Option<SocketAddr>) -> Self {
+        Self {
+            peer,
+            local,
+            shown: peer.to_string(),
+            opened: Instant::now(),
+            first_byte: AtomicU64::new(0),
+            reset: AtomicBool::new(false),
+        }
     }
 
     /// The next answer has not begun.
@@ -108,6 +118,15 @@ impl Connection {
         }
     }
 
+    /// The end of this connection must not look like the end of an answer.
+    pub(super) fn reset_at_end(&self) {
+        self.reset.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn ends_with_reset(&self) -> bool {
+        self.reset.load(Ordering::Relaxed)
+    }
+
     fn first_byte(&self) -> Option<Instant> {
         let nanos = self.first_byte.load(Ordering::Relaxed).checked_sub(1)?;
         Some(self.opened + Duration::from_nanos(nanos))
@@ -120,7 +139,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_first_byte_of_each_answer_is_timed() {
-        let connection = Arc::new(Connection::new(Some(([127, 0, 0, 1], 9).into()), None));
+        let connection = Arc::new(Connection::new(([127, 0, 0, 1], 9).into(), None));
         for wait in [5, 0] {
             let mut ctx = Ctx::new(crate::id::RequestIds::new(1).next(), UnixMillis(0));
             ctx.connection = Some(Arc::clone(&connection));

@@ -1,43 +1,51 @@
 //! How many requests are being read or answered, and waiting until none is.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::telemetry::metrics::Level;
+
 /// Between the last answer and the end: connections that were accepted but not yet looked at get their turn.
 const SETTLE: Duration = Duration::from_millis(30);
 
-/// Counts requests from their first byte to their last.
-#[derive(Debug, Default)]
-pub struct Drain {
-    busy: AtomicUsize,
+/// Counts requests from their first byte to their last, on the gauge that `/-/metrics` shows.
+#[derive(Debug)]
+pub(super) struct Drain {
+    busy: Level,
     idle: Notify,
 }
 
 /// Held while a request is in flight.
 #[derive(Debug)]
-pub struct Busy(Arc<Drain>);
+pub(super) struct Busy(Arc<Drain>);
 
 impl Drain {
+    pub(super) fn new(busy: Level) -> Self {
+        Self { busy, idle: Notify::new() }
+    }
+
     /// One more request.
-    pub fn enter(self: &Arc<Self>) -> Busy {
-        self.busy.fetch_add(1, Ordering::SeqCst);
+    pub(super) fn enter(self: &Arc<Self>) -> Busy {
+        self.busy.inc();
         Busy(Arc::clone(self))
     }
 
     /// Requests in flight.
-    pub fn in_flight(&self) -> usize {
-        self.busy.load(Ordering::SeqCst)
+    pub(super) fn in_flight(&self) -> usize {
+        usize::try_from(self.busy.get()).unwrap_or(0)
     }
 
     /// Returns once nothing has been in flight for a moment.
-    pub async fn drained(&self) {
+    pub(super) async fn drained(&self) {
         loop {
             let idle = self.idle.notified();
             tokio::pin!(idle);
             idle.as_mut().enable();
+            // The gauge is relaxed: whoever counts down after this must see the waiter, or the waiter the count.
+            fence(Ordering::SeqCst);
             if self.in_flight() > 0 {
                 idle.await;
                 continue;
@@ -52,7 +60,8 @@ impl Drain {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        if self.0.busy.fetch_sub(1, Ordering::SeqCst) == 1 {
+        if self.0.busy.dec() == 1 {
+            fence(Ordering::SeqCst);
             self.0.idle.notify_waiters();
         }
     }
@@ -64,7 +73,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waits_for_the_last_one() {
-        let drain = Arc::new(Drain::default());
+        let drain = Arc::new(Drain::new(Level::default()));
         drain.drained().await;
         let (first, second) = (drain.enter(), drain.enter());
         let waiting = tokio::spawn({

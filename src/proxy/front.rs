@@ -6,18 +6,18 @@
 //! Why the gate does this itself: the engine's header time-out is per read and ends after the first request, its limits are
 //! wide and answered with a bare status and no log line, and a pipelined request is lost.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::BytesMut;
-use pingora::apps::{HttpServerApp, ServerApp};
-use pingora::protocols::Stream;
+use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::conn::{Conn, Patience};
@@ -61,35 +61,25 @@ impl Default for FrontSettings {
     }
 }
 
-/// The application behind each listening socket.
+/// What serves every connection.
 pub(super) struct FrontApp {
     proxy: Arc<HttpProxy<Gateway>>,
     shared: Arc<Shared>,
     settings: FrontSettings,
     drain: Arc<Drain>,
+    /// The engine ends keep-alive once it says so.
+    stop: ShutdownWatch,
     open: Arc<AtomicUsize>,
 }
 
 /// What came of waiting for a request.
 enum Next {
     /// A head for the engine, held as in flight from its first byte on.
-    Request(BytesMut, InFlight),
+    Request(BytesMut, Busy),
     /// The client is gone, or idle for too long.
     Closed,
     /// To be answered here.
-    Refused(Refusal, InFlight),
-}
-
-/// Counts a request for the graceful stop and for the gauge.
-struct InFlight {
-    shared: Arc<Shared>,
-    _busy: Busy,
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.shared.eyes.metrics.in_flight.dec();
-    }
+    Refused(Refusal, Busy),
 }
 
 /// Counts an open connection.
@@ -105,13 +95,22 @@ impl Drop for OpenConnection {
     }
 }
 
-#[async_trait]
-impl ServerApp for FrontApp {
-    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+impl FrontApp {
+    pub(super) fn new(
+        proxy: HttpProxy<Gateway>,
+        shared: Arc<Shared>,
+        settings: FrontSettings,
+        drain: Arc<Drain>,
+        stop: ShutdownWatch,
+    ) -> Self {
+        Self { proxy: Arc::new(proxy), shared, settings, drain, stop, open: Arc::default() }
+    }
+
+    /// All that happens on one connection.
+    pub(super) async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
         let (_open, over_limit) = self.admit();
-        let digest = stream.get_socket_digest();
-        let peer = digest.as_ref().and_then(|d| d.peer_addr()?.as_inet().copied());
-        let local = digest.as_ref().and_then(|d| d.local_addr()?.as_inet().copied());
+        // Answers leave in as few writes as they can; none should wait for another's acknowledgement.
+        let (_without_it_slower, local) = (stream.set_nodelay(true), stream.local_addr().ok());
         let about = Arc::new(Connection::new(peer, local));
         let patience = Patience { write_stall: self.settings.write_stall, linger: self.settings.linger };
         let conn = Box::new(Conn::new(stream, Arc::clone(&about), patience));
@@ -123,24 +122,8 @@ impl ServerApp for FrontApp {
             );
             self.refuse(conn, &about, &refusal).await;
         } else {
-            self.serve(conn, &about, shutdown).await;
+            self.serve(conn, &about).await;
         }
-        None
-    }
-
-    async fn cleanup(&self) {
-        self.proxy.http_cleanup().await;
-    }
-}
-
-impl FrontApp {
-    pub(super) fn new(
-        proxy: HttpProxy<Gateway>,
-        shared: Arc<Shared>,
-        settings: FrontSettings,
-        drain: Arc<Drain>,
-    ) -> Self {
-        Self { proxy: Arc::new(proxy), shared, settings, drain, open: Arc::default() }
     }
 
     /// Counts the connection in; true when there are too many.
@@ -154,7 +137,7 @@ impl FrontApp {
     }
 
     /// Request after request, until the connection ends.
-    async fn serve(&self, mut conn: Box<Conn>, about: &Arc<Connection>, shutdown: &ShutdownWatch) {
+    async fn serve(&self, mut conn: Box<Conn>, about: &Arc<Connection>) {
         let mut first = true;
         loop {
             let (head, in_flight) = match self.next(&mut conn, about, first).await {
@@ -169,7 +152,7 @@ impl FrontApp {
             let mut session = ServerSession::new_http1(conn);
             session.set_pipelined_prefix(head);
             session.set_connection_user_context(Some(Box::new(Arc::clone(about))));
-            let reused = self.proxy.process_new_http(session, shutdown).await;
+            let reused = self.proxy.process_new_http(session, &self.stop).await;
             drop(in_flight);
             // The settings that come along are the engine's keep-alive, which it reads from each head anew.
             let Some((stream, _settings)) = reused.map(pingora::apps::ReusedHttpStream::consume) else {
@@ -190,7 +173,7 @@ impl FrontApp {
                 _ => return Next::Closed,
             }
         }
-        let in_flight = self.enter();
+        let in_flight = self.drain.enter();
         let begun = if first { about.opened } else { Instant::now() };
         let mut scanner = Scanner::new(self.settings.limits);
         loop {
@@ -208,11 +191,6 @@ impl FrontApp {
                 }
             }
         }
-    }
-
-    fn enter(&self) -> InFlight {
-        self.shared.eyes.metrics.in_flight.inc();
-        InFlight { shared: Arc::clone(&self.shared), _busy: self.drain.enter() }
     }
 
     /// Answers with a problem document, lets the client read it, and writes the access line.

@@ -13,7 +13,6 @@ use pingora::apps::HttpServerOptions;
 use pingora::http::ResponseHeader;
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, HttpProxy, ProxyHttp, Session, http_proxy};
-use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
@@ -46,12 +45,8 @@ pub(super) struct Gateway {
 
 impl Gateway {
     /// The engine's proxy around the handler; CONNECT reaches it too, so that it can say what to set instead.
-    pub(super) fn proxy(
-        conf: &Arc<ServerConf>,
-        handler: Arc<dyn Handler>,
-        shared: Arc<Shared>,
-    ) -> HttpProxy<Self> {
-        let mut proxy = http_proxy(conf, Self { handler, shared });
+    pub(super) fn proxy(handler: Arc<dyn Handler>, shared: Arc<Shared>) -> HttpProxy<Self> {
+        let mut proxy = http_proxy(&Arc::default(), Self { handler, shared });
         let mut options = HttpServerOptions::default();
         options.allow_connect_method_proxying = true;
         proxy.server_options = Some(options);
@@ -92,6 +87,7 @@ impl Gateway {
         let header = session.response_written();
         let bytes = session.body_bytes_sent() as u64;
         let end = match error {
+            Some(_) if ctx.excused => End::Complete,
             Some(error) if client_left(error) => End::ClientLeft,
             Some(_) => End::Cut,
             None if header.is_some_and(|h| is_short(session, h, bytes)) => End::Cut,
@@ -105,6 +101,11 @@ impl Gateway {
         }
         if end != End::Complete {
             metrics.cut.inc();
+            if let (Some(header), Some(connection)) = (header, &ctx.connection)
+                && ends_by_closing(header)
+            {
+                connection.reset_at_end();
+            }
         }
         let request = session.req_header();
         let target = request.raw_path();
@@ -140,6 +141,12 @@ fn is_short(session: &Session, header: &ResponseHeader, bytes: u64) -> bool {
     let promised =
         header.headers.get(::http::header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     !bodiless && promised.is_some_and(|promised| bytes < promised)
+}
+
+/// Whether only the end of the connection tells the end of the body (HTTP/1.0 without a length).
+fn ends_by_closing(header: &ResponseHeader) -> bool {
+    use ::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+    !header.headers.contains_key(CONTENT_LENGTH) && !header.headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// Whether the error is about the client's connection and not about the answer.
@@ -191,8 +198,9 @@ impl ProxyHttp for Gateway {
             tracing::warn!(request = %ctx.request, "an answer failed: {error}");
             if session.response_written().is_none() {
                 error_code = if let ErrorType::HTTPStatus(code) = error.etype() { *code } else { 500 };
-                if let Err(unsent) = self.problem(session, ctx, error_code, FAILED).await {
-                    tracing::debug!(request = %ctx.request, "the client left: {unsent}");
+                match self.problem(session, ctx, error_code, FAILED).await {
+                    Ok(()) => ctx.excused = true,
+                    Err(unsent) => tracing::debug!(request = %ctx.request, "the client left: {unsent}"),
                 }
             }
         }

@@ -1,25 +1,14 @@
-//! Listening sockets: bound early, with errors a person can act on, and given to the engine under their real address.
+//! Listening sockets: bound early, with errors a person can act on, and their real addresses.
 //!
-//! Belongs here: binding, and the service that hands sockets over. Does not: what happens on a connection (`front`).
+//! Belongs here: binding. Does not: accepting (`server`), what happens on a connection (`front`).
 //!
 //! The engine would bind late, retry a taken port for half a minute, then lose the task and stay up without a listener.
 
-use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::fd::IntoRawFd;
 
-use async_trait::async_trait;
-use pingora::apps::ServerApp;
-use pingora::listeners::{L4BufferSettings, ListenerConfig};
-use pingora::server::{ListenFds, ShutdownWatch};
-use pingora::services::listening::Service as Listening;
-use pingora::services::{Service, ServiceReadyNotifier, ServiceWithDependents};
-use tokio::sync::oneshot;
-
-/// Answers up to this size, head included, leave in one write. Bodies this large or larger bypass the buffer; smaller writes are
-/// copied, which a slice of a mapped file that someone truncates would not survive, so tails are read, not mapped.
-pub const WRITE_BUFFER: usize = 4096;
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
 
 /// A socket that already listens; connections queue until the server runs.
 #[derive(Debug)]
@@ -29,6 +18,10 @@ pub struct Bound {
 }
 
 impl Bound {
+    pub(super) fn into_listener(self) -> TcpListener {
+        self.listener
+    }
+
     /// The real address: port 0 has become a number.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
@@ -92,8 +85,10 @@ pub fn bind(address: &str) -> Result<Bound, ListenError> {
     let unresolved = |source| ListenError::Unresolved { address: address.to_owned(), source };
     let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(unresolved)?.collect();
     let failed = |source| failure(address, source);
-    // The standard library sets SO_REUSEADDR; the engine calls listen() again with a backlog of 65,535.
+    // The standard library sets SO_REUSEADDR.
     let listener = TcpListener::bind(&addresses[..]).map_err(failed)?;
+    // Its backlog is 128; a second listen() widens it, up to net.core.somaxconn.
+    rustix::net::listen(&listener, BACKLOG).map_err(|e| failed(e.into()))?;
     listener.set_nonblocking(true).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok(Bound { listener, address })
@@ -121,69 +116,5 @@ fn failure(address: &str, source: io::Error) -> ListenError {
         io::ErrorKind::PermissionDenied => ListenError::Privileged(address),
         io::ErrorKind::AddrNotAvailable => ListenError::NotLocal(address),
         _ => ListenError::Other { address, source },
-    }
-}
-
-/// The engine's listening service over sockets that are bound already.
-pub(super) struct FrontService<A> {
-    service: Listening<A>,
-    bound: Vec<Bound>,
-    stop: ShutdownWatch,
-    ready: Option<oneshot::Sender<()>>,
-}
-
-impl<A: ServerApp + Send + Sync + 'static> FrontService<A> {
-    /// `stop` is what accept loops and connections see instead of the engine's own signal.
-    pub(super) fn new(
-        app: A,
-        bound: Vec<Bound>,
-        stop: ShutdownWatch,
-        ready: Option<oneshot::Sender<()>>,
-    ) -> Self {
-        let mut service = Listening::new("gate".to_owned(), app);
-        for one in &bound {
-            // Heads are read into a buffer of the door's own.
-            let buffers = L4BufferSettings::new(0, WRITE_BUFFER);
-            service.endpoints().add_listener(ListenerConfig::tcp(one.address.to_string()).l4_buffer(buffers));
-        }
-        Self { service, bound, stop, ready }
-    }
-}
-
-impl<A> fmt::Debug for FrontService<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FrontService").field("bound", &self.bound).finish_non_exhaustive()
-    }
-}
-
-#[async_trait]
-impl<A: ServerApp + Send + Sync + 'static> ServiceWithDependents for FrontService<A> {
-    async fn start_service(
-        &mut self,
-        fds: Option<ListenFds>,
-        _engine_shutdown: ShutdownWatch,
-        listeners_per_fd: usize,
-        ready_notifier: ServiceReadyNotifier,
-    ) {
-        // The engine always has a table on Unix.
-        for (one, table) in self.bound.drain(..).zip(std::iter::repeat(fds.as_ref())) {
-            let Some(table) = table else { continue };
-            table.lock().add(one.address.to_string(), one.listener.into_raw_fd());
-        }
-        // The sockets listen since they were bound: whoever connects now is served.
-        ready_notifier.notify_ready();
-        if let Some(ready) = self.ready.take() {
-            // Nobody may be waiting.
-            let _unheard = ready.send(());
-        }
-        Service::start_service(&mut self.service, fds, self.stop.clone(), listeners_per_fd).await;
-    }
-
-    fn name(&self) -> &'static str {
-        "gate"
-    }
-
-    fn listen_addresses(&self) -> Option<Vec<String>> {
-        Some(self.bound.iter().map(|one| one.address.to_string()).collect())
     }
 }

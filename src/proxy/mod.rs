@@ -25,6 +25,9 @@ mod request;
 mod respond;
 pub mod server;
 mod stream;
+#[cfg(test)]
+mod tests;
+mod workers;
 
 use async_trait::async_trait;
 

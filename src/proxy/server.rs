@@ -1,27 +1,24 @@
-//! Running the engine: settings, readiness, and a stop that ends as soon as nothing is in flight.
+//! Running the front door: readiness, and a stop that ends as soon as nothing is in flight.
 //!
 //! Belongs here: what the composition root calls. Does not: signals of the process (`app` turns them into a [`Stopper`]).
-//!
-//! The engine's own graceful stop sleeps its whole grace period even when idle. So the gate has a stop signal of its own, which
-//! accept loops and connections see, waits here for the last request, and tells the engine only then, to end at once.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use pingora::server::configuration::ServerConf;
-use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
+use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 
 use super::Handler;
 use super::drain::Drain;
 use super::front::{FrontApp, FrontSettings};
 use super::gateway::{Gateway, Shared};
-use super::listen::{Bound, FrontService};
+use super::listen::Bound;
+use super::workers::Workers;
 use crate::clock::SharedClock;
 use crate::id::RequestIds;
-use crate::telemetry::{Eyes, Health};
+use crate::telemetry::Eyes;
 
 /// Everything the front door needs.
 pub struct ServerParts {
@@ -35,8 +32,6 @@ pub struct ServerParts {
     pub threads: usize,
     /// Blocking threads per worker.
     pub blocking_threads: usize,
-    /// A directory of the gate's own, mode 0700.
-    pub run_dir: PathBuf,
     /// How long a stop waits for requests in flight.
     pub grace: Duration,
     /// When to stop.
@@ -89,64 +84,75 @@ pub struct Stopped {
     pub cut: usize,
 }
 
-/// Serves until stopped. Blocks: call it from a thread that is in no runtime. Many can run in one process.
-pub fn run(parts: ServerParts) -> Stopped {
-    let drain = Arc::new(Drain::default());
-    let shared = Arc::new(Shared { eyes: parts.eyes, clock: parts.clock, ids: parts.ids });
-    let mut server =
-        Server::new_with_opt_and_conf(None, conf(parts.threads, parts.blocking_threads, &parts.run_dir));
-    let proxy = Gateway::proxy(&server.configuration, parts.handler, Arc::clone(&shared));
-    let health = Arc::clone(&shared.eyes.health);
-    let front = FrontApp::new(proxy, shared, parts.front, Arc::clone(&drain));
-    health.set_listening();
-    server.add_service(FrontService::new(front, parts.bound, parts.stop.0.clone(), parts.ready));
-    let stop = LastRequest { stop: parts.stop, grace: parts.grace, drain: Arc::clone(&drain), health };
-    server.run(RunArgs { shutdown_signal: Box::new(stop) });
-    Stopped { cut: drain.in_flight() }
+/// Why the server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// No thread, or no event queue for one.
+    #[error(
+        "the worker threads could not be started: {0}; check the limits on threads and open files (ulimit -u, -n)"
+    )]
+    Workers(io::Error),
+    /// A listening socket can't be watched.
+    #[error("the listening socket {address} can't be used: {source}")]
+    Socket {
+        /// Which.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
 }
 
-fn conf(threads: usize, blocking_threads: usize, run_dir: &Path) -> ServerConf {
+/// Serves until stopped. Blocks: call it from a thread that is in no runtime. Many can run in one process, and one after another.
+///
+/// # Errors
+/// [`ServerError`], before the first request.
+pub fn run(parts: ServerParts) -> Result<Stopped, ServerError> {
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    ServerConf {
-        threads: if threads == 0 { cores() } else { threads },
-        // One runtime per worker: measured faster for short answers, and nothing here blocks a worker.
-        work_stealing: false,
-        max_blocking_threads: Some(blocking_threads.max(1)),
-        grace_period_seconds: Some(0),
-        graceful_shutdown_timeout_seconds: Some(0),
-        // Not used before the gate upgrades itself; the default is a guessable name in /tmp.
-        upgrade_sock: run_dir.join("upgrade.sock").display().to_string(),
-        pid_file: run_dir.join("pid").display().to_string(),
-        ..ServerConf::default()
-    }
-}
-
-/// Holds the engine's stop back until nothing is in flight.
-struct LastRequest {
-    stop: Stop,
-    grace: Duration,
-    drain: Arc<Drain>,
-    health: Arc<Health>,
-}
-
-#[async_trait]
-impl ShutdownSignalWatch for LastRequest {
-    async fn recv(&self) -> ShutdownSignal {
-        self.stop.requested().await;
-        self.health.set_stopping();
-        tracing::info!(
-            in_flight = self.drain.in_flight(),
-            "stopping: no new connections, requests in flight finish"
-        );
-        if tokio::time::timeout(self.grace, self.drain.drained()).await.is_err() {
-            tracing::warn!(
-                in_flight = self.drain.in_flight(),
-                "the grace period is over; these requests are cut"
-            );
+    let threads = if parts.threads == 0 { cores() } else { parts.threads };
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(ServerError::Workers)?;
+    let workers = Workers::start(threads, parts.blocking_threads).map_err(ServerError::Workers)?;
+    let drain = Arc::new(Drain::new(parts.eyes.metrics.in_flight.clone()));
+    let shared = Arc::new(Shared { eyes: parts.eyes, clock: parts.clock, ids: parts.ids });
+    let health = Arc::clone(&shared.eyes.health);
+    let proxy = Gateway::proxy(parts.handler, Arc::clone(&shared));
+    let front = Arc::new(FrontApp::new(proxy, shared, parts.front, Arc::clone(&drain), parts.stop.0.clone()));
+    let served = runtime.block_on(async {
+        health.set_listening();
+        if let Some(ready) = parts.ready {
+            // The sockets listen since they were bound: whoever connects now is served. Nobody may be waiting to hear it.
+            let _unheard = ready.send(());
         }
-        ShutdownSignal::FastShutdown
-    }
+        tokio::select! {
+            biased;
+            () = parts.stop.requested() => {}
+            result = accept_all(&workers, parts.bound, &front) => result?,
+        }
+        health.set_stopping();
+        Ok(finish(&drain, parts.grace).await)
+    });
+    workers.stop();
+    served
 }
 
-#[cfg(test)]
-mod tests;
+/// Accepts on every socket; returns only when one can't be used. Dropping it closes them all.
+async fn accept_all(workers: &Workers, bound: Vec<Bound>, front: &Arc<FrontApp>) -> Result<(), ServerError> {
+    let each = bound.into_iter().map(|one| async move {
+        let address = one.address();
+        let accepted = workers.accept(one.into_listener(), front).await;
+        accepted.map_err(|source| ServerError::Socket { address, source })
+    });
+    futures_util::future::try_join_all(each).await?;
+    // Without any socket there is nothing to accept, and still something to stop.
+    std::future::pending().await
+}
+
+/// Waits for the last request.
+async fn finish(drain: &Drain, grace: Duration) -> Stopped {
+    tracing::info!(in_flight = drain.in_flight(), "stopping: no new connections, requests in flight finish");
+    let in_time = tokio::time::timeout(grace, drain.drained()).await.is_ok();
+    let cut = if in_time { 0 } else { drain.in_flight() };
+    if cut > 0 {
+        tracing::warn!(in_flight = cut, "the grace period is over; these requests are cut");
+    }
+    Stopped { cut }
+}

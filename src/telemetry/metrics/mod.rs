@@ -22,6 +22,9 @@ use super::labels::RouteKind;
 pub use series::{ChannelSeries, UpstreamSeries};
 use series::{Tallies, UpstreamLabels};
 
+/// A gauge that counts up and down.
+pub type Level = Gauge;
+
 /// How many channels get a label of their own; the rest share [`OTHER`].
 pub const MAX_CHANNELS: usize = 200;
 /// The label of channels beyond [`MAX_CHANNELS`].

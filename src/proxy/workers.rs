@@ -1,0 +1,121 @@
+//! Worker threads, each with a runtime of its own, and the sockets that feed them.
+//!
+//! Belongs here: accepting, and placing each connection on the worker with the fewest. Does not: what happens on it (`front`).
+//!
+//! Why not the engine's server: its runtimes without work stealing register every socket with the thread that accepted it, so most
+//! wake-ups cross threads; it places connections by chance; and its thread-locals survive their threads, so that a second
+//! server in one process spawns onto the first one's dead runtimes and loses its listener.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::watch;
+
+use super::front::FrontApp;
+
+/// After accept() failed for want of something, such as file descriptors.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// The running threads.
+pub(super) struct Workers {
+    workers: Vec<Worker>,
+    quit: watch::Sender<bool>,
+}
+
+struct Worker {
+    handle: Handle,
+    open: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
+}
+
+/// Counts a connection on its worker.
+struct Placed(Arc<AtomicUsize>);
+
+impl Drop for Placed {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Workers {
+    /// Starts `count` threads.
+    ///
+    /// # Errors
+    /// What the system says when it gives no thread or no event queue.
+    pub(super) fn start(count: usize, blocking_threads: usize) -> io::Result<Self> {
+        let (quit, quitting) = watch::channel(false);
+        let mut workers = Vec::with_capacity(count);
+        for n in 0..count {
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(blocking_threads.max(1))
+                .build()?;
+            let handle = runtime.handle().clone();
+            let mut quitting = quitting.clone();
+            let thread = std::thread::Builder::new().name(format!("gate-{n}")).spawn(move || {
+                runtime.block_on(async {
+                    // An error means that whoever could tell is gone, which says the same.
+                    let _told = quitting.wait_for(|quit| *quit).await;
+                });
+                // Connections still open are closed; work in the blocking pool is not waited for.
+                runtime.shutdown_background();
+            })?;
+            workers.push(Worker { handle, open: Arc::default(), thread });
+        }
+        Ok(Self { workers, quit })
+    }
+
+    /// Ends all threads, and with them all connections.
+    pub(super) fn stop(self) {
+        self.quit.send_replace(true);
+        for worker in self.workers {
+            // A worker's thread has no way to panic; if it did, it has ended too.
+            let _ended = worker.thread.join();
+        }
+    }
+
+    /// Accepts until dropped.
+    pub(super) async fn accept(&self, listener: TcpListener, front: &Arc<FrontApp>) -> io::Result<()> {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let mut failing = false;
+        loop {
+            match listener.accept().await.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
+                Ok((stream, peer)) => {
+                    failing = false;
+                    self.place(stream, peer, front);
+                }
+                // The client was gone before it was its turn.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if !failing {
+                        tracing::error!("connections can't be accepted: {error}; trying on");
+                    }
+                    failing = true;
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
+        }
+    }
+
+    /// Puts a connection where the fewest are.
+    fn place(&self, stream: std::net::TcpStream, peer: SocketAddr, front: &Arc<FrontApp>) {
+        let Some(worker) = self.workers.iter().min_by_key(|w| w.open.load(Ordering::Relaxed)) else { return };
+        worker.open.fetch_add(1, Ordering::Relaxed);
+        let placed = Placed(Arc::clone(&worker.open));
+        let front = Arc::clone(front);
+        // Registered with the worker's own event queue: its wake-ups stay on its thread.
+        worker.handle.spawn(async move {
+            match TcpStream::from_std(stream) {
+                Ok(stream) => front.connection(stream, peer).await,
+                Err(error) => tracing::error!("a connection was lost: {error}"),
+            }
+            drop(placed);
+        });
+    }
+}
