@@ -1,0 +1,120 @@
+//! A gate's directories: data, rules, configuration. Outlives the gate, so that it can be started again.
+//!
+//! Belongs here: paths, and what may be asserted about files at rest.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tempfile::TempDir;
+
+use super::digest::sha256_hex;
+
+/// Where a gate lives.
+pub struct Home {
+    dir: TempDir,
+    tampered: AtomicBool,
+}
+
+impl Home {
+    /// Empty directories.
+    pub fn new() -> Self {
+        let dir = TempDir::with_prefix("condagate-it-").expect("a temporary directory");
+        fs::create_dir(dir.path().join("rules")).expect("a directory for rules");
+        Self { dir, tampered: AtomicBool::new(false) }
+    }
+
+    /// A path below.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// `--data`.
+    pub fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// `--rules`.
+    pub fn rules(&self) -> PathBuf {
+        self.path("rules")
+    }
+
+    /// `--config`.
+    pub fn config(&self) -> PathBuf {
+        self.path("condagate.yaml")
+    }
+
+    /// Writes the one rules file, as an editor does: a new file under the old name.
+    pub fn write_rules(&self, text: &str) {
+        let temporary = self.path("rules.new");
+        fs::write(&temporary, text).expect("writing rules");
+        fs::rename(&temporary, self.rules().join("50-test.yaml")).expect("publishing rules");
+    }
+
+    /// Writes the configuration.
+    pub fn write_config(&self, text: &str) {
+        fs::write(self.config(), text).expect("writing the configuration");
+    }
+
+    /// Every blob file.
+    pub fn blobs(&self) -> Vec<PathBuf> {
+        let mut found = files_below(&self.data());
+        found.retain(|p| p.components().any(|c| c.as_os_str() == "blobs"));
+        found
+    }
+
+    /// The blob of some content.
+    pub fn blob_of(&self, content: &[u8]) -> PathBuf {
+        let name = sha256_hex(content);
+        let mut blobs = self.blobs();
+        blobs.retain(|p| p.file_name().is_some_and(|n| n == name.as_str()));
+        blobs.pop().unwrap_or_else(|| panic!("no blob {name}"))
+    }
+
+    /// Every file of a fill that is not finished.
+    pub fn partials(&self) -> Vec<PathBuf> {
+        let mut found = files_below(&self.data());
+        found.retain(|p| p.components().any(|c| c.as_os_str() == "partial"));
+        found
+    }
+
+    /// Says that the test spoils files itself, so [`Home`] must not complain about them.
+    pub fn tampered(&self) {
+        self.tampered.store(true, Ordering::SeqCst);
+    }
+
+    /// Asserts that every blob is what its name says.
+    pub fn check_blobs(&self) {
+        for blob in self.blobs() {
+            let content = fs::read(&blob).expect("reading a blob");
+            let name = blob.file_name().and_then(|n| n.to_str()).expect("a name");
+            assert_eq!(sha256_hex(&content), name, "the blob {} is not what it says", blob.display());
+        }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if !std::thread::panicking() && !self.tampered.load(Ordering::SeqCst) {
+            self.check_blobs();
+        }
+    }
+}
+
+/// All files below a directory; an empty list when there is none.
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut todo = vec![dir.to_path_buf()];
+    while let Some(dir) = todo.pop() {
+        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        for entry in entries.flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => todo.push(entry.path()),
+                Ok(_) => found.push(entry.path()),
+                Err(_) => {}
+            }
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,25 @@
+//! What the tests stand on: a scripted upstream, a gate in front of it, a client that sees every byte.
+//!
+//! Belongs here: everything more than one test file needs. Does not: assertions about one feature.
+
+pub mod archive;
+pub mod channel;
+pub mod client;
+pub mod digest;
+pub mod gate;
+pub mod home;
+pub mod process;
+pub mod rules;
+pub mod stage;
+pub mod upstream;
+pub mod wait;
+pub mod wire;
+
+pub use channel::{Channel, package};
+pub use client::{Answer, Connection, End, Request};
+pub use gate::{Gate, Setup};
+pub use home::Home;
+pub use process::Process;
+pub use stage::Stage;
+pub use upstream::{Act, File, Upstream};
+pub use wait::{Latch, eventually, eventually_true, skipped};

@@ -1,0 +1,155 @@
+//! The real binary: started as a child, spoken to by signals, its output kept.
+//!
+//! Belongs here: processes. Does not: gates inside the test process (`gate`).
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use super::client::{Answer, Request};
+use super::home::Home;
+use super::wait::eventually;
+
+/// The binary under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_condagate");
+
+/// A running `condagate serve`.
+pub struct Process {
+    child: Child,
+    addresses: Vec<SocketAddr>,
+    home: Option<Home>,
+}
+
+impl Process {
+    /// Starts `condagate serve` and waits until it answers.
+    pub fn serve(home: Home) -> Self {
+        Self::serve_with(home, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn serve_with(home: Home, arguments: &[&str]) -> Self {
+        Self::serve_in(home, arguments, &[])
+    }
+
+    /// The same with further arguments and variables.
+    pub fn serve_in(home: Home, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let ready = home.path("ready");
+        let _not_there_at_first = fs::remove_file(&ready);
+        let log =
+            |name: &str| File::options().append(true).create(true).open(home.path(name)).expect("a log");
+        let mut child = command(&home)
+            .args(["--listen", "127.0.0.1:0", "--ready-file"])
+            .arg(&ready)
+            .args(arguments)
+            .envs(variables.iter().copied())
+            .stdout(log("stdout"))
+            .stderr(log("stderr"))
+            .spawn()
+            .expect("starting condagate");
+        let addresses = eventually("the ready file", || {
+            if let Some(status) = child.try_wait().expect("the child's state") {
+                panic!("condagate ended with {status}: {}", log_of(&home));
+            }
+            let text = fs::read_to_string(&ready).ok()?;
+            let addresses: Result<Vec<_>, _> = text.split_whitespace().map(str::parse).collect();
+            addresses.ok().filter(|a| !a.is_empty())
+        });
+        Self { child, addresses, home: Some(home) }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    /// Every address it listens on, in the order of the ready file.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// A GET.
+    pub fn get(&self, path: &str) -> Answer {
+        Request::get(path).send(self.address())
+    }
+
+    /// Its directories.
+    pub fn home(&self) -> &Home {
+        self.home.as_ref().expect("a home until stopped")
+    }
+
+    /// Everything it printed.
+    pub fn log(&self) -> String {
+        log_of(self.home())
+    }
+
+    /// Sends a signal by name, as in `HUP`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(status.expect("the kill command").success(), "signal {name}");
+    }
+
+    /// Waits for the end.
+    pub fn wait(mut self) -> (ExitStatus, Home) {
+        let child = &mut self.child;
+        let status = eventually("the end of the process", || child.try_wait().expect("the child's state"));
+        (status, self.home.take().expect("a home"))
+    }
+
+    /// Stops it gracefully.
+    pub fn stop(self) -> Home {
+        self.signal("TERM");
+        let (status, home) = self.wait();
+        assert!(status.success(), "condagate ended with {status}: {}", log_of(&home));
+        home
+    }
+
+    /// Stops it as a power cut would.
+    pub fn kill(self) -> Home {
+        self.signal("KILL");
+        self.wait().1
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _may_be_gone = self.child.kill();
+        let _may_be_gone = self.child.wait();
+    }
+}
+
+fn command(home: &Home) -> Command {
+    let mut command = bare();
+    command.arg("serve").arg("--data").arg(home.data()).arg("--rules").arg(home.rules());
+    if home.config().exists() {
+        command.arg("--config").arg(home.config());
+    }
+    command
+}
+
+/// The binary without the variables of whoever runs the tests.
+fn bare() -> Command {
+    let mut command = Command::new(BINARY);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy().to_ascii_lowercase();
+        if text.starts_with("condagate") || text.ends_with("_proxy") || text.starts_with("xdg_") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs a command of the binary to its end.
+pub fn run(arguments: &[&str]) -> Output {
+    bare().args(arguments).output().expect("running condagate")
+}
+
+/// Standard output and standard error as one text.
+pub fn text_of(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn log_of(home: &Home) -> String {
+    let read = |name: &str| fs::read_to_string(home.path(name)).unwrap_or_default();
+    format!("{}{}", read("stdout"), read("stderr"))
+}
