@@ -13,5 +13,24 @@
     reason = "channels have exact names, and tests need not be fast"
 )]
 
+mod cli;
+mod conditional_range;
+mod crash;
+mod credentials;
+mod egress;
+mod eyes;
+mod faults;
+mod fills;
+mod front_door;
+mod graceful;
 mod harness;
 mod harness_works;
+mod hits;
+mod hosts_and_proxy;
+mod index;
+mod limits;
+mod noarch;
+mod plain_files;
+mod restart;
+mod rules_reload;
+mod shards;

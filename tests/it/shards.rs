@@ -1,0 +1,200 @@
+//! Sharded repodata (CEP 16): indexes rewritten, shards byte-exact, trouble never told as absence.
+
+use std::time::Duration;
+
+use crate::harness::digest::sha256_hex;
+use crate::harness::{Act, Channel, Stage, Upstream, eventually, package};
+
+const INDEX: &str = "repodata_shards.msgpack.zst";
+
+fn channel() -> Channel {
+    Channel::new("chan")
+        .with("noarch", &package("alpha", "1.0").needs("beta"))
+        .with("noarch", &package("beta", "1.0").tar_bz2())
+}
+
+/// A shard index as JSON; digests as hex.
+fn decode_index(bytes: &[u8]) -> serde_json::Value {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        version: u64,
+        info: serde_json::Map<String, serde_json::Value>,
+        shards: std::collections::BTreeMap<String, Raw>,
+    }
+    struct Raw(String);
+    impl<'de> serde::Deserialize<'de> for Raw {
+        fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            struct Visitor;
+            impl serde::de::Visitor<'_> for Visitor {
+                type Value = Raw;
+                fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                    f.write_str("32 raw bytes")
+                }
+                fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Raw, E> {
+                    (bytes.len() == 32)
+                        .then(|| Raw(hex::encode(bytes)))
+                        .ok_or_else(|| E::custom("not 32 bytes"))
+                }
+            }
+            from.deserialize_bytes(Visitor)
+        }
+    }
+    let raw = zstd::stream::decode_all(bytes).expect("one good zstd frame");
+    let index: Index = rmp_serde::from_slice(&raw).expect("a shard index");
+    let shards: serde_json::Map<_, _> = index.shards.into_iter().map(|(k, v)| (k, v.0.into())).collect();
+    serde_json::json!({"version": index.version, "info": index.info, "shards": shards})
+}
+
+fn index(stage: &Stage) -> serde_json::Value {
+    decode_index(&stage.get(&stage.channel.at("noarch", INDEX)).expect(200))
+}
+
+/// Every shard of an index is there, and is what its name says.
+fn check_shards(stage: &Stage, index: &serde_json::Value) {
+    assert_eq!(index["version"], 1);
+    assert_eq!(index["info"]["subdir"], "noarch");
+    assert!(["", "./"].contains(&index["info"]["base_url"].as_str().unwrap()), "{}", index["info"]);
+    assert_eq!(index["info"]["shards_base_url"], "./shards/");
+    let shards = index["shards"].as_object().unwrap();
+    assert_eq!(shards.keys().collect::<Vec<_>>(), ["alpha", "beta"]);
+    for digest in shards.values() {
+        let digest = digest.as_str().unwrap();
+        let path = stage.channel.at("noarch", &format!("shards/{digest}.msgpack.zst"));
+        for _ in 0..2 {
+            let shard = stage.get(&path).expect(200);
+            assert_eq!(sha256_hex(&shard), digest);
+            let raw = zstd::stream::decode_all(&shard[..]).expect("one good zstd frame");
+            let text = String::from_utf8_lossy(&raw);
+            assert!(text.contains("packages.conda"), "both maps must be there");
+        }
+    }
+}
+
+#[test]
+fn an_upstream_with_shards_is_passed_on_byte_exact() {
+    let stage = Stage::new(channel().sharded());
+    check_shards(&stage, &index(&stage));
+}
+
+#[test]
+fn absolute_base_urls_never_lead_past_the_gate() {
+    let elsewhere = Upstream::start();
+    for base in ["http://other.example.org/shards/".to_owned(), format!("{}/away/", elsewhere.url())] {
+        let channel = channel().sharded_at(&base, "http://other.example.org/packages/");
+        let stage = Stage::new(channel.clone());
+        for path in stage.upstream.paths().iter().filter(|p| p.contains("/shards/")) {
+            let name = path.rsplit('/').next().unwrap();
+            elsewhere.put(&format!("/away/{name}"), stage.upstream.content(path));
+        }
+        let answer = stage.get(&stage.channel.at("noarch", INDEX)).expect(200);
+        let raw = zstd::stream::decode_all(&answer[..]).unwrap();
+        assert!(!String::from_utf8_lossy(&raw).contains("http://"), "an absolute URL in the shard index");
+        if base.contains("away") {
+            check_shards(&stage, &index(&stage));
+        }
+    }
+    assert!(elsewhere.total() > 0, "the gate fetches shards where upstream keeps them");
+}
+
+#[test]
+fn shards_in_the_subdir_itself_work() {
+    let channel = channel().sharded_at("", "");
+    let stage = Stage::new(channel);
+    for path in stage.upstream.paths().iter().filter(|p| p.contains("/shards/")) {
+        stage.upstream.put(&path.replace("/shards/", "/"), stage.upstream.content(path));
+        stage.upstream.remove(path);
+    }
+    check_shards(&stage, &index(&stage));
+}
+
+#[test]
+fn upstream_trouble_on_the_shard_index_is_503_never_404() {
+    let troubles = [
+        Act::status(500),
+        Act::status(502),
+        Act::status(403),
+        Act::status(401),
+        Act::status_with(429, "Retry-After", "1"),
+        Act::ResetHead,
+        Act::StallHead,
+        Act::CutBody(10),
+        Act::html(),
+        Act::Other(b"garbage".to_vec().into()),
+    ];
+    for trouble in troubles {
+        let stage = Stage::impatient(channel().sharded());
+        for path in stage.upstream.paths() {
+            stage.upstream.always(&path, trouble.clone());
+        }
+        let answer = stage.get(&stage.channel.at("noarch", INDEX));
+        assert_eq!(answer.status, 503, "{trouble:?}");
+        for path in stage.upstream.paths() {
+            stage.upstream.behave(&path);
+        }
+        eventually("the shard index once upstream is well", || {
+            stage.gate.advance(Duration::from_mins(1));
+            (stage.get(&stage.channel.at("noarch", INDEX)).status == 200).then_some(())
+        });
+    }
+}
+
+#[test]
+fn an_unreachable_upstream_is_503_on_the_shard_index() {
+    let mut stage = Stage::impatient(channel().sharded());
+    stage.upstream.stop();
+    let answer = stage.get(&stage.channel.at("noarch", INDEX));
+    answer.expect_problem(503);
+}
+
+#[test]
+fn a_channel_that_exists_has_shards_even_if_upstream_has_none() {
+    let stage = Stage::new(channel());
+    check_shards(&stage, &index(&stage));
+}
+
+#[test]
+fn superseded_shards_stay() {
+    let stage = Stage::new(channel().sharded());
+    let old = index(&stage);
+    check_shards(&stage, &old);
+    for path in stage.upstream.paths().iter().filter(|p| p.contains("/shards/")) {
+        stage.upstream.remove(path);
+    }
+    let newer = channel().with("noarch", &package("alpha", "2.0")).sharded();
+    newer.publish(&stage.upstream);
+    stage.gate.advance(Duration::from_hours(1));
+    let current =
+        eventually("the new index", || Some(index(&stage)).filter(|i| i["shards"] != old["shards"]));
+    check_shards(&stage, &current);
+    check_shards(&stage, &old);
+}
+
+#[test]
+fn a_shard_with_wrong_bytes_is_never_completed() {
+    let stage = Stage::impatient(channel().sharded());
+    let digest = index(&stage)["shards"]["alpha"].as_str().unwrap().to_owned();
+    let path = stage.channel.at("noarch", &format!("shards/{digest}.msgpack.zst"));
+    stage.upstream.always(&path, Act::Other(b"wrong".to_vec().into()));
+    stage.get(&path).expect_visibly_bad();
+    stage.upstream.behave(&path);
+    eventually("the right shard", || {
+        stage.gate.advance(Duration::from_mins(1));
+        Some(stage.get(&path)).filter(|a| a.status == 200 && sha256_hex(&a.body) == digest)
+    });
+}
+
+#[test]
+fn packages_of_a_shards_only_channel_are_verified_by_their_shard() {
+    let stage = Stage::impatient(channel().sharded());
+    for path in stage.upstream.paths().iter().filter(|p| p.contains("repodata.json")) {
+        stage.upstream.remove(path);
+    }
+    check_shards(&stage, &index(&stage));
+    let path = stage.channel.path("alpha");
+    let mut wrong = stage.channel.get("alpha").bytes.clone();
+    wrong[100] ^= 1;
+    stage.upstream.always(&path, Act::Other(wrong.into()));
+    stage.get(&path).expect_visibly_bad();
+    stage.upstream.behave(&path);
+    stage.fetch_eventually("alpha");
+}
