@@ -34,3 +34,4 @@ mod plain_files;
 mod restart;
 mod rules_reload;
 mod shards;
+mod tidy;
