@@ -14,6 +14,8 @@
 )]
 
 mod cli;
+mod clients_python;
+mod clients_rust;
 mod conditional_range;
 mod crash;
 mod credentials;
