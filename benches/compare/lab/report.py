@@ -1,6 +1,7 @@
 """Figures, targets and verdicts, for the terminal and as Markdown."""
 
 PASS, MISS, NONE = "PASS", "MISS", ""
+MARKERS = "<!-- figures", "<!-- /figures -->"
 
 
 class Report:
@@ -35,8 +36,9 @@ class Report:
         figures = ", ".join(f"{name} {show(value, unit)}" for name, value in medians.items())
         print(f"  {label:<8} {figures}\n           {'; '.join(texts)}", flush=True)
 
-    def markdown(self):
-        """The tables for the README."""
+    def markdown(self, brief=False):
+        """The tables. `brief`: leaves out the figures that have no target."""
+        rows = [row for row in self.rows if row[3] or not brief]
         out = [f"Machine: {self.machine}."] if self.machine else []
         if self.hits:
             names = list(self.hits[0]["medians"])
@@ -44,11 +46,18 @@ class Report:
             for row in self.hits:
                 cells = [show(row["medians"].get(name), row["unit"]) for name in names]
                 out.append(f"| {row['label']} | " + " | ".join(cells) + " | " + "; ".join(row["texts"]) + " |")
-        if self.rows:
+        if rows:
             out += ["", "| what | figure | target | |", "|---|---|---|---|"]
-            out += ["| " + " | ".join(row) + " |" for row in self.rows]
+            out += ["| " + " | ".join(row) + " |" for row in rows]
         out += ["", *[f"- {note}" for note in self.notes]] if self.notes else []
         return "\n".join(out).strip() + "\n"
+
+    def into(self, page):
+        """Puts the brief tables between the markers of a page, and nothing else in it changes."""
+        text = page.read_text()
+        begin, end = text.index(MARKERS[0]), text.index(MARKERS[1])
+        begin = text.index("-->", begin) + len("-->")
+        page.write_text(f"{text[:begin]}\n{self.markdown(brief=True)}{text[end:]}")
 
 
 def show(value, unit):
