@@ -12,8 +12,9 @@
 //! | wiring | `config` `app` |
 
 pub mod api;
+pub mod app;
 pub mod cache;
-//pub mod cli;
+pub mod cli;
 pub mod clock;
 pub mod conda;
 pub mod config;

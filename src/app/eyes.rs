@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
+use crate::cache::CacheStatus;
 use crate::delivery::IndexEvents;
 use crate::telemetry::Metrics;
 
@@ -24,8 +25,10 @@ impl Core {
     /// Gauges are read when somebody looks, not when they change.
     pub(super) fn bring_gauges_up_to_date(&self) {
         let metrics = &self.eyes.metrics;
-        let counts = self.cache.counts();
-        metrics.set_cache(&counts_of(&counts));
+        match self.cache.status() {
+            Ok(status) => set_cache(metrics, &status),
+            Err(error) => tracing::warn!(%error, "the cache's numbers can't be read for metrics"),
+        }
         metrics.clear_mirrors();
         for upstream in self.upstreams.snapshot() {
             for mirror in &upstream.mirrors {
@@ -33,4 +36,13 @@ impl Core {
             }
         }
     }
+}
+
+fn set_cache(metrics: &Metrics, status: &CacheStatus) {
+    let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    metrics.blobs.set(signed(status.blobs));
+    metrics.disk_used.set(signed(status.bytes));
+    metrics.disk_budget.set(signed(status.budget));
+    metrics.disk_free.set(signed(status.free));
+    metrics.fills_in_flight.set(signed(status.fills));
 }

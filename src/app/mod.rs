@@ -20,10 +20,10 @@ use crate::cache::{Cache, CacheError, CacheSettings};
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::delivery::{Delivery, DeliveryParts, DeliverySettings};
-use crate::policy::Rules;
 use crate::id::RequestIds;
+use crate::policy::Rules;
 use crate::proxy::listen::{self, Bound, ListenError};
-use crate::proxy::server::{self, ServerParts, Stop, Stopped, Stopper};
+use crate::proxy::server::{self, ServerError, ServerParts, Stop, Stopped, Stopper};
 use crate::proxy::{ControlPages, Door, DoorSettings};
 use crate::repodata::store::GenerationStore;
 use crate::snapshot::Live;
@@ -31,7 +31,8 @@ use crate::telemetry::health::{CacheState, RulesState};
 use crate::telemetry::{Eyes, Health, Metrics};
 use crate::upstream::{SettingsError, Upstreams};
 
-pub use serve::{offline, serve};
+pub use convert::UpstreamTuning;
+pub use serve::{OfflineError, offline, serve};
 
 /// Threads of the runtime that fetches, builds and serves the control socket.
 const BACKGROUND_THREADS: usize = 2;
@@ -92,6 +93,9 @@ pub enum StartError {
     /// The machine gives no threads.
     #[error("the threads for fetching and building can't be started: {0}")]
     Runtime(std::io::Error),
+    /// The log's level can't be read.
+    #[error("{0}")]
+    Log(#[from] crate::telemetry::log::LogError),
     /// The front door did not start.
     #[error("the front door can't be started: {0}")]
     Door(String),
@@ -106,7 +110,7 @@ pub struct Gate {
     addresses: Vec<SocketAddr>,
     core: Arc<Core>,
     stopper: Stopper,
-    door: Option<JoinHandle<Stopped>>,
+    door: Option<JoinHandle<Result<Stopped, ServerError>>>,
     runtime: Option<Runtime>,
 }
 
@@ -117,10 +121,11 @@ struct Core {
     delivery: Delivery,
     generations: Arc<GenerationStore>,
     live: Arc<Live>,
+    clock: SharedClock,
     upstreams: Arc<Upstreams>,
     eyes: Eyes,
     tune_upstream: Option<convert::UpstreamTuning>,
-    /// The revision that is in force, and the serialisation of reloads.
+    /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
 }
 
@@ -182,10 +187,10 @@ impl Gate {
     fn shut(&mut self) {
         self.core.eyes.health.set_stopping();
         self.stopper.stop();
-        if let Some(door) = self.door.take()
-            && door.join().is_err()
-        {
-            tracing::error!("the front door's thread ended by a panic");
+        match self.door.take().map(JoinHandle::join) {
+            Some(Err(_)) => tracing::error!("the front door's thread ended by a panic"),
+            Some(Ok(Err(error))) => tracing::error!(%error, "the front door ended with an error"),
+            Some(Ok(Ok(_))) | None => {}
         }
         self.core.eyes.access.flush(Duration::from_secs(2));
         if let Some(runtime) = self.runtime.take() {
@@ -236,7 +241,7 @@ impl Core {
         }
         let cache = Cache::open(cache_settings, Arc::clone(clock), runtime.handle().clone())?;
         eyes.health.set_cache(CacheState::Writable);
-        let generations = GenerationStore::open(config.storage.cache.join("generations"), Arc::clone(clock))
+        let generations = GenerationStore::open(&config.storage.cache.join("generations"))
             .map_err(|error| StartError::Generations(error.to_string()))?;
         let generations = Arc::new(generations);
         let mut settings = DeliverySettings::default();
@@ -255,7 +260,19 @@ impl Core {
         let live = Arc::new(Live::new(Arc::new(rules), Arc::clone(&upstreams)));
         let reloading = tokio::sync::Mutex::new(());
         let tune_upstream = tuning.upstream;
-        Ok(Self { config, cache, delivery, generations, live, upstreams, eyes, tune_upstream, reloading })
+        let clock = Arc::clone(clock);
+        Ok(Self {
+            config,
+            cache,
+            delivery,
+            generations,
+            live,
+            clock,
+            upstreams,
+            eyes,
+            tune_upstream,
+            reloading,
+        })
     }
 
     fn open_door(
@@ -264,7 +281,7 @@ impl Core {
         pseudonym: &str,
         stop: Stop,
         clock: &SharedClock,
-    ) -> Result<JoinHandle<Stopped>, StartError> {
+    ) -> Result<JoinHandle<Result<Stopped, ServerError>>, StartError> {
         let refreshed = Arc::clone(self);
         let allowed = self.config.control.allow.clone();
         let pages = ControlPages {
@@ -285,7 +302,6 @@ impl Core {
             front: convert::front(&self.config),
             threads: self.config.threads,
             blocking_threads: DOOR_BLOCKING_THREADS,
-            run_dir: self.config.data.join("run"),
             grace: self.config.timeouts.stop,
             stop,
             ready: Some(ready),

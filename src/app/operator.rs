@@ -17,22 +17,27 @@ pub(super) struct GateOperator(pub(super) Arc<Core>);
 #[async_trait]
 impl Operator for GateOperator {
     async fn status(&self) -> Result<Value, OperateError> {
-        let status = self.0.cache.status().await.map_err(failed)?;
+        let status = {
+            let cache = self.0.cache.clone();
+            tokio::task::spawn_blocking(move || cache.status()).await.map_err(failed)?.map_err(failed)?
+        };
         serde_json::to_value(status).map_err(failed)
     }
 
     async fn verify(&self) -> Result<Value, OperateError> {
-        let report = self.0.cache.verify(|_progress| {}).await.map_err(failed)?;
+        let report = self.0.cache.verify(None, |_progress| {}).await.map_err(failed)?;
         serde_json::to_value(report).map_err(failed)
     }
 
     async fn collect(&self) -> Result<Value, OperateError> {
         let report = self.0.cache.gc().await.map_err(failed)?;
         let store = Arc::clone(&self.0.generations);
-        let pruned = tokio::task::spawn_blocking(move || store.prune()).await.map_err(failed)?;
+        let now = self.0.clock.now();
+        let pruned =
+            tokio::task::spawn_blocking(move || store.prune(now)).await.map_err(failed)?.map_err(failed)?;
         let mut report = serde_json::to_value(report).map_err(failed)?;
         if let Value::Object(fields) = &mut report {
-            fields.insert("generations_removed".to_owned(), json!(pruned));
+            fields.insert("generations_removed".to_owned(), json!(pruned.generations));
         }
         Ok(report)
     }
@@ -62,7 +67,8 @@ type Removed = Result<u64, crate::delivery::Refusal>;
 
 impl GateOperator {
     async fn purge_channel(&self, name: &str) -> Result<Removed, OperateError> {
-        let asked = channel_ref(name).ok_or_else(|| invalid("this is not a channel name; nothing was removed"))?;
+        let asked =
+            channel_ref(name).ok_or_else(|| invalid("this is not a channel name; nothing was removed"))?;
         let channel = self.0.live.view().channel(&asked.name);
         let channel = channel.ok_or_else(|| invalid("no rule places this channel; nothing was removed"))?;
         Ok(self.0.delivery.purge_channel(&channel, &asked).await)
@@ -77,11 +83,15 @@ impl GateOperator {
         let path = path.strip_prefix(base.trim_end_matches('/')).unwrap_or(&path);
         let target = url::parse(path).map_err(|error| invalid(&format!("{error}; nothing was removed")))?;
         let view = self.0.live.view();
-        if let Some(crate::snapshot::PlainFile::Upstream { upstream, path, .. }) = view.plain_file(&target.path) {
+        if let Some(crate::snapshot::PlainFile::Upstream { upstream, path, .. }) =
+            view.plain_file(&target.path)
+        {
             return Ok(self.0.delivery.purge_plain(&upstream, &path).await);
         }
         let Some(asked) = target.route.channel().cloned() else {
-            return Err(invalid("this URL is not a file of a channel nor under a prefix; nothing was removed"));
+            return Err(invalid(
+                "this URL is not a file of a channel nor under a prefix; nothing was removed",
+            ));
         };
         let channel = view.channel(&asked.name);
         let channel = channel.ok_or_else(|| invalid("no rule places this channel; nothing was removed"))?;

@@ -18,9 +18,8 @@ impl Core {
     pub(super) async fn reload(&self) -> Result<(), String> {
         let _one_at_a_time = self.reloading.lock().await;
         let dir = self.config.rules.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            config::rules::load(&dir, &config::Machine::of_process())
-        });
+        let read =
+            tokio::task::spawn_blocking(move || config::rules::load(&dir, &config::Machine::of_process()));
         let loaded = read.await.map_err(|_| "reading the rules failed inside; see the log".to_owned())?;
         let rules = match loaded {
             Ok(rules) => rules,

@@ -3,21 +3,28 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Gate, GateOptions, StartError, Tuning};
-use crate::clock::SystemClock;
+use super::operator::GateOperator;
+use super::{Core, Gate, GateOptions, StartError, Tuning, convert};
+use crate::api::{OperateError, Operator, PurgeRequest};
+use crate::cli::{CacheRequest, PurgeTarget};
+use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
 use crate::policy::Rules;
+use crate::telemetry::log;
 
 /// Runs a gate until SIGTERM or SIGINT. The bound addresses are written to `ready_file`, one a line, once requests are answered.
 ///
 /// # Errors
 /// As [`StartError`]; nothing is left running.
 pub fn serve(config: Config, rules: Rules, ready_file: Option<PathBuf>) -> Result<ExitCode, StartError> {
+    log::init(convert::log_format(config.log.format), &config.log.level)?;
     let clock = Arc::new(SystemClock);
-    let signals = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
+    let signals =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
     // Before anything answers: a SIGHUP that came too early would end the process.
     let mut heard = signals.block_on(async { Signals::listen() }).map_err(StartError::Runtime)?;
     let gate = Gate::start(GateOptions { config, rules, clock, tuning: Tuning::default() })?;
@@ -73,5 +80,58 @@ impl Signals {
             _ = self.terminate.recv() => Heard::Stop,
             _ = self.interrupt.recv() => Heard::Stop,
         }
+    }
+}
+
+/// What `condagate cache …` does while no gate runs: the same operations on the same directories, which are held for as long.
+///
+/// # Errors
+/// As [`StartError`], or the operation's own sentence.
+pub fn offline(
+    config: &Config,
+    rules: &Rules,
+    request: &CacheRequest,
+) -> Result<serde_json::Value, OfflineError> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    super::prepare(config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)?;
+    let (config, rules) = (config.clone(), rules.clone());
+    let core = Core::open(config, rules, &clock, Tuning::default(), &runtime, &convert::pseudonym())?;
+    let core = Arc::new(core);
+    let operator = GateOperator(Arc::clone(&core));
+    let done = runtime.block_on(async {
+        match request {
+            CacheRequest::Status => operator.status().await,
+            CacheRequest::Verify => operator.verify().await,
+            CacheRequest::Gc => operator.collect().await,
+            CacheRequest::Purge(target) => operator.purge(purge(target)).await,
+        }
+    });
+    core.cache.stop();
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    Ok(done?)
+}
+
+/// Why an operation without a running gate did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    /// The directories can't be used.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The operation failed.
+    #[error(transparent)]
+    Operate(#[from] OperateError),
+}
+
+fn purge(target: &PurgeTarget) -> PurgeRequest {
+    match target {
+        PurgeTarget::Url(url) => PurgeRequest::Url(url.clone()),
+        PurgeTarget::Channel(name) => PurgeRequest::Channel(name.clone()),
+        PurgeTarget::Digest(hex) => PurgeRequest::Digest(hex.clone()),
+        PurgeTarget::All => PurgeRequest::All(true),
     }
 }

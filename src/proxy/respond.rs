@@ -193,7 +193,7 @@ pub(super) async fn unsatisfiable(
             .to_json(ctx.request);
     let mut header = small_head(416, "application/problem+json", body.len(), ctx, stamp)?;
     header.insert_header(http::header::CONTENT_RANGE, range::unsatisfied(len))?;
-    small_body(session, ctx, header, body).await
+    small_body(session, header, body).await
 }
 
 /// Writes a problem document (RFC 9457) with the request id that the log has too.
@@ -212,7 +212,7 @@ pub async fn problem(
         header.insert_header(http::header::ALLOW, HeaderValue::from_static("GET, HEAD"))?;
     }
     header.insert_header(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))?;
-    small_body(session, ctx, header, body).await
+    small_body(session, header, body).await
 }
 
 /// Writes a page or a small document made by the gate itself, under an ETag of its content.
@@ -236,7 +236,7 @@ pub async fn page(
         header.remove_header(&http::header::CONTENT_TYPE);
         return send_head(session, header, true).await;
     }
-    small_body(session, ctx, header, body).await
+    small_body(session, header, body).await
 }
 
 /// Writes a document that is new at each request, under `status`.
@@ -250,7 +250,7 @@ pub(super) async fn document(
 ) -> pingora::Result<()> {
     let mut header = small_head(status, content_type, body.len(), ctx, stamp)?;
     header.insert_header(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
-    small_body(session, ctx, header, body).await
+    small_body(session, header, body).await
 }
 
 fn small_head(
@@ -267,12 +267,7 @@ fn small_head(
     Ok(header)
 }
 
-async fn small_body(
-    session: &mut Session,
-    ctx: &mut Ctx,
-    header: Box<ResponseHeader>,
-    body: Bytes,
-) -> pingora::Result<()> {
+async fn small_body(session: &mut Session, header: Box<ResponseHeader>, body: Bytes) -> pingora::Result<()> {
     let head_only = session.req_header().method == http::Method::HEAD || body.is_empty();
     send_head(session, header, head_only).await?;
     if head_only {
