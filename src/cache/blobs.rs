@@ -135,6 +135,10 @@ pub(super) struct Blobs {
     _lock: Arc<File>,
     /// Rename-and-row and delete-and-row of one digest must not interleave.
     stripes: [Mutex<()>; 64],
+    /// Two evictions at once would both free what only one needs to.
+    pub(super) evicting: Mutex<()>,
+    /// One hash of a changed file at a time.
+    rehash: [Mutex<()>; 64],
 }
 
 impl Blobs {
@@ -149,7 +153,7 @@ impl Blobs {
         Self {
             layout,
             index,
-            open: OpenBlobs::new(settings.memory, settings.max_open),
+            open: OpenBlobs::new(settings.memory, settings.max_open.min(descriptors())),
             ops: Ops::new(settings.faults.clone()),
             clock,
             runtime,
@@ -157,6 +161,8 @@ impl Blobs {
             max_maps: settings.max_maps,
             _lock: lock,
             stripes: std::array::from_fn(|_| Mutex::new(())),
+            evicting: Mutex::new(()),
+            rehash: std::array::from_fn(|_| Mutex::new(())),
         }
     }
 
@@ -218,7 +224,11 @@ impl Blobs {
             self.runtime.spawn_blocking(move || blobs.find(&digest, Changed::Rehash));
             return Ok(None);
         }
-        if stamp.size == row.stamp.size && self.still_right(&row.sha256, &file, stamp)? {
+        // One hashes, the others wait and find the new stamp.
+        let _turn = self.rehash[usize::from(row.sha256.0[0]) % self.rehash.len()].lock();
+        let recorded = self.index.blob(&row.sha256).ok().flatten();
+        let known = recorded.is_some_and(|recorded| recorded.stamp == stamp);
+        if known || (stamp.size == row.stamp.size && self.still_right(&row.sha256, &file, stamp)?) {
             return self.admit(row.sha256, stamp, file).map(Some);
         }
         self.quarantine(row, stamp);
@@ -345,4 +355,9 @@ impl Blobs {
         self.index.remove_blob(&row.sha256, &row.stamp)?;
         Ok(())
     }
+}
+
+/// A quarter of the descriptors this process may have: the rest is for connections.
+fn descriptors() -> u64 {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.map_or(u64::MAX, |limit| limit / 4)
 }

@@ -78,6 +78,7 @@ pub(super) fn write_uses(blobs: &Blobs) {
 
 /// Keeps to the size budget and the headroom. Returns how many blobs and bytes went.
 pub(super) fn to_budget(blobs: &Blobs, settings: &CacheSettings) -> Result<(u64, u64), CacheError> {
+    let _alone = blobs.evicting.lock();
     let (_, bytes) = blobs.index.totals()?;
     let space = space(blobs)?;
     let keep = settings.keep_free.bytes(space.total);
@@ -99,7 +100,8 @@ pub(super) fn make_room(blobs: &Blobs, settings: &CacheSettings, needed: u64) ->
     if before.free >= wanted {
         return Ok(());
     }
-    evict(blobs, wanted - before.free)?;
+    let _alone = blobs.evicting.lock();
+    evict(blobs, wanted.saturating_sub(space(blobs)?.free))?;
     let free = space(blobs)?.free;
     if free >= wanted { Ok(()) } else { Err(FillError::NoRoom { needed, free, keep }) }
 }
@@ -107,5 +109,6 @@ pub(super) fn make_room(blobs: &Blobs, settings: &CacheSettings, needed: u64) ->
 /// The disk was full although there seemed to be room: lets some blobs go. `false` when none could.
 pub(super) fn relieve(blobs: &Blobs, bytes: u64) -> bool {
     const LEAST: u64 = 16 * 1024 * 1024;
+    let _alone = blobs.evicting.lock();
     matches!(evict(blobs, bytes.max(LEAST)), Ok((gone, _)) if gone > 0)
 }

@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_truncated_map_reads_as_zeros_and_says_so() {
         let file = tempfile::tempfile().unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&file, &[7u8; 16 * 4096], 0).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &vec![7u8; 16 * 4096], 0).unwrap();
         let map = Map::new(&file, 16 * 4096, usize::MAX).unwrap();
         let bytes = map.bytes();
         assert_eq!(bytes[15 * 4096], 7);

@@ -41,6 +41,8 @@ mod source;
 mod stamp;
 mod status;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod verify;
 
@@ -63,7 +65,6 @@ pub use verify::VerifyReport;
 
 use blobs::{Blobs, Changed};
 use fill::Engine;
-use index::Index;
 use layout::Layout;
 use object::Objects;
 use ops::Ops;
@@ -99,7 +100,7 @@ impl Cache {
         let layout = Layout::new(settings.packages.clone());
         let ops = Ops::new(settings.faults.clone());
         let lock = Arc::new(recover::lock(&layout, &ops)?);
-        let index = Index::open(&layout.index(), ops)?;
+        let index = recover::index(&layout, &ops, clock.now())?;
         let blobs = Arc::new(Blobs::new(&settings, layout, index, lock, clock, runtime));
         let objects = Arc::new(Objects::new(Arc::clone(&blobs)));
         let engine = Engine::new(settings.clone(), Arc::clone(&blobs), Arc::clone(&objects));
@@ -173,8 +174,7 @@ impl Cache {
 
     /// [`Cache::object`] without blocking the worker.
     pub async fn find_object(&self, key: &str) -> Option<Object> {
-        if let Some((sha256, meta)) = self.0.objects.remembered(key)
-            && self.0.objects.find(key).is_some()
+        if let Some((sha256, meta)) = self.0.objects.remembered_plain(key)
             && let Some(blob) = self.hot(&sha256)
         {
             return Some(Object { blob, meta });

@@ -75,6 +75,11 @@ impl Objects {
         self.memory.get(key).map(|entry| (entry.sha256, entry.meta))
     }
 
+    /// The same for a plain file only.
+    pub(super) fn remembered_plain(&self, key: &str) -> Option<(Sha256, Arc<ObjectMeta>)> {
+        self.memory.get(key).filter(|entry| entry.plain).map(|entry| (entry.sha256, entry.meta))
+    }
+
     pub(super) fn remember(&self, key: &str, sha256: Sha256, meta: Arc<ObjectMeta>, plain: bool) {
         self.memory.insert(key.into(), Entry { sha256, meta, plain });
     }

@@ -58,6 +58,8 @@ impl OpenBlobs {
         let hot = moka::sync::Cache::builder()
             .max_capacity(memory.max(max_open))
             .weigher(weigh)
+            // Not TinyLFU: what a fill has just stored must be found by the crowd that waited for it.
+            .eviction_policy(moka::policy::EvictionPolicy::lru())
             .build_with_hasher(ahash::RandomState::new());
         Self { hot, live: Mutex::default(), uses: Arc::default() }
     }

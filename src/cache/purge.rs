@@ -23,7 +23,8 @@ pub enum Purge {
 pub struct PurgeReport {
     /// Keys forgotten.
     pub keys: u64,
-    /// Blobs deleted. A blob that another key still leads to stays.
+    /// Blobs deleted. A blob that another key brought in, too, stays. (A channel that merely found a blob there
+    /// has no key of its own for it; it fetches the file again when it is next asked for.)
     pub blobs: u64,
     /// Bytes they had.
     pub bytes: u64,

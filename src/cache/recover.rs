@@ -13,6 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Weak};
 
 use super::error::CacheError;
+use super::index::Index;
 use super::layout::Layout;
 use super::ops::Ops;
 use super::{Inner, evict, fill, verify};
@@ -32,12 +33,44 @@ pub(super) fn lock(layout: &Layout, ops: &Ops) -> Result<File, CacheError> {
     }
 }
 
+/// Opens the index. One that is damaged is moved aside: it holds nothing that the files themselves don't tell, and
+/// the scrub takes them back in.
+pub(super) fn index(layout: &Layout, ops: &Ops, now: UnixMillis) -> Result<Index, CacheError> {
+    let path = layout.index();
+    match Index::open(&path, ops.clone()) {
+        Err(CacheError::Index { source, .. }) if is_damaged(&source) => {
+            let aside = layout.root().join(format!("cache.db.damaged-{}", now.0));
+            ops.rename(&path, &aside).map_err(CacheError::io("move aside", &path))?;
+            for rest in ["cache.db-wal", "cache.db-shm"] {
+                let rest = layout.root().join(rest);
+                ops.remove(&rest).map_err(CacheError::io("delete", &rest))?;
+            }
+            tracing::error!(
+                error = %source, moved_to = %aside.display(),
+                "the cache index was damaged; starting with a new one. `condagate cache verify` takes all files back in at once, the background scrub does it within hours"
+            );
+            Index::open(&path, ops.clone())
+        }
+        other => other,
+    }
+}
+
+fn is_damaged(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+    )
+}
+
 /// Starts the rounds; they end with the cache.
 pub(super) fn start(inner: &Arc<Inner>) {
     let weak: Weak<Inner> = Arc::downgrade(inner);
     let every = inner.settings.housekeeping;
+    if every.is_zero() {
+        return;
+    }
     inner.blobs.runtime.spawn(async move {
-        loop {
+        for turn in 0.. {
             let Some(inner) = weak.upgrade() else { return };
             let round = inner.blobs.runtime.spawn_blocking({
                 let inner = Arc::clone(&inner);
@@ -45,7 +78,7 @@ pub(super) fn start(inner: &Arc<Inner>) {
             });
             let scrub = if round.await.is_ok() { inner.settings.scrub_bytes } else { 0 };
             if scrub > 0 {
-                verify::step(&inner, scrub).await;
+                verify::step(&inner, scrub, turn).await;
             }
             drop(inner);
             tokio::time::sleep(every).await;

@@ -40,7 +40,7 @@ pub struct CacheSettings {
     pub keep_free: KeepFree,
     /// Bytes of memory for files of at most 64 KiB.
     pub memory: u64,
-    /// Blobs kept open (a descriptor each, and a map for large ones). Must stay well below `ulimit -n`.
+    /// Blobs kept open (a descriptor each, and a map for large ones); at most a quarter of `ulimit -n`.
     pub max_open: u64,
     /// Maps alive at once; more are read instead. Must stay below `vm.max_map_count` (65,530).
     pub max_maps: usize,
@@ -62,7 +62,7 @@ pub struct CacheSettings {
     pub partial_age: Duration,
     /// Age at which a quarantined file is deleted.
     pub quarantine_age: Duration,
-    /// Pause between rounds of housekeeping: last-use times written, budget kept.
+    /// Pause between rounds of housekeeping: last-use times written, budget kept. Zero: no rounds (the CLI).
     pub housekeeping: Duration,
     /// Bytes the background scrub may read in one housekeeping round; 0 turns it off.
     pub scrub_bytes: u64,

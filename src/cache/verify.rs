@@ -118,17 +118,20 @@ pub(super) async fn run(
             pace.after(bytes).await;
         }
     }
-    for path in on_pool(inner, |inner| strangers(&inner.blobs)).await?? {
-        let finding = on_pool(inner, move |inner| adopt(&inner.blobs, &path)).await??;
-        let bytes = report.count(&finding);
-        progress(&report);
-        pace.after(bytes).await;
+    for dir in on_pool(inner, |inner| directories(&inner.blobs)).await?? {
+        for path in on_pool(inner, move |inner| strangers(&inner.blobs, &dir)).await?? {
+            let finding = on_pool(inner, move |inner| adopt(&inner.blobs, &path)).await??;
+            let bytes = report.count(&finding);
+            progress(&report);
+            pace.after(bytes).await;
+        }
     }
     Ok(report)
 }
 
-/// A small piece of the background scrub: up to about `budget` bytes of what was verified longest ago.
-pub(super) async fn step(inner: &Arc<Inner>, budget: u64) {
+/// A small piece of the background scrub: up to about `budget` bytes of what was verified longest ago, and the
+/// files without rows in the `round`-th of the 256 directories.
+pub(super) async fn step(inner: &Arc<Inner>, budget: u64, round: usize) {
     let outcome = on_pool(inner, move |inner| {
         let age = i64::try_from(inner.settings.scrub_age.as_millis()).unwrap_or(i64::MAX);
         let before = UnixMillis(inner.blobs.clock.now().0.saturating_sub(age));
@@ -138,6 +141,12 @@ pub(super) async fn step(inner: &Arc<Inner>, budget: u64) {
                 break;
             }
             report.count(&examine(&inner.blobs, &row)?);
+        }
+        let dirs = directories(&inner.blobs)?;
+        if let Some(dir) = dirs.get(round % dirs.len().max(1)) {
+            for path in strangers(&inner.blobs, dir)? {
+                report.count(&adopt(&inner.blobs, &path)?);
+            }
         }
         Ok::<_, CacheError>(())
     });
@@ -149,8 +158,10 @@ pub(super) async fn step(inner: &Arc<Inner>, budget: u64) {
 /// Deletes or takes in files without rows; for `gc`.
 pub(super) fn reconcile(blobs: &Blobs) -> Result<VerifyReport, CacheError> {
     let mut report = VerifyReport::default();
-    for path in strangers(blobs)? {
-        report.count(&adopt(blobs, &path)?);
+    for dir in directories(blobs)? {
+        for path in strangers(blobs, &dir)? {
+            report.count(&adopt(blobs, &path)?);
+        }
     }
     Ok(report)
 }
@@ -184,24 +195,28 @@ fn examine(blobs: &Blobs, row: &BlobRow) -> Result<Finding, CacheError> {
     Ok(if blobs.quarantine(row, stamp) { Finding::Quarantined } else { Finding::Moved })
 }
 
-/// Files below `blobs/` that have no row. A directory at a time (256 of them), so little is held.
-fn strangers(blobs: &Blobs) -> Result<Vec<PathBuf>, CacheError> {
+/// The directories below `blobs/sha256/`, at most 256.
+fn directories(blobs: &Blobs) -> Result<Vec<PathBuf>, CacheError> {
     let root = blobs.layout.blobs();
+    let entries = fs::read_dir(&root).map_err(CacheError::io("list", &root))?;
+    let paths: io::Result<Vec<_>> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
+    let mut dirs = paths.map_err(CacheError::io("list", &root))?;
+    dirs.retain(|path| path.is_dir());
+    dirs.sort();
+    Ok(dirs)
+}
+
+/// Files in `dir` that have no row.
+fn strangers(blobs: &Blobs, dir: &Path) -> Result<Vec<PathBuf>, CacheError> {
     let mut found = Vec::new();
-    for dir in fs::read_dir(&root).map_err(CacheError::io("list", &root))? {
-        let dir = dir.map_err(CacheError::io("list", &root))?.path();
-        if !dir.is_dir() {
-            continue;
-        }
-        for entry in fs::read_dir(&dir).map_err(CacheError::io("list", &dir))? {
-            let path = entry.map_err(CacheError::io("list", &dir))?.path();
-            let known = match digest_of(&path) {
-                Some(digest) => blobs.index.blob(&digest)?.is_some(),
-                None => false,
-            };
-            if !known {
-                found.push(path);
-            }
+    for entry in fs::read_dir(dir).map_err(CacheError::io("list", dir))? {
+        let path = entry.map_err(CacheError::io("list", dir))?.path();
+        let known = match digest_of(&path) {
+            Some(digest) => blobs.index.blob(&digest)?.is_some(),
+            None => false,
+        };
+        if !known {
+            found.push(path);
         }
     }
     Ok(found)
@@ -216,18 +231,19 @@ fn digest_of(path: &Path) -> Option<Sha256> {
 /// Takes a file without a row in if it is what its name says, else deletes it.
 fn adopt(blobs: &Blobs, path: &Path) -> Result<Finding, CacheError> {
     let digest = digest_of(path);
-    let hashed = File::open(path).and_then(|file| Ok((Stamp::of(&file)?, hashing::sha256_of(&file)?)));
+    let look = || File::open(path).and_then(|file| Ok((Stamp::of(&file)?, file)));
+    let hashed = look().and_then(|(stamp, file)| Ok((stamp, hashing::sha256_of(&file)?)));
     let (stamp, sha256) = match hashed {
         Ok((Some(stamp), sha256)) => (stamp, sha256),
         Ok((None, _)) => return Ok(Finding::Moved),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Finding::Moved),
         Err(error) => return Err(CacheError::io("read", path)(error)),
     };
-    let _stripe = blobs.stripe(&sha256);
-    if let Some(digest) = digest
-        && blobs.index.blob(&digest)?.is_some()
-    {
-        return Ok(Finding::Moved); // A fill has just stored it.
+    // The stripe of the name: that is what a fill holds from its rename to its row.
+    let _stripe = blobs.stripe(&digest.unwrap_or(sha256));
+    let stored = digest.map_or(Ok(None), |digest| blobs.index.blob(&digest))?.is_some();
+    if stored || !matches!(look(), Ok((Some(now), _)) if now == stamp) {
+        return Ok(Finding::Moved);
     }
     if digest != Some(sha256) {
         blobs.ops.remove(path).map_err(CacheError::io("delete", path))?;

@@ -5,7 +5,7 @@ fn options(max_maps: usize) -> BodyOptions {
 }
 
 fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|n| (n.wrapping_mul(31) >> 3) as u8).collect()
+    (0..len).map(|n| (n.wrapping_mul(31) >> 3).to_le_bytes()[0]).collect()
 }
 
 fn file(len: usize) -> (tempfile::NamedTempFile, Vec<u8>) {

@@ -5,9 +5,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::state::Shared;
@@ -19,13 +20,18 @@ use crate::cache::object::{ObjectMeta, Objects};
 use crate::cache::settings::CacheSettings;
 use crate::conda::digest::Expected;
 
+/// How long a file counts as "just stored" where only its name is known.
+const JUST_NOW: Duration = Duration::from_secs(2);
+
 /// Starts fills and knows the running ones.
 pub(in crate::cache) struct Engine {
     pub(super) settings: CacheSettings,
     pub(super) blobs: Arc<Blobs>,
     pub(super) objects: Arc<Objects>,
     running: Mutex<HashMap<String, Arc<Shared>>>,
-    pub(super) places: Semaphore,
+    /// Places for packages and for plain files; apart, so that a crowd of packages which wait for an index never
+    /// keeps out the files that an index is made of.
+    places: [Semaphore; 2],
     /// Bytes that running fills have announced and not yet written.
     pub(super) announced: AtomicU64,
     stop: CancellationToken,
@@ -37,8 +43,9 @@ impl Engine {
         blobs: Arc<Blobs>,
         objects: Arc<Objects>,
     ) -> Arc<Self> {
+        let places = || Semaphore::new(settings.max_fills.clamp(1, Semaphore::MAX_PERMITS));
         Arc::new(Self {
-            places: Semaphore::new(settings.max_fills.clamp(1, Semaphore::MAX_PERMITS)),
+            places: [places(), places()],
             settings,
             blobs,
             objects,
@@ -52,10 +59,8 @@ impl Engine {
     pub(in crate::cache) fn fill(self: &Arc<Self>, request: FillRequest) -> Fill {
         let mut running = self.running.lock();
         let mut name = request.key.clone();
-        if let Some(shared) = running.get(&name).filter(|shared| shared.is_for_other(request.expected.sha256))
-        {
+        if running.get(&name).is_some_and(|shared| shared.is_for_other(request.expected.sha256)) {
             // The index changed under a running fill: this request is about other bytes, under a name of its own.
-            debug_assert!(!shared.finished() || shared.failed());
             name.push('#');
             name.extend(request.expected.sha256.map(|digest| digest.to_hex()));
         }
@@ -96,7 +101,7 @@ impl Engine {
             FillKind::Object { known: None } => true,
             // Without a digest from the index, what was verified under the same name a moment ago will do.
             FillKind::Package => {
-                request.expected.sha256.is_none() && meta.stored_at == self.blobs.clock.now()
+                request.expected.sha256.is_none() && self.blobs.clock.now().since(meta.stored_at) < JUST_NOW
             }
         };
         let blob = newer.then(|| self.blobs.hot(&sha256)).flatten()?;
@@ -117,6 +122,12 @@ impl Engine {
             };
             ending.end(outcome);
         });
+    }
+
+    /// Waits for a place among the running fills.
+    pub(super) async fn place(&self, kind: &FillKind) -> Result<SemaphorePermit<'_>, FillError> {
+        let places = &self.places[usize::from(matches!(kind, FillKind::Object { .. }))];
+        places.acquire().await.map_err(|_| FillError::Stopped)
     }
 
     /// Fills under way, and the bytes they have on disk.

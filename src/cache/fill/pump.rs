@@ -12,9 +12,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::FillHead;
 use super::partial::{Note, Partial, WORTH_RESUMING};
 use super::task::{Stop, Task, Version};
+use super::{FillHead, FillKind};
 use crate::cache::error::{FillError, SourceError, SourceErrorKind, is_full};
 use crate::cache::evict;
 use crate::cache::source::{BodyStream, OpenedBody};
@@ -97,7 +97,9 @@ impl Task {
         if !self.shared.set_head(head) {
             return Err(Stop::Fail(FillError::Changed));
         }
-        if partial.len() == 0 && total.is_none_or(|total| total >= WORTH_RESUMING) {
+        let resumable =
+            matches!(self.kind, FillKind::Package) && total.is_none_or(|total| total >= WORTH_RESUMING);
+        if partial.len() == 0 && resumable {
             let file = Arc::clone(partial);
             if let Err(error) = self.blocking(move || file.note(&note)).await.map_err(Stop::Fail)? {
                 return Err(Stop::Fail(FillError::disk("write", partial.path(), &error)));

@@ -29,6 +29,8 @@ enum Phase {
     Running,
     /// All bytes are there and right; they are being moved to their place.
     Right,
+    /// All bytes are there and right, but they could not be stored: followers finish, nobody joins.
+    Unstored(FillError),
     /// Stored.
     Done(Arc<Blob>),
     /// Over.
@@ -133,7 +135,7 @@ impl Shared {
 
     pub(super) async fn done(&self) -> Result<Arc<Blob>, FillError> {
         self.until(|inner| match &inner.phase {
-            Phase::Failed(error) => Some(Err(error.clone())),
+            Phase::Failed(error) | Phase::Unstored(error) => Some(Err(error.clone())),
             Phase::Done(blob) => Some(Ok(Arc::clone(blob))),
             _ => None,
         })
@@ -201,11 +203,11 @@ impl Shared {
     }
 
     pub(super) fn failed(&self) -> bool {
-        matches!(self.inner.lock().phase, Phase::Failed(_))
+        matches!(self.inner.lock().phase, Phase::Failed(_) | Phase::Unstored(_))
     }
 
     pub(super) fn finished(&self) -> bool {
-        matches!(self.inner.lock().phase, Phase::Failed(_) | Phase::Done(_))
+        !matches!(self.inner.lock().phase, Phase::Running | Phase::Right)
     }
 
     pub(super) fn committed(&self) -> u64 {
@@ -268,10 +270,13 @@ impl Shared {
     pub(super) fn finish(&self, outcome: Result<Arc<Blob>, FillError>) {
         self.change(|inner| {
             inner.phase = match outcome {
-                // Followers that have everything they may have must not lose it to a failure to store.
-                Err(_) if matches!(inner.phase, Phase::Done(_)) => return,
-                Err(error) => Phase::Failed(error),
                 Ok(blob) => Phase::Done(blob),
+                Err(error) if matches!(inner.phase, Phase::Right) => {
+                    // The partial file may be deleted, but it is still open.
+                    inner.phase = Phase::Unstored(error);
+                    return;
+                }
+                Err(error) => Phase::Failed(error),
             };
             inner.ring.clear();
             inner.file = None;
@@ -284,11 +289,11 @@ impl Shared {
         match &inner.phase {
             Phase::Failed(error) => return Step::Failed(error.clone()),
             Phase::Done(blob) => return Step::Stored(Arc::clone(blob)),
-            Phase::Running | Phase::Right => {}
+            Phase::Running | Phase::Right | Phase::Unstored(_) => {}
         }
         let total = inner.head.as_ref().and_then(|head| head.total);
         let last = end.unwrap_or(u64::MAX).min(total.unwrap_or(u64::MAX));
-        let right = matches!(inner.phase, Phase::Right);
+        let right = matches!(inner.phase, Phase::Right | Phase::Unstored(_));
         if at >= last && right {
             return Step::End;
         }

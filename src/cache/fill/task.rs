@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
+use tokio::sync::SemaphorePermit;
 
 use super::engine::{Engine, head_of};
 use super::partial::Partial;
@@ -15,7 +16,7 @@ use super::retry::Retries;
 use super::state::Shared;
 use super::{FillKind, FillRequest};
 use crate::cache::blobs::{Blob, Changed, Publication};
-use crate::cache::error::{AnyDigest, FillError, SourceError};
+use crate::cache::error::{AnyDigest, FillError, SourceError, SourceErrorKind};
 use crate::cache::freshness::Lifetime;
 use crate::cache::hashing;
 use crate::cache::index::ObjectRow;
@@ -55,7 +56,7 @@ pub(super) struct Task {
     pub(super) shared: Arc<Shared>,
     pub(super) source: SharedSource,
     key: String,
-    kind: FillKind,
+    pub(super) kind: FillKind,
     pub(super) version: Mutex<Version>,
 }
 
@@ -81,9 +82,9 @@ impl Task {
     }
 
     pub(super) async fn run(&self) -> Result<Arc<Blob>, FillError> {
-        let _place = self.engine.places.acquire().await.map_err(|_| FillError::Stopped)?;
+        let place = self.engine.place(&self.kind).await?;
         let partial = self.open_partial().await?;
-        let outcome = self.drive(&partial).await;
+        let outcome = self.drive(&partial, place).await;
         if let Err(error) = &outcome {
             let upstream_failed = matches!(error, FillError::Source(_) | FillError::Stopped);
             let keep = upstream_failed && partial.worth_keeping();
@@ -111,7 +112,12 @@ impl Task {
     }
 
     /// Attempts until the file is stored or it is over.
-    async fn drive(&self, partial: &Arc<Partial>) -> Result<Arc<Blob>, FillError> {
+    async fn drive(
+        &self,
+        partial: &Arc<Partial>,
+        place: SemaphorePermit<'_>,
+    ) -> Result<Arc<Blob>, FillError> {
+        let mut place = Some(place);
         let mut retries = Retries::new(&self.engine.settings);
         let mut known = match &self.kind {
             FillKind::Object { known: Some(meta) } => Some(meta.validators.clone()),
@@ -127,10 +133,14 @@ impl Task {
                     }
                     continue;
                 }
-                Ok(Outcome::Complete) => match self.verify(partial).await {
-                    Ok(digests) => return self.publish(partial, digests).await,
-                    Err(error) => error,
-                },
+                Ok(Outcome::Complete) => {
+                    // Waiting for an index must not keep others out.
+                    place = None;
+                    match self.verify(partial).await {
+                        Ok(digests) => return self.publish(partial, digests).await,
+                        Err(error) => error,
+                    }
+                }
                 Err(Stop::Again(error)) => {
                     self.pause(&mut retries, error, partial.len()).await?;
                     continue;
@@ -139,14 +149,14 @@ impl Task {
                 Err(Stop::Fail(error)) => error,
             };
             fresh_starts += 1;
-            let may_help = matches!(
-                wrong,
-                FillError::Changed | FillError::DigestMismatch { .. } | FillError::WrongLength { .. }
-            );
+            let may_help = matches!(wrong, FillError::Changed | FillError::DigestMismatch { .. });
             if !may_help || fresh_starts > 1 || !self.start_anew(partial).await? {
                 return Err(wrong);
             }
             tracing::info!(key = %self.name, error = %wrong, "starting the download anew");
+            if place.is_none() {
+                place = Some(self.engine.place(&self.kind).await?);
+            }
         }
     }
 
@@ -170,13 +180,11 @@ impl Task {
                 Ok(Outcome::NotModified(validators, lifetime))
             }
             Ok(Opened::NotModified { .. }) => Err(Stop::Fail(FillError::Source(Arc::new(SourceError {
-                kind: crate::cache::error::SourceErrorKind::Unavailable,
+                kind: SourceErrorKind::Unavailable,
                 message: "upstream answered 304 to a request that had no condition; it seems broken".into(),
                 retryable: false,
             })))),
-            Err(error) if offset > 0 && error.kind == crate::cache::error::SourceErrorKind::Status(416) => {
-                Err(Stop::Changed)
-            }
+            Err(error) if offset > 0 && error.kind == SourceErrorKind::Status(416) => Err(Stop::Changed),
             // Before the first byte the upstream room has tried everything there is to try.
             Err(error) if !self.shared.has_head() => Err(Stop::Fail(FillError::Source(Arc::new(error)))),
             Err(error) => Err(Stop::Again(error)),

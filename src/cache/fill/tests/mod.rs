@@ -1,0 +1,4 @@
+mod basics;
+mod faults;
+mod followers;
+mod resume;
