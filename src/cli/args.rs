@@ -120,7 +120,10 @@ pub(super) enum CacheCommand {
 #[derive(Debug, Args)]
 pub(super) struct CacheArgs {
     #[command(flatten)]
-    pub(super) from: Where,
+    from: Where,
+    /// The directory of rules, for when no gate is running
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -182,6 +185,12 @@ impl Where {
 impl ServeArgs {
     pub(super) fn flags(&self) -> Flags {
         Flags { rules: self.rules.clone(), listen: self.listen.clone(), ..self.from.flags() }
+    }
+}
+
+impl CacheArgs {
+    pub(super) fn flags(&self) -> Flags {
+        Flags { rules: self.rules.clone(), ..self.from.flags() }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::args::{CacheArgs, CacheCommand, PurgeArgs};
+use super::args::{CacheCommand, PurgeArgs};
 use super::socket::{self, Method, SocketError};
 use super::{Commands, Exit, Failure, Terminal, show};
 use crate::config::{self, Flags, Sources};
@@ -100,14 +100,20 @@ pub(super) fn run(
             (args.common, CacheRequest::Purge(target))
         }
     };
-    let CacheArgs { from, json } = args;
-    let (config, rules) = match config::load_with_rules(&sources(from.flags())) {
-        Ok(loaded) => loaded,
+    let (sources, json) = (sources(args.flags()), args.json);
+    let config = match config::load(&sources) {
+        Ok(config) => config,
         Err(mistakes) => return terminal.refuse(&mistakes),
     };
     let (method, path, body) = request.on_socket();
     let answer = match socket::ask(&config.control_socket(), method, path, body.as_ref()) {
-        Err(SocketError::NobodyThere { .. }) => (commands.offline)(&config, &rules, &request),
+        // Only now do the rules matter: a running gate has its own, and a bad edit must not keep anyone from asking it.
+        Err(SocketError::NobodyThere { .. }) => {
+            match config::rules::load(&config.rules, &sources.machine()) {
+                Ok(rules) => (commands.offline)(&config, &rules, &request),
+                Err(mistakes) => return terminal.refuse(&mistakes),
+            }
+        }
         answer => answer.map_err(Failure::from),
     };
     let answer = match answer {

@@ -1,5 +1,7 @@
 //! `condagate check`
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::args::CheckArgs;
@@ -21,7 +23,7 @@ pub(super) fn run(args: &CheckArgs, sources: &dyn Fn(Flags) -> Sources, terminal
             if args.json {
                 terminal.json(&json!({"mistakes": []}));
             } else {
-                terminal.line(summary(&config.rules.path.display().to_string(), &rules));
+                terminal.line(summary(&config.rules.path, &rules));
             }
             Exit::Done
         }
@@ -39,10 +41,16 @@ fn as_json(mistake: &Mistake) -> Value {
     json!({"file": file, "line": line, "column": column, "message": message, "hint": hint})
 }
 
-fn summary(dir: &str, rules: &Rules) -> String {
+fn summary(dir: &Path, rules: &Rules) -> String {
+    let shown = dir.display();
+    let whose = if dir.is_dir() {
+        format!("rules of {shown} on top of the built-in ones")
+    } else {
+        format!("the built-in rules; {shown} is not there")
+    };
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let mut text = format!(
-        "configuration and rules are right: {}, {}, {} (rules of {dir} on top of the built-in ones)",
+        "configuration and rules are right: {}, {}, {} ({whose})",
         count(rules.upstreams().len(), "upstream"),
         count(rules.channels().len(), "channel entry").replace("entrys", "entries"),
         count(rules.files().len(), "file prefix").replace("prefixs", "prefixes"),

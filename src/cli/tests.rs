@@ -225,6 +225,17 @@ fn a_running_gate_is_asked() {
 }
 
 #[test]
+fn bad_rules_keep_nobody_from_asking_a_running_gate() {
+    let home = Home::new(&[("etc/proxy-rules/a.yaml", "chanels: []\n")]);
+    let gate = home.gate(200, "{\"blobs\": 3}");
+    assert_eq!(home.run("condagate cache status").out, "blobs: 3\n");
+    drop(gate.join().unwrap());
+    fs::remove_file(home.path("condagate/run/control.sock")).unwrap();
+    assert!(home.run("condagate cache status").is(2));
+    assert!(home.run("condagate cache status --rules ~/etc").is(0));
+}
+
+#[test]
 fn what_a_gate_refuses_is_printed() {
     let home = Home::new(&[]);
     let gate = home.gate(400, r#"{"title": "t", "status": 400, "detail": "no rule places this channel"}"#);

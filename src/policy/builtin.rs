@@ -3,7 +3,7 @@
 //! `proxy-rules/00-builtin.yaml.example` shows them in the language of rules; a test holds the two equal. They are values
 //! here because reading YAML is `config`'s business.
 //!
-//! Belongs here: the built-in entries. Does not: how a user's entries replace them ([`super::compile`]).
+//! Belongs here: the built-in entries. Does not: how a user's entries replace them ([`mod@super::compile`]).
 
 use std::path::Path;
 use std::time::Duration;

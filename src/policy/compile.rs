@@ -1,7 +1,7 @@
 //! From rules as written to [`Rules`], or to everything that is wrong with them.
 //!
 //! Belongs here: how entries of several files meet, who is meant by a name, the revision. Does not: the keys of
-//! one entry ([`super::upstreams`], [`super::channels`], [`super::files`]).
+//! one entry (`upstreams`, `channels`, `files`).
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Rules ready for use: immutable values that other rooms hold in `Arc`s.
 //!
 //! Belongs here: the types, their defaults, small questions about one of them. Does not: how they come to be
-//! ([`super::compile`]), finding the right one ([`super::matching`]).
+//! ([`mod@super::compile`]), finding the right one ([`super::matching`]).
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

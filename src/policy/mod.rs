@@ -1,7 +1,7 @@
 //! Rules: which upstream answers for which channel, file or host, and with whose credentials.
 //!
 //! The road of a rule: a YAML document becomes a [`node::Node`] (`config::yaml`), is read into entries as written
-//! ([`rule`]), compiled into [`Rules`] or a list of [`Mistake`]s ([`compile`]), and matched ([`matching`]).
+//! ([`rule`]), compiled into [`Rules`] or a list of [`Mistake`]s ([`mod@compile`]), and matched ([`matching`]).
 //!
 //! Belongs here: pure functions on values. Does not: reading files, variables or YAML (`config`), fetching
 //! (`upstream`), deciding what a caller may see (`auth`, later).

@@ -262,7 +262,7 @@ pub fn url(schemes: &'static [&'static str]) -> impl FnMut(&Node, &str, &mut Mis
     }
 }
 
-/// Like [`url`], but without a user, a password or a `/t/<token>/`; the path ends with `/`.
+/// Like [`url()`], but without a user, a password or a `/t/<token>/`; the path ends with `/`.
 pub fn bare_url(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<SafeUrl> {
     let found = url(&["http", "https"])(node, path, mistakes)?;
     let mut url = found.reveal().clone();

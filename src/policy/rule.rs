@@ -1,7 +1,7 @@
 //! Rules as written: the keys of `proxy-rules/*.yaml`, each with its place, not yet related to each other.
 //!
 //! Belongs here: one struct per kind of entry and the document they stand in. Does not: how an entry is read
-//! ([`super::upstreams`], [`super::channels`], [`super::files`]), what it means together with others ([`super::compile`]).
+//! (`upstreams`, `channels`, `files`), what it means together with others ([`mod@super::compile`]).
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

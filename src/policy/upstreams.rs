@@ -1,7 +1,7 @@
 //! One upstream: from the entry as written to the rule.
 //!
 //! Belongs here: the keys under `upstreams.<name>`, the reading of its secrets. Does not: which upstream a channel or a
-//! host means ([`super::compile`]).
+//! host means ([`mod@super::compile`]).
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -388,3 +388,62 @@ fn the_machine_reads_small_text_only() {
     std::fs::write(&file, vec![b'x'; (4 << 20) + 1]).unwrap();
     assert_eq!(machine.read(&file).unwrap_err(), "it is larger than 4 MiB");
 }
+
+proptest::proptest! {
+    /// Whatever is written, the answer is rules or mistakes that have a place and a sentence.
+    #[test]
+    fn any_rules_are_answered(words in proptest::collection::vec(proptest::sample::select(WORDS), 0..24)) {
+        if let Ok(document) = yaml::parse("p.yaml", &words.concat())
+            && let Err(mistakes) = compile(&[document], &Machine::default())
+        {
+            proptest::prop_assert!(!mistakes.is_empty());
+            for mistake in mistakes {
+                proptest::prop_assert!(mistake.line > 0 && mistake.column > 0 && !mistake.message.is_empty(), "{mistake}");
+            }
+        }
+    }
+}
+
+/// Pieces of rules, in no order.
+const WORDS: &[&str] = &[
+    "upstreams: ",
+    "channels: ",
+    "files: ",
+    "hosts: ",
+    "builtins: ",
+    "{",
+    "}",
+    "[",
+    "]",
+    ", ",
+    "\n",
+    "\n  ",
+    "- ",
+    "name: ",
+    "match: ",
+    "upstream: ",
+    "urls: ",
+    "prefix: ",
+    "dir: ",
+    "path: ",
+    "ttl: ",
+    "credentials: ",
+    "basic: ",
+    "token_env: ",
+    "timeouts: ",
+    "resolve: ",
+    "x",
+    "\"*\"",
+    "\"x-*\"",
+    "anaconda",
+    "defaults",
+    "http://h",
+    "30s",
+    "0s",
+    "true",
+    "~",
+    "/",
+    "&a ",
+    "*a",
+    "é",
+];
