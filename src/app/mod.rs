@@ -53,13 +53,16 @@ pub struct GateOptions {
     pub tuning: Tuning,
 }
 
+/// Changes settings before they are used.
+type Tune<T> = Box<dyn FnOnce(&mut T) + Send>;
+
 /// Knobs that no user needs and tests do.
 #[derive(Default)]
 pub struct Tuning {
     /// Changes the cache's settings before it opens.
-    pub cache: Option<Box<dyn FnOnce(&mut CacheSettings) + Send>>,
+    pub cache: Option<Tune<CacheSettings>>,
     /// Changes the delivery's settings.
-    pub delivery: Option<Box<dyn FnOnce(&mut DeliverySettings) + Send>>,
+    pub delivery: Option<Tune<DeliverySettings>>,
     /// Changes every upstream's settings, now and at each reload.
     pub upstream: Option<convert::UpstreamTuning>,
 }

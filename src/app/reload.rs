@@ -52,10 +52,10 @@ impl Core {
 
     /// Reloads when a file below the rules directory changes.
     pub(super) fn watch_rules(self: &Arc<Self>, runtime: &Runtime, stop: Stop) {
-        let (changed, mut changes) = mpsc::channel::<()>(1);
+        let (due, mut changes) = mpsc::channel::<()>(1);
         let guard = config::watch::rules(&self.config.rules, move || {
             // Full means that a reload is due anyway.
-            let _due = changed.try_send(());
+            let _due_anyway = due.try_send(());
         });
         let this = Arc::clone(self);
         runtime.spawn(async move {

@@ -28,10 +28,11 @@ pub fn serve(config: Config, rules: Rules, ready_file: Option<PathBuf>) -> Resul
     // Before anything answers: a SIGHUP that came too early would end the process.
     let mut heard = signals.block_on(async { Signals::listen() }).map_err(StartError::Runtime)?;
     let gate = Gate::start(GateOptions { config, rules, clock, tuning: Tuning::default() })?;
-    let lines: String = gate.addresses().iter().map(|address| format!("{address}\n")).collect();
-    tracing::info!(listen = %lines.trim_end().replace('\n', ", "), "condagate answers requests");
+    let addresses: Vec<String> = gate.addresses().iter().map(ToString::to_string).collect();
+    tracing::info!(listen = %addresses.join(", "), "condagate answers requests");
     if let Some(path) = ready_file {
-        write_whole(&path, &lines).map_err(|source| StartError::Directory { path, source })?;
+        write_whole(&path, &(addresses.join("\n") + "\n"))
+            .map_err(|source| StartError::Directory { path, source })?;
     }
     signals.block_on(async {
         while let Heard::Reload = heard.next().await {

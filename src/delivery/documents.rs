@@ -41,7 +41,7 @@ impl Delivery {
             | ChannelDoc::TrustRoot(_)
             | ChannelDoc::KeyManager => "application/json",
         };
-        Ok(self.object_answer(held, content_type, CacheFor::Index))
+        Ok(Self::object_answer(held, content_type, CacheFor::Index))
     }
 
     /// A plain file of an upstream (installers): followed while it downloads, revalidated when its time is over.
@@ -63,6 +63,6 @@ impl Delivery {
                 purpose: Purpose::Plain,
             })
             .await?;
-        Ok(self.object_answer(held, ANY, CacheFor::Index))
+        Ok(Self::object_answer(held, ANY, CacheFor::Index))
     }
 }

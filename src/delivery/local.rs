@@ -1,6 +1,6 @@
 //! Files of a local directory (`files: [{prefix, dir}]`), with a plain listing that scripts can scrape.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Answer, Body, CacheFor, Delivery, Facts, Outcome, Refusal};
@@ -62,10 +62,10 @@ fn look(dir: &Path, rest: &str, options: BodyOptions) -> Result<Listing, Refusal
     if !meta.is_file() || rest.ends_with('/') {
         return Err(absent());
     }
-    file(path, &meta, options).map_err(|_| absent())
+    file(&path, &meta, options).map_err(|_| absent())
 }
 
-fn file(path: PathBuf, meta: &std::fs::Metadata, options: BodyOptions) -> std::io::Result<Listing> {
+fn file(path: &Path, meta: &std::fs::Metadata, options: BodyOptions) -> std::io::Result<Listing> {
     use std::os::unix::fs::MetadataExt;
     let changed = UnixMillis::from_system(meta.modified()?);
     let etag = ETag::strong(&format!(
@@ -75,9 +75,9 @@ fn file(path: PathBuf, meta: &std::fs::Metadata, options: BodyOptions) -> std::i
         meta.mtime(),
         meta.mtime_nsec()
     ));
-    let content_type = media_type(&path);
+    let content_type = media_type(path);
     // A file that others may rewrite at any time is read, never mapped.
-    let body = FileBody::open(&path, options)?;
+    let body = FileBody::open(path, options)?;
     Ok(Listing::File(Box::new(Answer {
         facts: Facts {
             etag: Some(etag),

@@ -48,7 +48,7 @@ impl Default for DeliverySettings {
     fn default() -> Self {
         Self {
             index: IndexSettings::default(),
-            negative_ttl: Duration::from_secs(60),
+            negative_ttl: Duration::from_mins(1),
             // conda gives up after 60 s without a byte (`context.py`, `remote_read_timeout_secs`).
             patience: Duration::from_secs(50),
         }

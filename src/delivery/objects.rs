@@ -176,7 +176,7 @@ impl Delivery {
     }
 
     /// The answer for what the cache has.
-    pub(super) fn object_answer(&self, held: Held, content_type: &str, cache_for: CacheFor) -> Answer {
+    pub(super) fn object_answer(held: Held, content_type: &str, cache_for: CacheFor) -> Answer {
         let compressible = matches!(content_type, "application/json" | "application/xml" | "text/html");
         match held {
             Held::Ready { object, outcome } => {

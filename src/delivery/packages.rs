@@ -132,26 +132,19 @@ impl Delivery {
 
     /// A record with neither digest: an ordinary file that is revalidated, because nothing can vouch for its bytes.
     async fn package_without_digest(&self, ask: &PackageAsk, expected: Expected) -> Result<Answer, Refusal> {
-        let held = self.object(self.package_object(ask, ask.channel.ttl)).await?;
-        let mut answer = self.object_answer(held, content_type(&ask.archive), CacheFor::Revalidate);
+        let held = self.object(package_object(ask, ask.channel.ttl)).await?;
+        let mut answer = Self::object_answer(held, content_type(&ask.archive), CacheFor::Revalidate);
         answer.facts.len = answer.facts.len.or(expected.size);
         Ok(answer)
-    }
-
-    fn package_object(&self, ask: &PackageAsk, ttl: Duration) -> ObjectAsk {
-        ObjectAsk {
-            key: ask.key(),
-            upstream: Arc::clone(&ask.channel.upstream),
-            path: ask.channel.upstream_path(&ask.asked, &ask.rest()),
-            ttl,
-            purpose: Purpose::Package,
-        }
     }
 
     /// Not in the current index: what was verified once stays good (lock files); anything else as the channel's rule says.
     async fn package_unlisted(&self, ask: &PackageAsk) -> Result<Answer, Refusal> {
         if let Some(blob) = self.inner.cache.verified(&ask.key()).await {
             return Ok(blob_answer(blob, &ask.archive, Outcome::Hit));
+        }
+        if let Some(expected) = self.newer_shard(ask).await {
+            return self.package_listed(ask, expected).await;
         }
         if ask.channel.unlisted == Unlisted::Deny {
             return Err(Refusal::Rule {
@@ -163,6 +156,17 @@ impl Delivery {
             });
         }
         self.package_without_digest(ask, Expected::default()).await
+    }
+
+    /// Shards may be newer than the generation: where clients of this channel use upstream's, they are asked before a file counts
+    /// as unlisted.
+    async fn newer_shard(&self, ask: &PackageAsk) -> Option<Expected> {
+        let PackageAsk { channel, asked, subdir, archive } = ask;
+        if !self.knows_upstream_shards(channel, asked, subdir) {
+            return None;
+        }
+        let found = self.expected_from_shard(channel, asked, subdir, archive).await;
+        found.ok().flatten().filter(Expected::has_digest)
     }
 
     /// No index to ask: what was verified once is good; else the download starts at once and its tail waits for the digest,
@@ -248,7 +252,7 @@ impl Delivery {
                     purpose: Purpose::Plain,
                 })
                 .await?;
-            return Ok(self.object_answer(held, "application/json", CacheFor::Index));
+            return Ok(Self::object_answer(held, "application/json", CacheFor::Index));
         };
         let key = format!("sig:{}/{rest}", channel.stored_as(asked));
         let expected = Expected { sha256: Some(sha256), ..Expected::default() };
@@ -298,6 +302,17 @@ impl Delivery {
             zstd: None,
             compressible: false,
         })
+    }
+}
+
+/// A package that nothing vouches for, as a plain file.
+fn package_object(ask: &PackageAsk, ttl: Duration) -> ObjectAsk {
+    ObjectAsk {
+        key: ask.key(),
+        upstream: Arc::clone(&ask.channel.upstream),
+        path: ask.channel.upstream_path(&ask.asked, &ask.rest()),
+        ttl,
+        purpose: Purpose::Package,
     }
 }
 

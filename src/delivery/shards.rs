@@ -224,6 +224,17 @@ impl Delivery {
         Some(derived.index.base_url().to_owned()).filter(|base| !base.is_empty())
     }
 
+    /// Whether upstream's own shard index is in the cache.
+    pub(super) fn knows_upstream_shards(
+        &self,
+        channel: &Channel,
+        asked: &ChannelRef,
+        subdir: &Subdir,
+    ) -> bool {
+        let ask = index_ask(channel, asked, subdir, IndexFile::ShardIndex, channel.ttl);
+        self.inner.cache.object(&ask.key).is_some()
+    }
+
     /// What shards have taught about a file; memory only.
     pub(super) fn shard_memo(
         &self,

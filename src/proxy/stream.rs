@@ -45,6 +45,7 @@ fn slice(bytes: &Bytes, span: &Range<u64>) -> Bytes {
 }
 
 /// An error that makes the engine cut the connection, so that nobody takes a short body for a whole one.
+#[expect(clippy::unnecessary_box_returns, reason = "the engine's results hold boxed errors")]
 fn cut(why: &str) -> Box<pingora::Error> {
     pingora::Error::explain(pingora::ErrorType::InternalError, why.to_owned())
 }

@@ -1,0 +1,229 @@
+//! Index documents: one generation per channel and subdir, refreshed in the background, swapped whole.
+//!
+//! A refresh asks upstream for `repodata.json.zst`, else `repodata.json`; every variant that is handed out is made from, or checked
+//! against, that one snapshot.
+
+mod refresh;
+mod variants;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, Shared};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use super::objects::ObjectAsk;
+use super::{Answer, Delivery, Outcome, Refusal};
+use crate::cache::FileBody;
+use crate::clock::UnixMillis;
+use crate::conda::channel::ChannelRef;
+use crate::conda::subdir::Subdir;
+use crate::conda::url::IndexFile;
+use crate::repodata::build::Limits;
+use crate::repodata::generation::Generation;
+use crate::snapshot::Channel;
+use crate::upstream::Purpose;
+
+/// Maps alive at once for index files; beside the blobs', both stay below the kernel's 65,530.
+const MAX_MAPS: usize = 4096;
+
+/// How refreshes behave.
+#[derive(Clone, Debug)]
+pub struct IndexSettings {
+    /// How many generations are built at once; each takes one core and up to 256 MiB.
+    pub builds: usize,
+    /// How long a failed refresh rests before the next try.
+    pub retry: Duration,
+    /// How long "upstream has no `.zst`" is believed.
+    pub no_zst: Duration,
+    /// How long an index is kept serving after upstream says the whole subdir is gone.
+    pub gone_grace: Duration,
+    /// What is too much for an index.
+    pub limits: Limits,
+}
+
+impl Default for IndexSettings {
+    fn default() -> Self {
+        Self {
+            builds: 2,
+            retry: Duration::from_secs(30),
+            no_zst: Duration::from_hours(1),
+            gone_grace: Duration::from_hours(1),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What the wiring counts; called from refreshes, never on a request's way.
+pub trait IndexEvents: Send + Sync {
+    /// A generation was built and put in force.
+    fn built(&self, channel: &str, took: Duration);
+    /// A refresh failed; the old generation, if any, stays.
+    fn failed(&self, channel: &str);
+}
+
+/// A channel and subdir as generations are kept: by upstream and name there, so aliases share.
+pub(super) type Key = (ChannelRef, Subdir);
+type Flight = Shared<BoxFuture<'static, Result<Arc<Generation>, Refusal>>>;
+
+/// What is remembered about refreshes of one key between them.
+#[derive(Default, Clone)]
+struct Memory {
+    next_try: Option<UnixMillis>,
+    no_zst_until: Option<UnixMillis>,
+    gone_since: Option<UnixMillis>,
+}
+
+/// Refreshes under way and what came of earlier ones.
+pub(super) struct Indexes {
+    flights: Mutex<HashMap<Key, Flight>>,
+    memory: moka::sync::Cache<Key, Memory>,
+    /// Attachments that upstream does not have or that disagree with the generation: by generation id.
+    absent: moka::sync::Cache<(String, IndexFile), String>,
+    /// Open variants by path; a path names its bytes, because generations do not change.
+    bodies: moka::sync::Cache<PathBuf, Arc<FileBody>>,
+    pub(super) builds: Semaphore,
+}
+
+impl Indexes {
+    pub(super) fn new(settings: &IndexSettings) -> Self {
+        Self {
+            flights: Mutex::new(HashMap::new()),
+            memory: moka::sync::Cache::new(4096),
+            absent: moka::sync::Cache::new(4096),
+            bodies: moka::sync::Cache::builder()
+                .max_capacity(256)
+                .time_to_idle(Duration::from_mins(5))
+                .build(),
+            builds: Semaphore::new(settings.builds.max(1)),
+        }
+    }
+}
+
+impl Indexes {
+    /// Forgets rests after failures and absent attachments.
+    pub(super) fn forget(&self) {
+        self.memory.invalidate_all();
+        self.absent.invalidate_all();
+        self.bodies.invalidate_all();
+    }
+}
+
+impl Delivery {
+    /// An index document of `subdir`. Served from the current generation whatever its age; a stale one is refreshed behind.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] where upstream has no such subdir or document; [`Refusal::Unavailable`] where nothing is cached and
+    /// upstream is in trouble.
+    pub async fn index(
+        &self,
+        channel: &Arc<Channel>,
+        asked: &ChannelRef,
+        subdir: &Subdir,
+        file: IndexFile,
+    ) -> Result<Answer, Refusal> {
+        if file == IndexFile::ShardIndex {
+            return self.shard_index(channel, asked, subdir).await;
+        }
+        let (generation, outcome) = self.generation(channel, asked, subdir).await?;
+        if generation.variant(file).is_none() {
+            self.attach(channel, asked, subdir, &generation, file).await?;
+        }
+        self.variant(&generation, file, outcome)
+    }
+
+    /// The generation in force, and whether it is fresh; waits (bounded) only where there is none.
+    pub(super) async fn generation(
+        &self,
+        channel: &Arc<Channel>,
+        asked: &ChannelRef,
+        subdir: &Subdir,
+    ) -> Result<(Arc<Generation>, Outcome), Refusal> {
+        let key = (channel.stored_as(asked), subdir.clone());
+        if let Some(current) = self.inner.generations.current(&key.0, &key.1) {
+            let fresh = self.is_fresh(&key, &current, channel.ttl);
+            if !fresh && !self.is_resting(&key) {
+                drop(self.refresh(channel, asked, subdir));
+            }
+            if self.is_gone(&key) {
+                return Err(gone(asked, subdir));
+            }
+            return Ok((current, if fresh { Outcome::Hit } else { Outcome::Stale }));
+        }
+        let negative = format!("idx:{}/{}", key.0, key.1);
+        if let Some(entry) = self.inner.objects.negative.get(&negative) {
+            return Err(Refusal::NotFound(entry));
+        }
+        let flight = self.refresh(channel, asked, subdir);
+        match tokio::time::timeout(self.inner.settings.patience, flight).await {
+            Ok(Ok(generation)) => Ok((generation, Outcome::Fill)),
+            Ok(Err(refusal)) => {
+                if let Refusal::NotFound(sentence) = &refusal {
+                    self.inner.objects.negative.insert(negative, sentence.clone());
+                }
+                Err(refusal)
+            }
+            Err(_) => Err(Refusal::Unavailable {
+                message: format!(
+                    "the index of `{asked}/{subdir}` is still being fetched for the first time; ask again shortly"
+                ),
+                retry_after: Some(Duration::from_secs(10)),
+            }),
+        }
+    }
+
+    /// Starts a refresh unless one is under way or the last one failed a moment ago. Returns at once.
+    pub(super) fn refresh_behind(&self, channel: &Arc<Channel>, asked: &ChannelRef, subdir: &Subdir) {
+        let key = (channel.stored_as(asked), subdir.clone());
+        if !self.is_resting(&key) {
+            drop(self.refresh(channel, asked, subdir));
+        }
+    }
+
+    fn is_fresh(&self, _key: &Key, generation: &Generation, ttl: Duration) -> bool {
+        self.inner.clock.now().since(generation.checked_at()) < ttl
+    }
+
+    fn is_resting(&self, key: &Key) -> bool {
+        let now = self.inner.clock.now();
+        self.inner.indexes.memory.get(key).and_then(|m| m.next_try).is_some_and(|at| now < at)
+    }
+
+    fn is_gone(&self, key: &Key) -> bool {
+        let now = self.inner.clock.now();
+        let grace = self.inner.settings.index.gone_grace;
+        self.inner
+            .indexes
+            .memory
+            .get(key)
+            .and_then(|m| m.gone_since)
+            .is_some_and(|since| now.since(since) >= grace)
+    }
+}
+
+fn gone(asked: &ChannelRef, subdir: &Subdir) -> Refusal {
+    Refusal::NotFound(format!(
+        "upstream has no index for `{asked}/{subdir}`; check the channel's name and the subdir"
+    ))
+}
+
+/// How an index document of upstream is asked for and kept.
+pub(super) fn index_ask(
+    channel: &Channel,
+    asked: &ChannelRef,
+    subdir: &Subdir,
+    file: IndexFile,
+    ttl: Duration,
+) -> ObjectAsk {
+    let rest = format!("{subdir}/{}", file.file_name());
+    ObjectAsk {
+        key: format!("idx:{}/{rest}", channel.stored_as(asked)),
+        path: channel.upstream_path(asked, &rest),
+        upstream: Arc::clone(&channel.upstream),
+        ttl,
+        purpose: Purpose::Index,
+    }
+}

@@ -1,0 +1,174 @@
+//! The documents of a generation: those it was built with, and those that join it when first asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{MAX_MAPS, index_ask};
+use crate::cache::{BodyOptions, FileBody, Purge};
+use crate::conda::channel::ChannelRef;
+use crate::conda::subdir::Subdir;
+use crate::conda::url::{IndexFile, Packing};
+use crate::delivery::{Answer, Body, CacheFor, Delivery, Facts, Outcome, Refusal};
+use crate::http::etag::ETag;
+use crate::repodata::attach::Attach;
+use crate::repodata::generation::{Generation, Variant};
+use crate::snapshot::Channel;
+
+impl Delivery {
+    /// Fetches a document that belongs to the generation but was not needed so far, checks that it agrees, and adds it.
+    pub(super) async fn attach(
+        &self,
+        channel: &Arc<Channel>,
+        asked: &ChannelRef,
+        subdir: &Subdir,
+        generation: &Arc<Generation>,
+        file: IndexFile,
+    ) -> Result<(), Refusal> {
+        let memo = (generation.id().to_string(), file);
+        if let Some(sentence) = self.inner.indexes.absent.get(&memo) {
+            return Err(Refusal::NotFound(sentence));
+        }
+        let mut last = format!("upstream has no `{}` for `{asked}/{subdir}`", file.file_name());
+        for form in forms(file) {
+            let ask = index_ask(channel, asked, subdir, form, Duration::ZERO);
+            let object = match self.refreshed(ask).await {
+                Ok(refreshed) => refreshed.object,
+                Err(Refusal::NotFound(_)) => continue,
+                Err(refusal) => return Err(refusal),
+            };
+            let (store, target) = (Arc::clone(&self.inner.generations), Arc::clone(generation));
+            let (raw, limits) = (self.inner.cache.path_of(&object.blob), self.inner.settings.index.limits);
+            let meta = Arc::clone(&object.meta);
+            let attached = self
+                .blocking(move || {
+                    let modified_at =
+                        meta.validators.last_modified.as_deref().and_then(crate::http::date::parse);
+                    let packing = packing_of(form);
+                    store.attach(&target, &Attach { file: form, raw: &raw, packing, modified_at, limits })
+                })
+                .await;
+            match attached {
+                Ok(()) if generation.variant(file).is_some() => return Ok(()),
+                Ok(()) => {}
+                Err(Refusal::BadUpstream(sentence)) => last = sentence,
+                Err(refusal) => return Err(refusal),
+            }
+            drop(object);
+        }
+        self.inner.indexes.absent.insert(memo, last.clone());
+        Err(Refusal::NotFound(last))
+    }
+
+    /// The answer for a variant that the generation has.
+    pub(in crate::delivery) fn variant(
+        &self,
+        generation: &Generation,
+        file: IndexFile,
+        outcome: Outcome,
+    ) -> Result<Answer, Refusal> {
+        let damaged =
+            |error: std::io::Error| Refusal::Internal(format!("the cached index can't be read: {error}"));
+        let Some(variant) = generation.variant(file) else {
+            return Err(Refusal::NotFound(format!("there is no `{}` here", file.file_name())));
+        };
+        let zstd = zst_form(file).and_then(|zst| generation.variant(zst));
+        let zstd = match zstd {
+            Some(zst) => Some((self.open_variant(&zst).map_err(damaged)?, zst.len)),
+            None => None,
+        };
+        let json = zst_form(file).is_some();
+        Ok(Answer {
+            facts: Facts {
+                etag: ETag::parse(&variant.etag),
+                last_modified: Some(variant.last_modified),
+                len: Some(variant.len),
+                content_type: content_type(file).into(),
+                cache_for: CacheFor::Index,
+                outcome,
+            },
+            body: Body::File(self.open_variant(&variant).map_err(damaged)?),
+            zstd,
+            compressible: json,
+        })
+    }
+}
+
+impl Delivery {
+    /// The open file of a variant; kept open for a while, since indexes are asked often.
+    fn open_variant(&self, variant: &Variant) -> std::io::Result<Arc<FileBody>> {
+        let bodies = &self.inner.indexes.bodies;
+        if let Some(open) = bodies.get(&variant.path) {
+            return Ok(open);
+        }
+        let body = FileBody::open(&variant.path, self.body_options(true))?;
+        if body.len() != variant.len {
+            return Err(std::io::Error::other("its length is not what the manifest says"));
+        }
+        bodies.insert(variant.path.clone(), Arc::clone(&body));
+        Ok(body)
+    }
+
+    /// How files beside the blobs are opened.
+    pub(in crate::delivery) fn body_options(&self, keep_small: bool) -> BodyOptions {
+        BodyOptions { runtime: self.inner.runtime.clone(), keep_small, max_maps: MAX_MAPS }
+    }
+
+    /// Forgets one cached file, so that a bad one is not revalidated into staying.
+    pub(in crate::delivery) async fn forget_key(&self, key: &str) {
+        if let Err(error) = self.inner.cache.purge(Purge::Key(key.to_owned())).await {
+            tracing::warn!(%error, "a bad index could not be removed from the cache");
+        }
+    }
+}
+
+fn packing_of(file: IndexFile) -> Packing {
+    match file {
+        IndexFile::Repodata(packing)
+        | IndexFile::Current(packing)
+        | IndexFile::FromPackages(packing)
+        | IndexFile::RunExports(packing) => packing,
+        IndexFile::PatchInstructions | IndexFile::ShardIndex => Packing::Json,
+    }
+}
+
+/// Which upstream documents can give `file`, best first.
+fn forms(file: IndexFile) -> Vec<IndexFile> {
+    match file {
+        IndexFile::Current(_) => vec![IndexFile::Current(Packing::Zst), IndexFile::Current(Packing::Json)],
+        IndexFile::FromPackages(_) => {
+            vec![IndexFile::FromPackages(Packing::Zst), IndexFile::FromPackages(Packing::Json)]
+        }
+        IndexFile::RunExports(_) => {
+            vec![IndexFile::RunExports(Packing::Zst), IndexFile::RunExports(Packing::Json)]
+        }
+        IndexFile::PatchInstructions | IndexFile::Repodata(Packing::Bz2) => vec![file],
+        // The other forms of repodata are always in the generation; shards are not attached.
+        IndexFile::Repodata(_) | IndexFile::ShardIndex => Vec::new(),
+    }
+}
+
+/// The zstd form of a plain JSON document: its `Content-Encoding: zstd`.
+fn zst_form(file: IndexFile) -> Option<IndexFile> {
+    match file {
+        IndexFile::Repodata(Packing::Json) => Some(IndexFile::Repodata(Packing::Zst)),
+        IndexFile::Current(Packing::Json) => Some(IndexFile::Current(Packing::Zst)),
+        IndexFile::FromPackages(Packing::Json) => Some(IndexFile::FromPackages(Packing::Zst)),
+        IndexFile::RunExports(Packing::Json) => Some(IndexFile::RunExports(Packing::Zst)),
+        _ => None,
+    }
+}
+
+fn content_type(file: IndexFile) -> &'static str {
+    match file {
+        IndexFile::Repodata(packing)
+        | IndexFile::Current(packing)
+        | IndexFile::FromPackages(packing)
+        | IndexFile::RunExports(packing) => match packing {
+            Packing::Json => "application/json",
+            Packing::Zst => "application/zstd",
+            Packing::Bz2 => "application/x-bzip2",
+        },
+        IndexFile::PatchInstructions => "application/json",
+        IndexFile::ShardIndex => "application/zstd",
+    }
+}
