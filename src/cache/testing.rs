@@ -135,6 +135,10 @@ impl Reply {
         Self(Box::new(reply))
     }
 
+    pub(super) fn answer(self, at: &OpenAt) -> Result<Opened, SourceError> {
+        (self.0)(at)
+    }
+
     pub(super) fn fails(error: SourceError) -> Self {
         Self::new(|_| Err(error))
     }

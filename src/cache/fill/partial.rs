@@ -147,14 +147,14 @@ impl Partial {
 /// Opens and locks `wanted`, or a file beside it when another process is writing that one.
 fn lock_one(ops: &Ops, wanted: &Path) -> io::Result<(PathBuf, File)> {
     let mut path = wanted.to_owned();
-    for _ in 0..8 {
+    for turn in 0..64 {
         let file = ops.open_rw(&path)?;
         match file.try_lock() {
             // Deleted between open and lock: what we hold has no name any more.
             Ok(()) if file.metadata()?.nlink() == 0 => {}
             Ok(()) => return Ok((path, file)),
             Err(TryLockError::WouldBlock) => {
-                path = wanted.with_extension(format!("{}.part", std::process::id()));
+                path = wanted.with_extension(format!("{}-{turn}.part", std::process::id()));
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }

@@ -220,6 +220,9 @@ impl Task {
         room: &mut Reservation<'_>,
     ) -> Result<(), Stop> {
         batch.due = None;
+        if let Some(refused) = self.shared.failure() {
+            return Err(Stop::Fail(refused));
+        }
         if batch.bytes.is_empty() {
             return Ok(());
         }

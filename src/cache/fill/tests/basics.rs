@@ -176,3 +176,46 @@ async fn another_digest_under_a_running_key_is_another_fill() {
     assert!(collect(first.follow(0, None)).await.0 == old);
     assert!(first.done().await.is_ok() && second.done().await.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_file_no_index_lists_passes_as_a_plain_one_or_not_at_all() {
+    let lab = Lab::new();
+    let bytes = pattern(100_000);
+    let fill = lab.package("c/noarch/passes.conda", Expected::default(), &Script::whole(&bytes));
+    fill.learn_none(Some(100_000));
+    assert!(collect(fill.follow(0, None)).await.0 == bytes);
+    fill.done().await.unwrap();
+    assert!(lab.cache.object("c/noarch/passes.conda").is_some());
+    assert!(lab.cache.verified("c/noarch/passes.conda").await.is_none());
+
+    let (hand, reply) = Reply::by_hand(Some(100_000), "\"a\"");
+    let fill = lab.package("c/noarch/refused.conda", Expected::default(), &Script::new([reply]));
+    hand.send(Ok(bytes[..50_000].to_vec().into())).unwrap();
+    fill.head().await.unwrap();
+    fill.refuse("rule 7 forbids it".into());
+    let (got, error) = collect(fill.follow(0, None)).await;
+    assert!(got.is_empty() && error.unwrap().to_string() == "rule 7 forbids it");
+    hand.send(Ok(bytes[50_000..90_000].to_vec().into())).unwrap();
+    // The task notices and lets go of upstream, too.
+    hand.closed().await;
+    assert!(lab.cache.object("c/noarch/refused.conda").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verified_package_is_found_by_its_key_and_keeps_its_date() {
+    let lab = Lab::new();
+    let bytes = pattern(5000);
+    let dated = {
+        let bytes = bytes.clone();
+        Reply::new(move |at| {
+            let Ok(Opened::Body(mut body)) = Reply::all(&bytes, "\"a\"").answer(at) else { unreachable!() };
+            body.validators.last_modified = Some("Sun, 06 Nov 1994 08:49:37 GMT".into());
+            Ok(Opened::Body(body))
+        })
+    };
+    lab.package("c/noarch/a.conda", expect(&bytes), &Script::new([dated])).done().await.unwrap();
+    let blob = lab.cache.verified("c/noarch/a.conda").await.unwrap();
+    assert_eq!(blob.modified().seconds(), 784_111_777);
+    assert!(lab.cache.object("c/noarch/a.conda").is_none());
+    assert_eq!(std::fs::read(lab.cache.path_of(&blob)).unwrap(), bytes);
+}
