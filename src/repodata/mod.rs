@@ -24,6 +24,9 @@ pub mod store;
 pub mod table;
 mod unpack;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::BuildError;
 pub use names::file_name;
 pub use unpack::UnpackLimits;

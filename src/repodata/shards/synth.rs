@@ -9,20 +9,20 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use rmp::encode::{write_array_len, write_map_len, write_str};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256 as Hasher};
 
 use super::ShardError;
 use super::index::{LEVEL, write_index};
 use super::map::{Line, ShardMap, ShardMapBuilder};
-use super::transcode::{self, ok};
+use super::transcode;
 use crate::conda::archive::ArchiveName;
 use crate::conda::digest::Sha256;
 use crate::repodata::error::BuildError;
 use crate::repodata::files::{HashingFile, Written};
-use crate::repodata::scan::Group;
 use crate::repodata::table::{Entry, PackageTable, group_code};
+
+const MISMATCH: &str = "its package table and repodata.json do not belong together";
 
 /// The new shards' pack in a generation's directory, until the store moves it beside the others.
 pub(crate) const PACK: &str = "shards.pack";
@@ -257,54 +257,9 @@ impl<'a> Maker<'a> {
             self.map.push(line);
             return Ok(line.digest);
         }
-        let raw = self.encode(&records, removed)?;
+        let raw =
+            transcode::shard(&records, removed).map_err(|_| ShardError::Generation { what: MISMATCH })?;
         self.add(source, &raw)
-    }
-
-    fn encode(&self, records: &[(Group, &str, Vec<u8>)], removed: &[String]) -> Result<Vec<u8>, BuildError> {
-        const V3: [(Group, &str); 3] =
-            [(Group::V3TarBz2, "tar.bz2"), (Group::V3Conda, "conda"), (Group::V3Whl, "whl")];
-        let has = |group| records.iter().any(|record| record.0 == group);
-        let wheels = has(Group::PackagesWhl);
-        let v3: Vec<_> = V3.into_iter().filter(|(group, _)| has(*group)).collect();
-        let mut out = Vec::new();
-        ok(write_map_len(&mut out, 3 + u32::from(wheels) + u32::from(!v3.is_empty())));
-        self.group(&mut out, "packages", records, Group::Packages, "")?;
-        self.group(&mut out, "packages.conda", records, Group::PackagesConda, "")?;
-        if wheels {
-            self.group(&mut out, "packages.whl", records, Group::PackagesWhl, "")?;
-        }
-        ok(write_str(&mut out, "removed"));
-        ok(write_array_len(&mut out, u32::try_from(removed.len()).unwrap_or(u32::MAX)));
-        for file in removed {
-            ok(write_str(&mut out, file));
-        }
-        if !v3.is_empty() {
-            ok(write_str(&mut out, "v3"));
-            ok(write_map_len(&mut out, u32::try_from(v3.len()).unwrap_or(0)));
-            for (group, key) in v3 {
-                self.group(&mut out, key, records, group, &format!(".{key}"))?;
-            }
-        }
-        Ok(out)
-    }
-
-    fn group(
-        &self,
-        out: &mut Vec<u8>,
-        key: &str,
-        records: &[(Group, &str, Vec<u8>)],
-        group: Group,
-        extension: &str,
-    ) -> Result<(), BuildError> {
-        let of_group = || records.iter().filter(|record| record.0 == group);
-        ok(write_str(out, key));
-        ok(write_map_len(out, u32::try_from(of_group().count()).unwrap_or(u32::MAX)));
-        for (_, file, raw) in of_group() {
-            ok(write_str(out, file.strip_suffix(extension).unwrap_or(file)));
-            transcode::record(out, &Reader::record(raw)?);
-        }
-        Ok(())
     }
 
     fn add(&mut self, source: [u8; 16], raw: &[u8]) -> Result<Sha256, BuildError> {
