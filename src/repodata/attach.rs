@@ -61,7 +61,7 @@ impl GenerationStore {
             }
             _ => document(generation, attach, work.path(), &mut made)?,
         }
-        self.adopt(generation, work.path(), made.files)
+        self.adopt(generation, work.path(), made.files, None)
     }
 
     /// Makes the gate's own shards for a generation that is already in use. `before` is the generation whose shards may be
@@ -87,21 +87,20 @@ impl GenerationStore {
             removed_at: manifest.report.removed_at,
         };
         let (made, pack) = make_shards(&from, before, UnixMillis(manifest.built_at))?;
-        {
-            let _writing = self.writing.lock();
-            adopt_pack(work.path(), generation.packs(), pack.as_deref())?;
-        }
-        self.adopt(generation, work.path(), made)
+        self.adopt(generation, work.path(), made, pack.as_deref())
     }
 
-    /// Moves finished files into a generation, manifest last.
+    /// Moves finished files into a generation: the pack they point into first, the manifest last, and nothing is pruned
+    /// meanwhile.
     fn adopt(
         &self,
         generation: &Generation,
         work: &Path,
         made: BTreeMap<String, FileEntry>,
+        pack: Option<&str>,
     ) -> Result<(), BuildError> {
         let _writing = self.writing.lock();
+        adopt_pack(work, generation.packs(), pack)?;
         let mut manifest = read_manifest(generation.dir())?;
         let fresh: BTreeMap<_, _> =
             made.into_iter().filter(|(name, _)| !manifest.files.contains_key(name)).collect();
@@ -222,7 +221,7 @@ fn document(
     made.add(name, rewritten.json);
     if shape == Shape::Records {
         let own = (!rewritten.report.edited && members == 1).then_some((attach.raw, attach.packing));
-        made.pack(name, rewritten.json.len, own)?;
+        made.pack(name, rewritten.json.len, own, attach.limits.bz2)?;
     }
     Ok(())
 }

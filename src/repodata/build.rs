@@ -35,11 +35,18 @@ pub struct Limits {
     pub scan: ScanLimits,
     /// Records of one subdir.
     pub records: usize,
+    /// Largest document that gets a `.bz2` made: it takes a second for 9 MB, and only very old clients ask for it.
+    pub bz2: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { unpack: UnpackLimits::default(), scan: ScanLimits::default(), records: 5_000_000 }
+        Self {
+            unpack: UnpackLimits::default(),
+            scan: ScanLimits::default(),
+            records: 5_000_000,
+            bz2: 32 << 20,
+        }
     }
 }
 
@@ -143,7 +150,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
         made.add(TABLE, Written { len: table.len, sha256: table.sha256 });
     }
     let own_bytes = (!report.edited && members == 1).then_some((input.raw, input.packing));
-    made.pack("repodata.json", written.len, own_bytes)?;
+    made.pack("repodata.json", written.len, own_bytes, input.limits.bz2)?;
     let source = Source {
         etag: input.etag.map(str::to_owned),
         last_modified: input.last_modified.map(str::to_owned),
@@ -182,7 +189,7 @@ pub fn build_empty(
     made.add("repodata.json", written);
     let table = TableBuilder::default().write(&staging.path().join(TABLE))?;
     made.add(TABLE, Written { len: table.len, sha256: table.sha256 });
-    made.pack("repodata.json", written.len, None)?;
+    made.pack("repodata.json", written.len, None, u64::MAX)?;
     let files = made.files;
     finish(staging, &Head { channel, subdir, now, rules_revision }, None, Report::default(), files)
 }
@@ -239,26 +246,37 @@ impl<'a> Made<'a> {
         self.files.insert(name.to_owned(), FileEntry::new(name, written, self.last_modified));
     }
 
-    /// Makes the `.zst` and, for small documents, the `.bz2` of the document `name`. `own`: upstream's own file, when it has
-    /// exactly this content in one member; its bytes are used where the packing is the same.
-    pub fn pack(&mut self, name: &str, len: u64, own: Option<(&Path, Packing)>) -> Result<(), BuildError> {
+    /// Makes the `.zst` and, for documents of at most `bz2_limit` bytes, the `.bz2` of the document `name`, side by side. `own`:
+    /// upstream's own file, when it has exactly this content in one member; its bytes are used where the packing is the same.
+    pub fn pack(
+        &mut self,
+        name: &str,
+        len: u64,
+        own: Option<(&Path, Packing)>,
+        bz2_limit: u64,
+    ) -> Result<(), BuildError> {
         let own = |packing| own.and_then(|(path, is)| (is == packing).then_some(path));
-        let json = self.dir.join(name);
-        let zst = format!("{name}.zst");
-        let packed = self.dir.join(&zst);
-        let written = match own(Packing::Zst) {
-            Some(raw) => encode::copy_file(raw, &packed)?,
-            None => encode::zst(&json, len, &packed)?,
+        let (json, zst, bz2) = (self.dir.join(name), format!("{name}.zst"), format!("{name}.bz2"));
+        let (packed_zst, packed_bz2) = (self.dir.join(&zst), self.dir.join(&bz2));
+        let make_bz2 = || match own(Packing::Bz2) {
+            Some(raw) => encode::copy_file(raw, &packed_bz2).map(Some),
+            None if len <= bz2_limit => encode::bz2(&json, &packed_bz2).map(Some),
+            None => Ok(None),
         };
-        self.add(&zst, written);
-        let bz2 = format!("{name}.bz2");
-        let packed = self.dir.join(&bz2);
-        let written = match own(Packing::Bz2) {
-            Some(raw) => encode::copy_file(raw, &packed)?,
-            None if len <= encode::BZ2_LIMIT => encode::bz2(&json, &packed)?,
-            None => return Ok(()),
+        let make_zst = || match own(Packing::Zst) {
+            Some(raw) => encode::copy_file(raw, &packed_zst),
+            None => encode::zst(&json, len, &packed_zst),
         };
-        self.add(&bz2, written);
+        let (frame, stream) = std::thread::scope(|scope| {
+            let beside = scope.spawn(make_bz2);
+            (make_zst(), beside.join())
+        });
+        self.add(&zst, frame?);
+        let panicked =
+            |_| BuildError::io("pack", &packed_bz2)(std::io::Error::other("the packing thread panicked"));
+        if let Some(written) = stream.map_err(panicked)?? {
+            self.add(&bz2, written);
+        }
         Ok(())
     }
 }

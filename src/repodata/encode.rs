@@ -9,14 +9,12 @@ use std::path::Path;
 use super::error::BuildError;
 use super::files::{HashingFile, Written};
 
-/// Largest document that gets a `.bz2`: bzip2 takes about a second for 9 MB, and only very old clients ask for it.
-pub(super) const BZ2_LIMIT: u64 = 32 << 20;
-
-/// zstd's level for a document of `len` bytes: small ones are packed hard because it costs nothing, the biggest at 9 (8 s for
+/// zstd's level for a document of `len` bytes: small ones are packed hard because it costs little, the biggest at 9 (8 s for
 /// 359 MB, 84 MB of memory; 12 takes 18 s for 2 % less).
 pub(super) const fn zst_level(len: u64) -> i32 {
     match len {
-        0..=0x40_0000 => 19,
+        0..=0x4_0000 => 19,
+        0x4_0001..=0x40_0000 => 15,
         0x40_0001..=0x400_0000 => 12,
         _ => 9,
     }

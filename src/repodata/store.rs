@@ -153,7 +153,6 @@ impl GenerationStore {
         if let Some(before) = &before {
             Gone::new(&packs).add(before, &fresh, fresh.checked_at())?;
         }
-        write_checked(&place, fresh.checked_at())?;
         let previous = before.as_ref().map(|generation| generation.id().to_owned());
         write_pointer(&place, &Pointer { id, previous })?;
         self.switch(channel, subdir, &fresh);

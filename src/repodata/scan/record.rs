@@ -84,8 +84,6 @@ pub enum Flaw {
     RepeatedField,
     /// A wheel's absolute `url`, which would lead clients past the gate.
     ForeignUrl,
-    /// A later record of the same document has the same file name but other digests.
-    RepeatedFile,
 }
 
 /// A record and its surroundings, exactly as upstream sent them.
