@@ -90,7 +90,7 @@ impl Delivery {
         }
         let fill = self.start(&ask, None);
         self.remember_absence(ask.key, &fill);
-        let outcome = if fill.joined() { Outcome::Follow } else { Outcome::Fill };
+        let outcome = outcome_of(&fill);
         Ok(Held::Running { fill, outcome })
     }
 
@@ -265,5 +265,14 @@ pub(super) fn refusal_of_fetch(error: &FetchError) -> Refusal {
             Refusal::Unavailable { message, retry_after: Some(retry_after) }
         }
         _ => Refusal::unavailable(message),
+    }
+}
+
+/// What a download is to this request. One that has everything and is only being moved to its place is as good as stored.
+pub(super) fn outcome_of(fill: &Fill) -> Outcome {
+    match (fill.joined(), fill.settled()) {
+        (true, true) => Outcome::Hit,
+        (true, false) => Outcome::Follow,
+        (false, _) => Outcome::Fill,
     }
 }

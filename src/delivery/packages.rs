@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::objects::ObjectAsk;
+use super::objects::{ObjectAsk, outcome_of};
 use super::{Answer, Body, CacheFor, Delivery, Facts, Outcome, Refusal};
 use crate::cache::{Blob, Fill, FillKind, FillRequest};
 use crate::conda::archive::{ArchiveKind, ArchiveName};
@@ -115,7 +115,7 @@ impl Delivery {
             return Err(Refusal::NotFound(sentence));
         }
         let fill = self.start_package_fill(ask, expected);
-        let outcome = if fill.joined() { Outcome::Follow } else { Outcome::Fill };
+        let outcome = outcome_of(&fill);
         Ok(fill_answer(fill, ask, expected, outcome))
     }
 
@@ -179,7 +179,7 @@ impl Delivery {
             return Err(Refusal::NotFound(sentence));
         }
         let fill = self.start_package_fill(ask, Expected::default());
-        let outcome = if fill.joined() { Outcome::Follow } else { Outcome::Fill };
+        let outcome = outcome_of(&fill);
         if !fill.joined() {
             let (this, ask, fill) = (self.clone(), ask.clone(), fill.clone());
             self.inner.runtime.spawn(async move { this.find_digest(&ask, &fill).await });
@@ -288,7 +288,7 @@ impl Delivery {
             source,
         });
         self.remember_absence(key, &fill);
-        let outcome = if fill.joined() { Outcome::Follow } else { Outcome::Fill };
+        let outcome = outcome_of(&fill);
         Ok(Answer {
             facts: Facts {
                 etag,

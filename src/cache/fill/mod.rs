@@ -126,6 +126,12 @@ impl Fill {
         self.joined
     }
 
+    /// Whether all bytes are there and known to be right: whoever asks now waits for nobody.
+    #[must_use]
+    pub fn settled(&self) -> bool {
+        self.shared.settled()
+    }
+
     /// Bytes that have arrived and are on disk.
     #[must_use]
     pub fn committed(&self) -> u64 {

@@ -210,6 +210,10 @@ impl Shared {
         !matches!(self.inner.lock().phase, Phase::Running | Phase::Right)
     }
 
+    pub(super) fn settled(&self) -> bool {
+        matches!(self.inner.lock().phase, Phase::Right | Phase::Done(_))
+    }
+
     pub(super) fn committed(&self) -> u64 {
         self.inner.lock().committed
     }

@@ -238,6 +238,7 @@ fn the_size_limit_counts_decoded_bytes() {
 fn trouble_with_the_own_disk_is_not_upstreams_fault() {
     let bench = Bench::new();
     let error = build_input(&BuildInput {
+        digest: None,
         channel: &bench.channel,
         subdir: &bench.subdir,
         raw: Path::new("/nonexistent/raw"),

@@ -64,6 +64,7 @@ impl Bench {
 
     fn build_with(&self, content: &[u8], packing: Packing, limits: Limits) -> Result<Built, BuildError> {
         build_input(&BuildInput {
+            digest: None,
             channel: &self.channel,
             subdir: &self.subdir,
             raw: &self.raw(content),
