@@ -197,6 +197,7 @@ impl Gate {
         }
         self.core.eyes.access.flush(Duration::from_secs(2));
         if let Some(runtime) = self.runtime.take() {
+            runtime.block_on(self.core.cache.settle(Duration::from_secs(2)));
             self.core.cache.stop();
             runtime.shutdown_timeout(Duration::from_secs(2));
         }

@@ -1,6 +1,7 @@
 //! What the control socket's requests do to a running gate.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -25,6 +26,7 @@ impl Operator for GateOperator {
     }
 
     async fn verify(&self) -> Result<Value, OperateError> {
+        self.0.cache.settle(Duration::from_secs(2)).await;
         let report = self.0.cache.verify(None, |_progress| {}).await.map_err(failed)?;
         serde_json::to_value(report).map_err(failed)
     }

@@ -110,6 +110,9 @@ pub enum FillError {
     /// The index, found meanwhile, does not let it through.
     #[error("{0}")]
     Refused(Arc<str>),
+    /// No index could be had to verify the file against.
+    #[error("{0}")]
+    Unverifiable(Arc<str>),
     /// No room, even after evicting what could go.
     #[error(
         "the cache has no room for {needed} more bytes: {free} are free and {keep} must stay free; make room or lower keep_free"

@@ -255,6 +255,13 @@ impl Cache {
         verify::run(&self.0, per_second, progress).await
     }
 
+    /// Waits (bounded) until downloads that have all their bytes are stored: their readers may have had the last byte already,
+    /// and expect to find the file.
+    pub async fn settle(&self, patience: std::time::Duration) {
+        // Past the patience the caller goes on without them.
+        let _late = tokio::time::timeout(patience, self.0.engine.settle()).await;
+    }
+
     /// Takes files out. Whoever is reading them reads on.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ use crate::conda::digest::Sha256;
 const PAGE: u32 = 64;
 
 /// What a scrub has done so far.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
 pub struct VerifyReport {
     /// Files read and found right.
     pub right: u64,
@@ -39,7 +39,12 @@ pub struct VerifyReport {
     pub adopted: u64,
     /// Wrong files without a row, deleted.
     pub deleted: u64,
+    /// The first files that were wrong or gone: digest and what they were fetched as.
+    pub wrong: Vec<String>,
 }
+
+/// Wrong files named in a report; the log has them all.
+const NAMED: usize = 100;
 
 /// What looking at one file found.
 enum Finding {
@@ -53,6 +58,12 @@ enum Finding {
 }
 
 impl VerifyReport {
+    fn name(&mut self, row: &BlobRow, finding: &Finding) {
+        if matches!(finding, Finding::Quarantined | Finding::Missing) && self.wrong.len() < NAMED {
+            self.wrong.push(format!("{} ({})", row.sha256, row.origin));
+        }
+    }
+
     const fn count(&mut self, finding: &Finding) -> u64 {
         let bytes = match finding {
             Finding::Right(bytes) => {
@@ -112,7 +123,9 @@ pub(super) async fn run(
         let Some(last) = rows.last() else { break };
         after = Some(last.sha256);
         for row in rows {
-            let finding = on_pool(inner, move |inner| examine(&inner.blobs, &row)).await??;
+            let looked_at = row.clone();
+            let finding = on_pool(inner, move |inner| examine(&inner.blobs, &looked_at)).await??;
+            report.name(&row, &finding);
             let bytes = report.count(&finding);
             progress(&report);
             pace.after(bytes).await;

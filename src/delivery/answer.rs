@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::cache::{Blob, FileBody, Fill};
+use crate::cache::{Blob, FileBody, Fill, Validators};
 use crate::clock::UnixMillis;
+use crate::conda::digest::Sha256;
 use crate::http::etag::ETag;
 pub use crate::telemetry::Outcome;
 
@@ -18,6 +19,24 @@ pub enum CacheFor {
     Package,
     /// Must be asked again each time.
     Revalidate,
+}
+
+/// What tells one version of a file from another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NamedBy {
+    /// Its digest.
+    Digest,
+    /// Upstream's validators: known when a download begins, and kept, so that a client can resume over the end of the download.
+    Validators,
+}
+
+/// The ETag of a file that is known by its place: from upstream's strong ETag, else from its `Last-Modified`; `None` where it
+/// has neither.
+#[must_use]
+pub fn place_etag(validators: &Validators) -> Option<ETag> {
+    let strong = validators.etag.as_deref().filter(|etag| !etag.starts_with("W/"));
+    let named = strong.or(validators.last_modified.as_deref())?;
+    Some(ETag::strong(&format!("u-{}", &Sha256::of(named.as_bytes()).to_hex()[..32])))
 }
 
 /// The bytes of an answer.
@@ -34,8 +53,10 @@ pub enum Body {
 
 /// What is known about the representation.
 pub struct Facts {
-    /// Strong, unique for these bytes; `None` only while a download's digest is not known yet.
+    /// Strong, unique for these bytes; `None` only while it is not known yet.
     pub etag: Option<ETag>,
+    /// What the ETag is made from, for a download whose ETag is not known yet.
+    pub named_by: NamedBy,
     /// When the bytes last changed, as upstream says.
     pub last_modified: Option<UnixMillis>,
     /// Length in bytes; `None` while a download without length is under way.

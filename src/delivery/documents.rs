@@ -23,7 +23,7 @@ impl Delivery {
     ) -> Result<Answer, Refusal> {
         let name = doc.file_name();
         let held = self
-            .object(ObjectAsk {
+            .small_object(ObjectAsk {
                 key: format!("doc:{}/{name}", channel.stored_as(asked)),
                 upstream: Arc::clone(&channel.upstream),
                 path: channel.upstream_path(asked, &name),

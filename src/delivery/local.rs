@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Answer, Body, CacheFor, Delivery, Facts, Outcome, Refusal};
+use super::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome, Refusal};
 use crate::cache::{BodyOptions, FileBody};
 use crate::clock::UnixMillis;
 use crate::http::etag::ETag;
@@ -81,6 +81,7 @@ fn file(path: &Path, meta: &std::fs::Metadata, options: BodyOptions) -> std::io:
     Ok(Listing::File(Box::new(Answer {
         facts: Facts {
             etag: Some(etag),
+            named_by: NamedBy::Digest,
             last_modified: Some(changed),
             len: Some(meta.len()),
             content_type: content_type.into(),

@@ -24,9 +24,10 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-pub use answer::{Answer, Body, CacheFor, Facts, Outcome};
+pub use answer::{Answer, Body, CacheFor, Facts, NamedBy, Outcome, place_etag};
 pub use indexes::{IndexEvents, IndexSettings};
 pub use local::{Entry, Listing};
+pub use packages::package_etag;
 pub use pass::{PassConditions, Passed};
 pub use refusal::Refusal;
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::negative::Absences;
 use super::packages::plain_blob;
 use super::source::UpstreamFile;
-use super::{Answer, Body, CacheFor, Delivery, Facts, Outcome, Refusal};
+use super::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome, Refusal, place_etag};
 use crate::cache::{Fill, FillError, FillKind, FillRequest, Object, ObjectMeta, Source, SourceErrorKind};
 use crate::clock::SharedClock;
 use crate::conda::channel::ChannelRef;
@@ -92,6 +92,21 @@ impl Delivery {
         self.remember_absence(ask.key, &fill);
         let outcome = outcome_of(&fill);
         Ok(Held::Running { fill, outcome })
+    }
+
+    /// As [`Delivery::object`], but never a running download: a small document is waited for, so that its answer has a length, an
+    /// ETag and a coding from the first time on.
+    pub(super) async fn small_object(&self, ask: ObjectAsk) -> Result<Held, Refusal> {
+        match self.object(ask.clone()).await? {
+            Held::Running { fill, outcome } => {
+                fill.done().await.map_err(|error| refusal_of_fill(&error))?;
+                match self.inner.cache.find_object(&ask.key).await {
+                    Some(object) => Ok(Held::Ready { object, outcome }),
+                    None => Ok(Held::Running { fill, outcome }),
+                }
+            }
+            ready @ Held::Ready { .. } => Ok(ready),
+        }
     }
 
     /// The whole file, not older than `ask.ttl` unless upstream is in trouble and an older one is cached.
@@ -187,6 +202,9 @@ impl Delivery {
                     .filter(|_| content_type == ANY)
                     .unwrap_or(content_type);
                 let mut answer = plain_blob(Arc::clone(&object.blob), kind, cache_for, outcome);
+                if let Some(etag) = place_etag(&object.meta.validators) {
+                    answer.facts.etag = Some(etag);
+                }
                 if let Some(changed) =
                     object.meta.validators.last_modified.as_deref().and_then(crate::http::date::parse)
                 {
@@ -198,6 +216,7 @@ impl Delivery {
             Held::Running { fill, outcome } => Answer {
                 facts: Facts {
                     etag: None,
+                    named_by: NamedBy::Validators,
                     last_modified: None,
                     len: None,
                     content_type: content_type.into(),
@@ -243,14 +262,17 @@ pub(super) fn refusal_of_fill(error: &FillError) -> Refusal {
             SourceErrorKind::NotFound | SourceErrorKind::Gone => Refusal::NotFound(message),
             SourceErrorKind::Status(401 | 403) => Refusal::Forbidden(message),
             SourceErrorKind::RateLimited(retry_after) => Refusal::Unavailable { message, retry_after },
-            SourceErrorKind::Status(_) => Refusal::BadUpstream(message),
-            SourceErrorKind::Unavailable | SourceErrorKind::Refused => Refusal::unavailable(message),
+            // A loop or a redirect to nowhere: asking again changes nothing.
+            SourceErrorKind::Status(_) | SourceErrorKind::Refused => Refusal::BadUpstream(message),
+            SourceErrorKind::Unavailable => Refusal::unavailable(message),
         },
         FillError::DigestMismatch { .. } | FillError::WrongLength { .. } | FillError::Changed => {
             Refusal::BadUpstream(message)
         }
         FillError::Refused(_) => Refusal::Rule { rule: "unlisted".to_owned(), message },
-        FillError::NeverLearned(_) | FillError::Stopped => Refusal::unavailable(message),
+        FillError::NeverLearned(_) | FillError::Unverifiable(_) | FillError::Stopped => {
+            Refusal::unavailable(message)
+        }
         FillError::Disk(_) | FillError::NoRoom { .. } => {
             Refusal::Unavailable { message, retry_after: Some(Duration::from_secs(30)) }
         }
@@ -263,6 +285,9 @@ pub(super) fn refusal_of_fetch(error: &FetchError) -> Refusal {
     match error.kind() {
         FetchKind::RateLimited { retry_after } => {
             Refusal::Unavailable { message, retry_after: Some(retry_after) }
+        }
+        FetchKind::Loop | FetchKind::BadRedirect | FetchKind::TooManyRedirects => {
+            Refusal::BadUpstream(message)
         }
         _ => Refusal::unavailable(message),
     }

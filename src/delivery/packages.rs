@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::objects::{ObjectAsk, outcome_of};
-use super::{Answer, Body, CacheFor, Delivery, Facts, Outcome, Refusal};
+use super::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome, Refusal};
 use crate::cache::{Blob, Fill, FillKind, FillRequest};
 use crate::conda::archive::{ArchiveKind, ArchiveName};
 use crate::conda::channel::ChannelRef;
@@ -197,7 +197,7 @@ impl Delivery {
                 "`{}` is not in the index of `{}/{}`, and the channel's rule says `unlisted: deny`",
                 ask.archive, ask.asked, ask.subdir
             )),
-            Err(refusal) => fill.refuse(format!(
+            Err(refusal) => fill.unverifiable(format!(
                 "no index of `{}/{}` could be had to verify `{}` against: {refusal}",
                 ask.asked, ask.subdir, ask.archive
             )),
@@ -292,6 +292,7 @@ impl Delivery {
         Ok(Answer {
             facts: Facts {
                 etag,
+                named_by: NamedBy::Digest,
                 last_modified: None,
                 len: None,
                 content_type: content_type.into(),
@@ -324,7 +325,8 @@ fn content_type(archive: &ArchiveName) -> &'static str {
 }
 
 /// The ETag of verified bytes: the same while a download runs and when it is a hit, so an interrupted client can resume.
-fn package_etag(expected: &Expected) -> Option<ETag> {
+#[must_use]
+pub fn package_etag(expected: &Expected) -> Option<ETag> {
     let by_md5 = || expected.md5.map(|md5| ETag::strong(&format!("md5-{md5}")));
     expected.sha256.as_ref().map(digest_etag).or_else(by_md5)
 }
@@ -347,6 +349,7 @@ pub(super) fn plain_blob(
     Answer {
         facts: Facts {
             etag: Some(digest_etag(blob.digest())),
+            named_by: NamedBy::Digest,
             last_modified: Some(blob.modified()),
             len: Some(blob.len()),
             content_type: content_type.into(),
@@ -363,6 +366,7 @@ fn fill_answer(fill: Fill, ask: &PackageAsk, expected: Expected, outcome: Outcom
     Answer {
         facts: Facts {
             etag: package_etag(&expected),
+            named_by: NamedBy::Digest,
             last_modified: None,
             len: expected.size,
             content_type: content_type(&ask.archive).into(),

@@ -1,6 +1,7 @@
 //! Forgetting: what an administrator wants gone from the cache, by URL, channel or digest.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Delivery, Refusal};
 use crate::cache::Purge;
@@ -103,6 +104,7 @@ impl Delivery {
 
     async fn purge(&self, what: Vec<Purge>, generations_too: bool) -> Result<u64, Refusal> {
         let mut removed = 0;
+        self.inner.cache.settle(Duration::from_secs(2)).await;
         for one in what {
             let report = self.inner.cache.purge(one).await.map_err(failed)?;
             removed += report.keys.max(report.blobs);

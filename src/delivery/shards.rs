@@ -8,7 +8,7 @@ use moka::sync::Cache as Memo;
 
 use super::indexes::index_ask;
 use super::objects::Held;
-use super::{Answer, Body, CacheFor, Delivery, Facts, Outcome, Refusal};
+use super::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome, Refusal};
 use crate::cache::{Blob, Object};
 use crate::clock::UnixMillis;
 use crate::conda::archive::ArchiveName;
@@ -64,6 +64,7 @@ impl Delivery {
             Ok((derived, outcome)) => Ok(Answer {
                 facts: Facts {
                     etag: Some(derived.etag.clone()),
+                    named_by: NamedBy::Digest,
                     last_modified: Some(derived.last_modified),
                     len: Some(derived.bytes.len() as u64),
                     content_type: "application/zstd".into(),
@@ -289,6 +290,7 @@ fn shard_answer(digest: &Sha256, bytes: Bytes, outcome: Outcome) -> Answer {
     Answer {
         facts: Facts {
             etag: Some(ETag::strong(&digest.to_hex())),
+            named_by: NamedBy::Digest,
             last_modified: None,
             len: Some(bytes.len() as u64),
             content_type: "application/zstd".into(),

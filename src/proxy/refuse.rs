@@ -29,7 +29,7 @@ pub(super) fn problem_of(refusal: Refusal) -> Problem {
 #[must_use]
 pub(super) fn shard_index_problem(refusal: Refusal) -> Problem {
     match refusal {
-        Refusal::BadUpstream(message) | Refusal::Internal(message) => {
+        Refusal::BadUpstream(message) | Refusal::Internal(message) | Refusal::Forbidden(message) => {
             problem_of(Refusal::Unavailable { message, retry_after: None })
         }
         other => problem_of(other),

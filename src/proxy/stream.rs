@@ -1,6 +1,7 @@
 //! Writes bodies: slices of files, and downloads while they run.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 use pingora::proxy::Session;
@@ -10,10 +11,14 @@ use super::refuse;
 use super::request::Asked;
 use super::respond::{self, Stamp};
 use crate::cache::{BodyMode, Fill, FillError, Follower};
-use crate::delivery::{Answer, Body};
+use crate::delivery::{Answer, Body, NamedBy, package_etag, place_etag};
 use crate::http::coding::Coding;
 use crate::http::conditional;
 use crate::http::range;
+
+/// How long the head of a cold package waits for its digest, which is its ETag: an index that is near is asked faster than this, a
+/// far one is not waited for.
+const DIGEST_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Sends `span` of a body that lies in a file or in memory.
 pub(super) async fn body(session: &mut Session, body: &Body, span: Range<u64>) -> pingora::Result<()> {
@@ -100,6 +105,16 @@ pub(super) async fn fill(
 /// The body's length, once upstream or the record tells it; waits for the end where the client could not see a cut.
 async fn known_length(fill: &Fill, asked: &Asked, answer: &mut Answer) -> Result<Option<u64>, FillError> {
     let head = fill.head().await?;
+    if answer.facts.etag.is_none() {
+        match answer.facts.named_by {
+            NamedBy::Validators => answer.facts.etag = place_etag(&head.validators),
+            NamedBy::Digest => {
+                let learned = fill.learned(DIGEST_PATIENCE).await;
+                answer.facts.etag = learned.as_ref().and_then(package_etag);
+                answer.facts.len = answer.facts.len.or_else(|| learned.and_then(|expected| expected.size));
+            }
+        }
+    }
     if answer.facts.last_modified.is_none() {
         answer.facts.last_modified =
             head.validators.last_modified.as_deref().and_then(crate::http::date::parse);

@@ -69,19 +69,30 @@ impl<'a> Rewriter<'a> {
         self.report.edited = true;
     }
 
-    /// Writes a record as it stands; gives the offset of its value in the output.
-    fn keep(&mut self, record: &Record<'_>) -> Result<u64, BuildError> {
-        let value_len = record.value().len() as u64;
+    /// Writes a record as it stands, or without the `url` that names another host; gives offset and length of its value in the
+    /// output.
+    fn keep(&mut self, record: &Record<'_>) -> Result<(u64, u32), BuildError> {
+        let value = record.value();
+        let cut = record.foreign_url();
+        let (lead, tail) = match cut {
+            Some((from, to)) => {
+                self.report.edited = true;
+                (record.value_at() + from, &value[to..])
+            }
+            None => (record.whole().len(), &[][..]),
+        };
+        let (mut skipped, mut before) = (0, &[][..]);
         if self.kept_in_group == 0 {
-            let (before, after) = record.lead_without_comma();
-            self.out.put(before)?;
-            self.out.put(after)?;
-        } else {
-            self.out.put(record.whole())?;
+            let (head, rest) = record.lead_without_comma();
+            (before, skipped) = (head, record.whole().len() - rest.len());
         }
+        self.out.put(before)?;
+        self.out.put(&record.whole()[skipped..lead])?;
+        self.out.put(tail)?;
+        let value_len = value.len() - cut.map_or(0, |(from, to)| to - from);
         self.kept_in_group += 1;
         self.report.records += 1;
-        Ok(self.out.len() - value_len)
+        Ok((self.out.len() - value_len as u64, u32::try_from(value_len).unwrap_or(u32::MAX)))
     }
 
     fn list(&mut self, good: &Good<'_>, group: Group, record: (u64, u32)) -> Result<(), BuildError> {
@@ -169,8 +180,7 @@ impl Sink for Rewriter<'_> {
         };
         self.agrees(&good)?;
         let at = self.keep(record)?;
-        let len = u32::try_from(record.value().len()).unwrap_or(u32::MAX);
-        self.list(&good, record.group(), (at, len))
+        self.list(&good, record.group(), at)
     }
 
     fn closing(&mut self) -> Result<(), BuildError> {

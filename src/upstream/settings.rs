@@ -157,8 +157,11 @@ impl Default for HealthSettings {
 /// remember it for good (rattler does for shard indexes), so it is better to say "unavailable" than "missing".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Missing {
-    /// The first mirror decides; a refusal of a later one counts as "unavailable" while an earlier one failed.
+    /// What the first mirror lacks is looked for on the others; if none has it, or they can't be asked, the first mirror's word
+    /// counts. A refusal of a later one counts as "unavailable" while the first could not be asked.
     #[default]
+    FirstUnlessFound,
+    /// The first mirror decides; a refusal of a later one counts as "unavailable" while an earlier one failed.
     PrimaryDecides,
     /// Whoever is asked decides: for sets of equal mirrors.
     AnyDecides,

@@ -27,6 +27,7 @@ pub(super) enum Round {
 
 /// What was seen on the way down the list of mirrors.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing seen on the way; they combine freely")]
 pub(super) struct Walk {
     /// A mirror further up could not be asked or failed: refusals further down prove nothing.
     doubt: bool,
@@ -37,6 +38,8 @@ pub(super) struct Walk {
     /// The first refusal, and how many there were.
     refusal: Option<Box<Head>>,
     refusals: usize,
+    /// The first refusal counts, whatever became of the mirrors further down.
+    settled: bool,
     error: Option<FetchError>,
     retry: bool,
 }
@@ -94,11 +97,16 @@ impl Walk {
         match missing {
             Missing::AnyDecides => return Some(Round::Answer(Box::new(head))),
             Missing::PrimaryDecides if !self.doubt => return Some(Round::Answer(Box::new(head))),
+            Missing::FirstUnlessFound if !self.doubt || self.refusal.is_some() => {
+                self.refusals += 1;
+                self.settled = true;
+                self.refusal.get_or_insert_with(|| Box::new(head));
+            }
             Missing::AllDecide => {
                 self.refusals += 1;
                 self.refusal.get_or_insert_with(|| Box::new(head));
             }
-            Missing::PrimaryDecides => {
+            Missing::PrimaryDecides | Missing::FirstUnlessFound => {
                 let (mirror, status) = (head.mirror.shown.clone(), head.response.status().as_u16());
                 self.error = Some(FetchError::Doubtful { mirror, status });
             }
@@ -108,7 +116,7 @@ impl Walk {
 
     pub(super) fn end(self, upstream: &str, mirrors: usize) -> Round {
         if let Some(head) = self.refusal {
-            if self.refusals == mirrors {
+            if self.settled || self.refusals == mirrors {
                 return Round::Answer(head);
             }
             let (mirror, status) = (head.mirror.shown.clone(), head.response.status().as_u16());

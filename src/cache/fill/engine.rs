@@ -136,6 +136,18 @@ impl Engine {
         (running.len() as u64, running.values().map(|shared| shared.committed()).sum())
     }
 
+    /// Waits for the fills that only have to be moved to their place.
+    pub(in crate::cache) async fn settle(&self) {
+        let settling: Vec<_> = {
+            let running = self.running.lock();
+            running.values().filter(|shared| shared.settled()).cloned().collect()
+        };
+        for shared in settling {
+            // How it ended is its own readers' business.
+            let _outcome = shared.done().await;
+        }
+    }
+
     /// Ends every fill; unfinished files stay for the next process where that is worth it.
     pub(in crate::cache) fn stop(&self) {
         self.stop.cancel();

@@ -109,7 +109,17 @@ impl Fill {
 
     /// Tells that the file must not pass after all; followers are cut before their last bytes.
     pub fn refuse(&self, why: String) {
-        self.shared.refuse(why);
+        self.shared.give_up(FillError::Refused(why.into()));
+    }
+
+    /// Tells that no index can be had at the moment, so the file can't be verified; followers are cut before their last bytes.
+    pub fn unverifiable(&self, why: String) {
+        self.shared.give_up(FillError::Unverifiable(why.into()));
+    }
+
+    /// Waits up to `patience` for what an index says of the file; `None` when nobody has told by then.
+    pub async fn learned(&self, patience: std::time::Duration) -> Option<Expected> {
+        tokio::time::timeout(patience, self.shared.told()).await.ok()?
     }
 
     /// Waits until the file is stored.

@@ -143,26 +143,36 @@ impl Shared {
     }
 
     pub(super) fn learn(&self, expected: Expected) {
-        let learned = {
-            let mut inner = self.inner.lock();
+        let learned = self.change(|inner| {
             let first = !inner.expected.has_digest() && expected.has_digest();
             if first {
                 inner.expected = expected;
             }
             first
-        };
+        });
         if learned {
             self.learned.notify_one();
         }
     }
 
     pub(super) fn learn_none(&self, size: Option<u64>) {
-        {
-            let mut inner = self.inner.lock();
+        self.change(|inner| {
             inner.unlisted = true;
             inner.expected.size = inner.expected.size.or(size);
-        }
+        });
         self.learned.notify_one();
+    }
+
+    /// Waits for what an index says; `None` when none lists the file or the fill is over.
+    pub(super) async fn told(&self) -> Option<Expected> {
+        self.until(|inner| match inner.phase {
+            _ if inner.expected.has_digest() => Some(Some(inner.expected)),
+            Phase::Running if !inner.unlisted => None,
+            _ => Some(None),
+        })
+        .await
+        .ok()
+        .flatten()
     }
 
     /// Whether the file may pass without a digest.
@@ -171,10 +181,10 @@ impl Shared {
         inner.unlisted && !inner.expected.has_digest()
     }
 
-    pub(super) fn refuse(&self, why: String) {
+    pub(super) fn give_up(&self, why: FillError) {
         self.change(|inner| {
             if matches!(inner.phase, Phase::Running) {
-                inner.phase = Phase::Failed(FillError::Refused(why.into()));
+                inner.phase = Phase::Failed(why);
             }
         });
         self.learned.notify_one();

@@ -8,7 +8,7 @@ use crate::cache::{BodyOptions, FileBody, Purge};
 use crate::conda::channel::ChannelRef;
 use crate::conda::subdir::Subdir;
 use crate::conda::url::{IndexFile, Packing};
-use crate::delivery::{Answer, Body, CacheFor, Delivery, Facts, Outcome, Refusal};
+use crate::delivery::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome, Refusal};
 use crate::http::etag::ETag;
 use crate::repodata::attach::Attach;
 use crate::repodata::generation::{Generation, Variant};
@@ -80,6 +80,7 @@ impl Delivery {
         Ok(Answer {
             facts: Facts {
                 etag: ETag::parse(&variant.etag),
+                named_by: NamedBy::Digest,
                 last_modified: Some(variant.last_modified),
                 len: Some(variant.len),
                 content_type: content_type(file).into(),

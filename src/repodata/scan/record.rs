@@ -206,6 +206,29 @@ impl<'a> Record<'a> {
         Ok(Good { file, name, expected, listed })
     }
 
+    /// Where the member with an absolute `url` stands in a classic record's value, with one comma: clients make these URLs
+    /// themselves, but a record must not name another host to anyone who looks.
+    pub fn foreign_url(&self) -> Option<(usize, usize)> {
+        if self.group.follows_url() {
+            return None;
+        }
+        let url = self.string(Field::Url, Flaw::ForeignUrl).ok()??;
+        if !is_absolute(&url) {
+            return None;
+        }
+        let (from, to) = self.spans[Field::Url as usize]?;
+        let value = self.value();
+        let closing = value.get(..from)?.iter().rposition(|b| *b == b'"')?;
+        let opening = value.get(..closing)?.iter().rposition(|b| *b == b'"')?;
+        let behind = value.get(to..)?.iter().position(|b| !b.is_ascii_whitespace())?;
+        if value.get(to + behind) == Some(&b',') {
+            return Some((opening, to + behind + 1));
+        }
+        let before = value.get(..opening)?.iter().rposition(|b| !b.is_ascii_whitespace())?;
+        let start = if value.get(before) == Some(&b',') { before } else { opening };
+        Some((start, to))
+    }
+
     fn is_text(&self) -> bool {
         std::str::from_utf8(self.whole).is_ok() && text::surrogates_pair_up(self.whole)
     }

@@ -266,3 +266,28 @@ fn an_empty_index_is_one() {
     assert_eq!((unzst(&body(&generation, ZST)), unbz2(&body(&generation, BZ2))), (text.clone(), text));
     assert!(generation.table().is_empty() && generation.manifest().source.is_none());
 }
+
+#[test]
+fn an_absolute_url_leaves_a_classic_record_and_nothing_else() {
+    let bench = Bench::of("noarch");
+    let members = [
+        (r#"{"url":"https://h.example/a","name":"a"}"#, r#"{"name":"a"}"#),
+        (r#"{"name":"a", "url" : "https://h.example/a" }"#, r#"{"name":"a" }"#),
+        (r#"{"url":"\/\/h.example/a"}"#, "{}"),
+        (r#"{"name":"a","url":"a-1-0.conda","x":1}"#, r#"{"name":"a","url":"a-1-0.conda","x":1}"#),
+    ];
+    for (before, after) in members {
+        let document = |record: &str| {
+            format!(
+                r#"{{"info":{{"subdir":"noarch"}},"packages":{{}},"packages.conda":{{"a-1-0.conda":{record},"b-1-0.conda":{record}}}}}"#
+            )
+        };
+        let built = bench.build(document(before).as_bytes(), Packing::Json).unwrap();
+        assert_eq!(String::from_utf8(staged(&built, "repodata.json")).unwrap(), document(after));
+        assert_eq!(built.manifest().report.edited, before != after);
+        let generation = bench.store.publish(built).unwrap();
+        let entry = generation.table().find("b-1-0.conda").unwrap();
+        let at = usize::try_from(entry.record.0).unwrap();
+        assert_eq!(&document(after)[at..at + entry.record.1 as usize], after);
+    }
+}
