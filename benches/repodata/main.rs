@@ -211,6 +211,7 @@ impl Place {
             subdir: &self.subdir,
             raw,
             packing,
+            digest: None,
             etag: None,
             last_modified: None,
             modified_at: None,
