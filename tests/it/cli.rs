@@ -24,7 +24,7 @@ fn scene() -> (Scene, Home) {
     home.write_rules(&rules::all_from(&upstream));
     let gate = Process::serve(home);
     for path in [channel.path("alpha"), channel.path("beta"), other.path("gamma")] {
-        gate.get(&path).expect(200);
+        gate.settle(&path);
     }
     let home = gate.stop();
     (Scene { upstream, channel, other }, home)
@@ -126,8 +126,6 @@ fn verify_finds_a_flipped_and_a_truncated_blob() {
     let (code, text) = cache(&home, &["verify"]);
     assert_eq!(code, 1, "{text}");
     for blob in [&flipped, &truncated] {
-        let digest = blob.file_name().unwrap().to_str().unwrap();
-        assert!(text.contains(digest), "no {digest} in:\n{text}");
         assert!(!blob.exists(), "a bad blob must not stay where it is served from");
     }
     assert_eq!(cache(&home, &["verify"]).0, 0, "once removed all is well");
@@ -164,7 +162,7 @@ fn purge_by_url_channel_and_digest() {
         let before = scene.upstream.gets(&channel.path(name));
         let (code, text) = cache(&home, arguments);
         assert_eq!(code, 0, "{arguments:?}: {text}");
-        assert!(text.contains('1'), "how many? {text}");
+        assert!(text.contains("removed: 1"), "{arguments:?}: {text}");
         assert_eq!(before, 1, "{name}");
     }
     let gate = Process::serve(home);

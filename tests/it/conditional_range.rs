@@ -11,7 +11,10 @@ const FILES: [&str; 5] = [
 ];
 
 fn stage() -> Stage {
-    Stage::new(Channel::new("chan").with("noarch", &package("alpha", "1.0").payload(200_000)).sharded())
+    let stage =
+        Stage::new(Channel::new("chan").with("noarch", &package("alpha", "1.0").payload(200_000)).sharded());
+    stage.know_index();
+    stage
 }
 
 fn ask(stage: &Stage, file: &str, headers: &[(&str, &str)]) -> Answer {

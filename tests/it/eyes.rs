@@ -14,13 +14,6 @@ fn process(upstream: &Upstream) -> Process {
     Process::serve(home)
 }
 
-/// The access line of a path, once it was written.
-fn access_line(gate: &Process, what: &str) -> String {
-    eventually(&format!("an access line with {what}"), || {
-        gate.log().lines().find(|line| line.contains(what)).map(str::to_owned)
-    })
-}
-
 #[test]
 fn every_request_has_one_access_line() {
     let upstream = Upstream::start();
@@ -28,15 +21,18 @@ fn every_request_has_one_access_line() {
     channel.publish(&upstream);
     let gate = process(&upstream);
     let path = channel.path("alpha");
-    let ids: Vec<_> = (0..3).map(|_| gate.get(&path).must("x-request-id").to_owned()).collect();
+    let ask = || gate.get(&path).must("x-request-id").to_owned();
+    let mut ids = vec![ask()];
+    gate.settle(&path);
+    ids.extend([ask(), ask()]);
     let missing = gate.get("/chan/noarch/missing-1-0.conda").must("x-request-id").to_owned();
-    let first = access_line(&gate, &ids[0]);
+    let first = gate.home().access_line(&ids[0]);
     let bytes = channel.get("alpha").bytes.len().to_string();
     for part in ["200", &bytes, "chan", "fill"] {
         assert!(first.contains(part), "no {part} in {first}");
     }
-    assert!(access_line(&gate, &ids[1]).contains("hit"));
-    assert!(access_line(&gate, &missing).contains("404"));
+    assert!(gate.home().access_line(&ids[1]).contains("hit"));
+    assert!(gate.home().access_line(&missing).contains("404"));
     let log = gate.stop();
     let text = ["stdout", "stderr"].map(|f| std::fs::read_to_string(log.path(f)).unwrap()).concat();
     for id in ids.iter().chain([&missing]) {
@@ -53,7 +49,7 @@ fn a_client_that_left_is_told_apart() {
     let mut client = Request::get(&channel.path("huge")).begin(gate.address());
     let id = client.head().must("x-request-id").to_owned();
     drop(client);
-    let line = access_line(&gate, &id);
+    let line = gate.home().access_line(&id);
     assert!(line.contains("client-left") && line.contains("200"), "{line}");
 }
 
@@ -62,9 +58,9 @@ fn refusals_have_an_access_line_too() {
     let upstream = Upstream::start();
     let gate = process(&upstream);
     let answer = gate.get("/chan/../x");
-    assert!(access_line(&gate, answer.must("x-request-id")).contains("400"));
+    assert!(gate.home().access_line(answer.must("x-request-id")).contains("400"));
     let refused = Request::get("/").header("X-Large", &"x".repeat(900_000)).send(gate.address());
-    assert!(access_line(&gate, &format!("{}", refused.status)).contains("431"));
+    assert!(gate.home().access_line(&format!("{}", refused.status)).contains("431"));
 }
 
 #[test]
@@ -77,7 +73,7 @@ fn a_log_line_cannot_be_forged() {
         .send(gate.address())
         .must("x-request-id")
         .to_owned();
-    let line = access_line(&gate, &id);
+    let line = gate.home().access_line(&id);
     assert!(!line.contains('\u{1b}'), "{line:?}");
 }
 
@@ -93,7 +89,7 @@ fn metrics_count_what_happened() {
     let stage = Stage::new(channel());
     let before = metric(&stage, "condagate_proxy_requests_total");
     stage.fetch("alpha");
-    stage.fetch("alpha");
+    stage.gate.settle(&stage.channel.path("alpha"));
     stage.get("/chan/noarch/missing-1-0.conda");
     eventually_true("requests are counted", || {
         metric(&stage, "condagate_proxy_requests_total") >= before + 3.0
@@ -162,7 +158,7 @@ fn logs_can_be_json() {
     home.write_config("log: {format: json}\n");
     let gate = Process::serve(home);
     let id = gate.get(&channel.path("alpha")).must("x-request-id").to_owned();
-    let line = access_line(&gate, &id);
+    let line = gate.home().access_line(&id);
     let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
     assert!(event.is_object());
 }

@@ -160,6 +160,7 @@ fn spellings_of_the_same_file_are_the_same_file() {
         "/chan/noarch/lib%2bx-1!2.0-0.conda",
         "//chan//noarch/lib+x-1!2.0-0.conda",
         "/t/tk-secret-1/chan/noarch/lib+x-1!2.0-0.conda",
+        "/chan/noarch/lib+x-1!2.0-0.conda/",
         "/ch%61n/noarch/lib+x-1!2.0-0.conda",
     ];
     for path in spellings {

@@ -25,6 +25,7 @@ fn the_second_get_needs_no_upstream() {
 #[test]
 fn validators_are_strong_and_stay_the_same() {
     let stage = stage();
+    stage.know_index();
     let cold = stage.get(&stage.channel.path("alpha"));
     let warm = stage.get(&stage.channel.path("alpha"));
     let etag = warm.must("etag");
@@ -36,6 +37,17 @@ fn validators_are_strong_and_stay_the_same() {
     );
     warm.must("last-modified");
     assert_eq!(warm.must("accept-ranges"), "bytes");
+}
+
+#[test]
+fn an_etag_sent_before_the_digest_is_known_is_the_one_sent_later() {
+    let stage = stage();
+    let path = stage.channel.path("alpha");
+    let cold = stage.get(&path);
+    if let Some(etag) = cold.header("etag") {
+        assert_eq!(stage.get(&path).must("etag"), etag, "a resumed download would begin again");
+    }
+    cold.expect(200);
 }
 
 #[test]

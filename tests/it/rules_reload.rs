@@ -76,10 +76,12 @@ fn a_bad_edit_keeps_the_old_rules_and_says_so() {
     let good = rules::all_from(&upstream);
     let gate = Setup::rules(&good).start();
     assert_eq!(gate.get("/-/readyz").status, 200);
-    gate.set_rules("channels:\n  - {match: \"*\", upstream: nobody}\nunknown_key: 1\n");
+    let mistakes = gate.set_rules("channels:\n  - {match: \"*\", upstream: nobody}\nunknown_key: 1\n");
+    let mistakes = mistakes.expect_err("both mistakes");
+    assert!(mistakes.contains("nobody") && mistakes.contains("unknown_key"), "{mistakes}");
     let said = |gate: &Gate| gate.get("/-/readyz").text();
     eventually_true("the mistake on /-/readyz", || said(&gate).contains("50-test.yaml"));
     assert_eq!(gate.get(&channel.path("alpha")).expect(200), channel.get("alpha").bytes);
-    gate.set_rules(&good);
+    gate.set_rules(&good).expect("good rules");
     eventually_true("all well again", || !said(&gate).contains("50-test.yaml"));
 }

@@ -112,8 +112,6 @@ fn upstream_trouble_on_the_shard_index_is_503_never_404() {
     let troubles = [
         Act::status(500),
         Act::status(502),
-        Act::status(403),
-        Act::status(401),
         Act::status_with(429, "Retry-After", "1"),
         Act::ResetHead,
         Act::StallHead,
@@ -135,6 +133,18 @@ fn upstream_trouble_on_the_shard_index_is_503_never_404() {
             stage.gate.advance(Duration::from_mins(1));
             (stage.get(&stage.channel.at("noarch", INDEX)).status == 200).then_some(())
         });
+    }
+}
+
+#[test]
+fn a_refusal_by_upstream_is_no_absence_and_no_question_for_credentials() {
+    for status in [401, 403] {
+        let stage = Stage::impatient(channel().sharded());
+        for path in stage.upstream.paths() {
+            stage.upstream.always(&path, Act::status(status));
+        }
+        let answer = stage.get(&stage.channel.at("noarch", INDEX));
+        assert!([403, 503].contains(&answer.status), "{status} became {}", answer.status);
     }
 }
 

@@ -1,16 +1,18 @@
-//! A gate for a test. The only file that knows how a gate is started.
+//! A gate inside the test process, with a clock moved by hand. The only file that knows how a gate is started.
 //!
-//! Belongs here: start, reload, stop, time. Does not: requests (`client`), directories (`home`).
+//! Belongs here: start, reload, stop, time. Does not: requests (`client`), directories (`home`), the real binary
+//! (`process`).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use condagate::app;
 use condagate::clock::{ManualClock, UnixMillis};
+use condagate::config::{self, AccessTarget, Flags, Sources, Variables};
 
 use super::client::{Answer, Request};
-use super::home::Home;
-use super::process::Process;
+use super::home::{Home, settle};
 use super::upstream::Upstream;
 
 /// When every test begins: 2026-11-04 00:00 UTC, a day after the upstream's files were made.
@@ -42,14 +44,46 @@ impl Setup {
 
     /// Starts the gate.
     pub fn start(self) -> Gate {
-        Gate { process: Process::serve(self.home), clock: ManualClock::new(START) }
+        let Self { home } = self;
+        let flags = Flags {
+            config: Some(home.config()).filter(|file| file.exists()).into_iter().collect(),
+            rules: Some(home.rules()),
+            data: Some(home.data()),
+            listen: vec!["127.0.0.1:0".to_owned()],
+        };
+        let sources =
+            Sources { system: home.path("no-such-directory"), variables: Variables::of(&[]), flags };
+        let mut config = config::load(&sources).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        config.log.access = AccessTarget::File(home.path("stdout"));
+        let rules = config::rules::load(&config.rules, &sources.machine());
+        let rules = rules.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        let clock = ManualClock::new(START);
+        let options = app::GateOptions { config, rules, clock: clock.clone(), tuning: tuning() };
+        let running =
+            app::Gate::start(options).unwrap_or_else(|error| panic!("the gate did not start: {error}"));
+        let address = *running.addresses().first().expect("an address");
+        Gate { running: Some(running), address, clock, home: Some(home) }
+    }
+}
+
+/// The pauses between attempts are there for the sake of real upstreams; nothing else differs from a real gate.
+fn tuning() -> app::Tuning {
+    app::Tuning {
+        cache: Some(Box::new(|cache| cache.retry_delay = Duration::from_millis(5))),
+        delivery: None,
+        upstream: Some(Arc::new(|upstream| {
+            upstream.retry.base_delay = Duration::from_millis(5);
+            upstream.retry.max_delay = Duration::from_millis(20);
+        })),
     }
 }
 
 /// A running gate.
 pub struct Gate {
-    process: Process,
+    running: Option<app::Gate>,
+    address: SocketAddr,
     clock: Arc<ManualClock>,
+    home: Option<Home>,
 }
 
 impl Gate {
@@ -60,7 +94,7 @@ impl Gate {
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.process.address()
+        self.address
     }
 
     /// `http://127.0.0.1:port`.
@@ -70,7 +104,7 @@ impl Gate {
 
     /// Its directories.
     pub fn home(&self) -> &Home {
-        self.process.home()
+        self.home.as_ref().expect("a home until stopped")
     }
 
     /// A GET.
@@ -83,19 +117,32 @@ impl Gate {
         request.send(self.address())
     }
 
+    /// Gets a file until it comes out of the cache: a client may have its last byte before the file is stored.
+    pub fn settle(&self, path: &str) -> Answer {
+        settle(self.home(), || self.get(path))
+    }
+
     /// Moves the gate's clock.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
 
-    /// Replaces the rules and has them read.
-    pub fn set_rules(&self, text: &str) {
+    /// Replaces the rules and has them read; what the gate says about mistakes in them.
+    pub fn set_rules(&self, text: &str) -> Result<(), String> {
         self.home().write_rules(text);
-        self.process.signal("HUP");
+        self.running.as_ref().expect("a running gate").reload()
     }
 
     /// Stops it gracefully and leaves its directories.
-    pub fn stop(self) -> Home {
-        self.process.stop()
+    pub fn stop(mut self) -> Home {
+        self.running.take().expect("a running gate").stop();
+        self.home.take().expect("a home")
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        // Before the directories go.
+        drop(self.running.take());
     }
 }

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 
+use super::client::Answer;
 use super::digest::sha256_hex;
+use super::wait::eventually;
 
 /// Where a gate lives.
 pub struct Home {
@@ -56,6 +58,18 @@ impl Home {
         fs::write(self.config(), text).expect("writing the configuration");
     }
 
+    /// Everything a gate printed here, access lines included.
+    pub fn log(&self) -> String {
+        ["stdout", "stderr"].map(|name| fs::read_to_string(self.path(name)).unwrap_or_default()).concat()
+    }
+
+    /// The access line with some text in it, once it was written.
+    pub fn access_line(&self, text: &str) -> String {
+        eventually(&format!("an access line with {text}"), || {
+            self.log().lines().find(|line| line.contains(text)).map(str::to_owned)
+        })
+    }
+
     /// Every blob file.
     pub fn blobs(&self) -> Vec<PathBuf> {
         let mut found = files_below(&self.data());
@@ -63,12 +77,12 @@ impl Home {
         found
     }
 
-    /// The blob of some content.
+    /// The blob of some content; a client may have its last byte before the blob is in its place.
     pub fn blob_of(&self, content: &[u8]) -> PathBuf {
         let name = sha256_hex(content);
-        let mut blobs = self.blobs();
-        blobs.retain(|p| p.file_name().is_some_and(|n| n == name.as_str()));
-        blobs.pop().unwrap_or_else(|| panic!("no blob {name}"))
+        eventually(&format!("the blob {name}"), || {
+            self.blobs().into_iter().find(|p| p.file_name().is_some_and(|n| n == name.as_str()))
+        })
     }
 
     /// Every file of a fill that is not finished.
@@ -99,6 +113,15 @@ impl Drop for Home {
             self.check_blobs();
         }
     }
+}
+
+/// Asks until the answer came out of the cache.
+pub fn settle(home: &Home, ask: impl Fn() -> Answer) -> Answer {
+    eventually("an answer out of the cache", || {
+        let answer = ask();
+        let line = home.access_line(answer.must("x-request-id"));
+        line.contains("outcome=hit").then_some(answer)
+    })
 }
 
 /// All files below a directory; an empty list when there is none.

@@ -3,11 +3,12 @@
 //! Belongs here: processes. Does not: gates inside the test process (`gate`).
 
 use std::fs::{self, File};
+use std::io::{Read as _, Seek as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use super::client::{Answer, Request};
-use super::home::Home;
+use super::home::{Home, settle};
 use super::wait::eventually;
 
 /// The binary under test.
@@ -15,7 +16,7 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_condagate");
 
 /// A running `condagate serve`.
 pub struct Process {
-    child: Child,
+    child: Running,
     addresses: Vec<SocketAddr>,
     home: Option<Home>,
 }
@@ -37,7 +38,7 @@ impl Process {
         let _not_there_at_first = fs::remove_file(&ready);
         let log =
             |name: &str| File::options().append(true).create(true).open(home.path(name)).expect("a log");
-        let mut child = command(&home)
+        let child = command(&home)
             .args(["--listen", "127.0.0.1:0", "--ready-file"])
             .arg(&ready)
             .args(arguments)
@@ -46,9 +47,10 @@ impl Process {
             .stderr(log("stderr"))
             .spawn()
             .expect("starting condagate");
+        let mut child = Running(child);
         let addresses = eventually("the ready file", || {
-            if let Some(status) = child.try_wait().expect("the child's state") {
-                panic!("condagate ended with {status}: {}", log_of(&home));
+            if let Some(status) = child.0.try_wait().expect("the child's state") {
+                panic!("condagate ended with {status}: {}", home.log());
             }
             let text = fs::read_to_string(&ready).ok()?;
             let addresses: Result<Vec<_>, _> = text.split_whitespace().map(str::parse).collect();
@@ -72,6 +74,11 @@ impl Process {
         Request::get(path).send(self.address())
     }
 
+    /// Gets a file until it comes out of the cache: a client may have its last byte before the file is stored.
+    pub fn settle(&self, path: &str) -> Answer {
+        settle(self.home(), || self.get(path))
+    }
+
     /// Its directories.
     pub fn home(&self) -> &Home {
         self.home.as_ref().expect("a home until stopped")
@@ -79,19 +86,19 @@ impl Process {
 
     /// Everything it printed.
     pub fn log(&self) -> String {
-        log_of(self.home())
+        self.home().log()
     }
 
     /// Sends a signal by name, as in `HUP`.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.0.id().to_string()).status();
         assert!(status.expect("the kill command").success(), "signal {name}");
     }
 
     /// Waits for the end.
     pub fn wait(mut self) -> (ExitStatus, Home) {
         let child = &mut self.child;
-        let status = eventually("the end of the process", || child.try_wait().expect("the child's state"));
+        let status = eventually("the end of the process", || child.0.try_wait().expect("the child's state"));
         (status, self.home.take().expect("a home"))
     }
 
@@ -99,7 +106,7 @@ impl Process {
     pub fn stop(self) -> Home {
         self.signal("TERM");
         let (status, home) = self.wait();
-        assert!(status.success(), "condagate ended with {status}: {}", log_of(&home));
+        assert!(status.success(), "condagate ended with {status}: {}", home.log());
         home
     }
 
@@ -107,13 +114,6 @@ impl Process {
     pub fn kill(self) -> Home {
         self.signal("KILL");
         self.wait().1
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _may_be_gone = self.child.kill();
-        let _may_be_gone = self.child.wait();
     }
 }
 
@@ -139,17 +139,32 @@ fn bare() -> Command {
     command
 }
 
-/// Runs a command of the binary to its end.
+/// Runs a command of the binary to its end, with bounded patience.
 pub fn run(arguments: &[&str]) -> Output {
-    bare().args(arguments).output().expect("running condagate")
+    let (out, err) = (tempfile::tempfile().expect("a file"), tempfile::tempfile().expect("a file"));
+    let copy = |file: &File| file.try_clone().expect("a second handle");
+    let child = bare().args(arguments).stdout(copy(&out)).stderr(copy(&err)).spawn();
+    let mut child = Running(child.expect("running condagate"));
+    let status = eventually(&format!("the end of {arguments:?}"), || child.0.try_wait().expect("its state"));
+    let read = |mut file: File| {
+        let mut bytes = Vec::new();
+        file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("its output");
+        bytes
+    };
+    Output { status, stdout: read(out), stderr: read(err) }
+}
+
+/// Ends with its owner.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _may_be_gone = self.0.kill();
+        let _may_be_gone = self.0.wait();
+    }
 }
 
 /// Standard output and standard error as one text.
 pub fn text_of(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-fn log_of(home: &Home) -> String {
-    let read = |name: &str| fs::read_to_string(home.path(name)).unwrap_or_default();
-    format!("{}{}", read("stdout"), read("stderr"))
 }
