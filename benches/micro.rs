@@ -125,6 +125,7 @@ fn generation(dir: &Path) -> Arc<Generation> {
     let channel = ChannelRef { name: ChannelName::parse("bench").expect("a name"), label: None };
     let subdir = Subdir::parse("linux-64").expect("a subdir");
     let built = build(&BuildInput {
+        digest: None,
         channel: &channel,
         subdir: &subdir,
         raw: &raw,

@@ -10,7 +10,7 @@ use pingora::proxy::Session;
 use super::Ctx;
 use super::coded;
 use super::request::Asked;
-use super::stream;
+use super::{refuse, stream};
 use crate::conda::digest::Sha256;
 use crate::delivery::{Answer, Body, CacheFor, Facts};
 use crate::http::coding::Coding;
@@ -47,6 +47,10 @@ pub async fn answer(
         return problem(session, ctx, stamp, Problem::internal(refusal)).await;
     }
     ctx.outcome = answer.facts.outcome;
+    // A download's own facts come with its head; conditions are judged against them.
+    if let Err(error) = stream::prepare(&asked, &mut answer).await {
+        return refuse::fill_error(session, ctx, stamp, &error).await;
+    }
     let preconditions = Preconditions {
         if_match: asked.if_match.as_deref(),
         if_unmodified_since: asked.if_unmodified_since.as_deref(),

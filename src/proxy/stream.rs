@@ -10,7 +10,7 @@ use super::Ctx;
 use super::refuse;
 use super::request::Asked;
 use super::respond::{self, Stamp};
-use crate::cache::{BodyMode, Fill, FillError, Follower};
+use crate::cache::{BodyMode, FillError, Follower};
 use crate::delivery::{Answer, Body, NamedBy, package_etag, place_etag};
 use crate::http::coding::Coding;
 use crate::http::conditional;
@@ -62,14 +62,11 @@ pub(super) async fn fill(
     ctx: &mut Ctx,
     stamp: &Stamp,
     asked: &Asked,
-    mut answer: Answer,
+    answer: Answer,
 ) -> pingora::Result<()> {
     let Body::Fill(fill) = &answer.body else { return Err(cut("no download to follow")) };
     let fill = fill.clone();
-    let total = match known_length(&fill, asked, &mut answer).await {
-        Ok(total) => total,
-        Err(error) => return refuse::fill_error(session, ctx, stamp, &error).await,
-    };
+    let total = answer.facts.len;
     let wanted = asked.range.as_deref().and_then(range::parse).filter(|_| {
         conditional::if_range_holds(
             asked.if_range.as_deref(),
@@ -102,8 +99,10 @@ pub(super) async fn fill(
     follow(session, ctx, stamp, header, follower, span.is_some_and(|s| s.is_empty())).await
 }
 
-/// The body's length, once upstream or the record tells it; waits for the end where the client could not see a cut.
-async fn known_length(fill: &Fill, asked: &Asked, answer: &mut Answer) -> Result<Option<u64>, FillError> {
+/// Completes the facts of a download with what upstream's head says; waits for the end where the client could not see a cut.
+pub(super) async fn prepare(asked: &Asked, answer: &mut Answer) -> Result<(), FillError> {
+    let Body::Fill(fill) = &answer.body else { return Ok(()) };
+    let fill = fill.clone();
     let head = fill.head().await?;
     if answer.facts.etag.is_none() {
         match answer.facts.named_by {
@@ -122,11 +121,11 @@ async fn known_length(fill: &Fill, asked: &Asked, answer: &mut Answer) -> Result
     if let Some(content_type) = head.content_type.filter(|_| &*answer.facts.content_type == "*/*") {
         answer.facts.content_type = content_type.into();
     }
-    let total = answer.facts.len.or(head.total);
-    if total.is_none() && (asked.http10 || asked.head) {
-        return fill.done().await.map(|blob| Some(blob.len()));
+    answer.facts.len = answer.facts.len.or(head.total);
+    if answer.facts.len.is_none() && (asked.http10 || asked.head) {
+        answer.facts.len = Some(fill.done().await?.len());
     }
-    Ok(total)
+    Ok(())
 }
 
 async fn follow(

@@ -35,8 +35,8 @@ fn path(path: &Path) -> &str {
 }
 
 fn cache(home: &Home, arguments: &[&str]) -> (i32, String) {
-    let data = home.data();
-    let all = [&["cache"], arguments, &["--data", path(&data)]].concat();
+    let (data, rules) = (home.data(), home.rules());
+    let all = [&["cache"], arguments, &["--data", path(&data), "--rules", path(&rules)]].concat();
     let output = run(&all);
     (output.status.code().expect("an exit code"), text_of(&output))
 }
