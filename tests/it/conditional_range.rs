@@ -10,10 +10,16 @@ const FILES: [&str; 5] = [
     "repodata_shards.msgpack.zst",
 ];
 
-fn stage() -> Stage {
+fn cold_stage() -> Stage {
     let stage =
         Stage::new(Channel::new("chan").with("noarch", &package("alpha", "1.0").payload(200_000)).sharded());
     stage.know_index();
+    stage
+}
+
+fn stage() -> Stage {
+    let stage = cold_stage();
+    stage.gate.settle(&stage.channel.path("alpha"));
     stage
 }
 
@@ -126,8 +132,7 @@ fn ranges_beyond_the_end_are_416() {
 
 #[test]
 fn a_range_beyond_the_end_of_a_cold_file_is_416_too() {
-    let stage = stage();
-    stage.know_index();
+    let stage = cold_stage();
     let answer = ask(&stage, "alpha-1.0-0.conda", &[("Range", "bytes=99999999-")]);
     assert_eq!(answer.status, 416);
     stage.fetch("alpha");
@@ -175,8 +180,7 @@ fn a_head_with_a_range_has_no_body_and_no_surprise() {
 
 #[test]
 fn an_interrupted_download_resumes_with_the_same_etag() {
-    let stage = stage();
-    stage.know_index();
+    let stage = cold_stage();
     let path = stage.channel.path("alpha");
     let mut first = Request::get(&path).begin(stage.gate.address());
     let head = first.head();

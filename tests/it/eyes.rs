@@ -1,7 +1,7 @@
 //! Eyes: access line, metrics, health; nothing secret in any of them.
 
 use crate::harness::{
-    Act, Channel, Home, Process, Request, Stage, Upstream, eventually, eventually_true, package, rules,
+    Act, Channel, Home, Process, Request, Stage, Upstream, eventually_true, package, rules,
 };
 
 fn channel() -> Channel {

@@ -27,6 +27,7 @@ fn head_equals_get_on_everything() {
     );
     for path in paths {
         stage.get(&path);
+        crate::harness::home::wait_until_quiet(stage.gate.address());
         let get = stage.get(&path);
         let head = stage.gate.ask(&Request::head(&path));
         assert_eq!(head.status, get.status, "{path}");

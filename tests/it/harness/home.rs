@@ -3,14 +3,15 @@
 //! Belongs here: paths, and what may be asserted about files at rest.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 
-use super::client::Answer;
+use super::client::{Answer, Request};
 use super::digest::sha256_hex;
-use super::wait::eventually;
+use super::wait::{eventually, eventually_true};
 
 /// Where a gate lives.
 pub struct Home {
@@ -115,13 +116,24 @@ impl Drop for Home {
     }
 }
 
-/// Asks until the answer came out of the cache.
-pub fn settle(home: &Home, ask: impl Fn() -> Answer) -> Answer {
-    eventually("an answer out of the cache", || {
-        let answer = ask();
+/// Gets a file until it comes out of the cache, with everything about it stored: a client may have its last byte
+/// before that.
+pub fn settle(home: &Home, gate: SocketAddr, path: &str) -> Answer {
+    Request::get(path).send(gate);
+    wait_until_quiet(gate);
+    eventually(&format!("{path} out of the cache"), || {
+        let answer = Request::get(path).send(gate);
         let line = home.access_line(answer.must("x-request-id"));
         line.contains("outcome=hit").then_some(answer)
     })
+}
+
+/// Waits until no download from upstream is under way.
+pub fn wait_until_quiet(gate: SocketAddr) {
+    eventually_true("no download is under way", || {
+        let metrics = Request::get("/-/metrics").send(gate).text();
+        metrics.lines().any(|line| line == "condagate_cache_fills_in_flight 0")
+    });
 }
 
 /// All files below a directory; an empty list when there is none.

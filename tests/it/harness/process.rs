@@ -76,17 +76,12 @@ impl Process {
 
     /// Gets a file until it comes out of the cache: a client may have its last byte before the file is stored.
     pub fn settle(&self, path: &str) -> Answer {
-        settle(self.home(), || self.get(path))
+        settle(self.home(), self.address(), path)
     }
 
     /// Its directories.
     pub fn home(&self) -> &Home {
         self.home.as_ref().expect("a home until stopped")
-    }
-
-    /// Everything it printed.
-    pub fn log(&self) -> String {
-        self.home().log()
     }
 
     /// Sends a signal by name, as in `HUP`.
