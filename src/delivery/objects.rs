@@ -52,7 +52,7 @@ pub(super) struct Refreshed {
 /// What is remembered between requests.
 pub(super) struct Objects {
     /// Key → the sentence of a 404.
-    pub(super) negative: Absences,
+    pub(super) negative: Arc<Absences>,
     revalidating: Mutex<HashSet<String>>,
     /// Keys whose last revalidation failed, until they may be tried again.
     resting: Absences,
@@ -61,7 +61,7 @@ pub(super) struct Objects {
 impl Objects {
     pub(super) fn new(clock: SharedClock, negative_ttl: Duration, retry: Duration) -> Self {
         Self {
-            negative: Absences::new(Arc::clone(&clock), negative_ttl, REMEMBERED_ABSENCES),
+            negative: Arc::new(Absences::new(Arc::clone(&clock), negative_ttl, REMEMBERED_ABSENCES)),
             revalidating: Mutex::new(HashSet::new()),
             resting: Absences::new(clock, retry, REMEMBERED_ABSENCES),
         }
@@ -89,7 +89,6 @@ impl Delivery {
             return Err(Refusal::NotFound(sentence));
         }
         let fill = self.start(&ask, None);
-        self.remember_absence(ask.key, &fill);
         let outcome = outcome_of(&fill);
         Ok(Held::Running { fill, outcome })
     }
@@ -131,12 +130,11 @@ impl Delivery {
                     "a file that was just stored is gone again; is the disk full?".to_owned(),
                 )),
             },
-            (Err(refusal @ Refusal::NotFound(_)), _) => {
-                self.inner.objects.negative.insert(ask.key, refusal.to_string());
-                Err(refusal)
+            // "There is no such file" is an answer; everything else is trouble, and what is cached outlives it.
+            (Err(trouble), Some(object)) if !matches!(trouble, Refusal::NotFound(_)) => {
+                Ok(Refreshed { object, trouble: Some(trouble) })
             }
-            (Err(trouble), Some(object)) => Ok(Refreshed { object, trouble: Some(trouble) }),
-            (Err(refusal), None) => Err(refusal),
+            (Err(refusal), _) => Err(refusal),
         }
     }
 
@@ -150,6 +148,8 @@ impl Delivery {
             upstream: Arc::clone(&ask.upstream),
             path: ask.path.clone(),
             purpose: ask.purpose,
+            key: ask.key.clone(),
+            absences: Arc::clone(&self.inner.objects.negative),
             via: self.via.clone(),
         });
         self.inner.cache.fill(FillRequest {
@@ -172,21 +172,6 @@ impl Delivery {
                 this.inner.objects.resting.insert(ask.key.clone(), refusal.to_string());
             }
             this.inner.objects.revalidating.lock().remove(&ask.key);
-        });
-    }
-
-    /// Notes a 404 once the download has ended with one, so that the next asker is answered from memory.
-    pub(super) fn remember_absence(&self, key: String, fill: &Fill) {
-        if fill.joined() {
-            return;
-        }
-        let (this, fill) = (self.clone(), fill.clone());
-        self.inner.runtime.spawn(async move {
-            if let Err(error) = fill.done().await
-                && let refusal @ Refusal::NotFound(_) = refusal_of_fill(&error)
-            {
-                this.inner.objects.negative.insert(key, refusal.to_string());
-            }
         });
     }
 
@@ -237,6 +222,7 @@ impl Delivery {
         asked: &ChannelRef,
         subdir: &Subdir,
         rest: &str,
+        key: &str,
         purpose: Purpose,
     ) -> Arc<dyn Source> {
         let path = self
@@ -246,6 +232,8 @@ impl Delivery {
             upstream: Arc::clone(&channel.upstream),
             path,
             purpose,
+            key: key.to_owned(),
+            absences: Arc::clone(&self.inner.objects.negative),
             via: self.via.clone(),
         })
     }

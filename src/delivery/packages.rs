@@ -120,14 +120,19 @@ impl Delivery {
     }
 
     fn start_package_fill(&self, ask: &PackageAsk, expected: Expected) -> Fill {
-        let fill = self.inner.cache.fill(FillRequest {
+        self.inner.cache.fill(FillRequest {
             key: ask.key(),
             expected,
             kind: FillKind::Package,
-            source: self.source(&ask.channel, &ask.asked, &ask.subdir, &ask.rest(), Purpose::Package),
-        });
-        self.remember_absence(ask.key(), &fill);
-        fill
+            source: self.source(
+                &ask.channel,
+                &ask.asked,
+                &ask.subdir,
+                &ask.rest(),
+                &ask.key(),
+                Purpose::Package,
+            ),
+        })
     }
 
     /// A record with neither digest: an ordinary file that is revalidated, because nothing can vouch for its bytes.
@@ -280,14 +285,8 @@ impl Delivery {
         if let Some(sentence) = self.inner.objects.negative.get(&key) {
             return Err(Refusal::NotFound(sentence));
         }
-        let source = self.source(channel, asked, subdir, rest, Purpose::Index);
-        let fill = self.inner.cache.fill(FillRequest {
-            key: key.clone(),
-            expected,
-            kind: FillKind::Package,
-            source,
-        });
-        self.remember_absence(key, &fill);
+        let source = self.source(channel, asked, subdir, rest, &key, Purpose::Index);
+        let fill = self.inner.cache.fill(FillRequest { key, expected, kind: FillKind::Package, source });
         let outcome = outcome_of(&fill);
         Ok(Answer {
             facts: Facts {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 
+use super::negative::Absences;
 use crate::cache::freshness::Lifetime;
 use crate::cache::{OpenAt, Opened, OpenedBody, Source, SourceError, SourceErrorKind, Validators};
 use crate::upstream::{FetchError, FetchKind, FetchRequest, FetchResponse, Purpose, Upstream};
@@ -15,6 +16,9 @@ pub(super) struct UpstreamFile {
     /// Below the upstream's base, percent-encoded; or an absolute URL that the upstream itself named.
     pub(super) path: String,
     pub(super) purpose: Purpose,
+    /// Under which key a 404 is remembered, and where: before anybody hears of it, so that the next asker is answered from memory.
+    pub(super) key: String,
+    pub(super) absences: Arc<Absences>,
     /// `Via` of the request that started this.
     pub(super) via: Option<Arc<str>>,
 }
@@ -34,7 +38,11 @@ impl Source for UpstreamFile {
             ..FetchRequest::default()
         };
         let response = self.upstream.fetch(request).await.map_err(|error| source_error(&error))?;
-        opened(response, at.offset)
+        opened(response, at.offset).inspect_err(|error| {
+            if error.kind == SourceErrorKind::NotFound {
+                self.absences.insert(self.key.clone(), error.message.clone());
+            }
+        })
     }
 }
 
