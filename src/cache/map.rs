@@ -7,7 +7,7 @@
 //!    missing page is `EFAULT`, an error on one connection. Whatever wants to look at bytes (hashing, TLS, HTTP/2,
 //!    content coding, short pieces that writers copy) reads with `pread` instead ([`BodyMode`](super::BodyMode)).
 //! 2. A writer that had most of a window taken by the kernel copies the rest of it into its own buffer when only
-//!    a little is left (tokio's `BufWriter`, 1,460 bytes in pingora). For that moment [`guard`](super::guard)
+//!    a little is left (tokio's `BufWriter`, 1,460 bytes in pingora). For that moment `guard`
 //!    catches the signal and puts a page of zeros there. Every mapped answer ends with a piece read by `pread`,
 //!    which fails on a truncated file, so the connection is cut and the zeros never pass for the whole file.
 //! 3. The length is compared with `fstat` before each window is handed out.

@@ -1,7 +1,7 @@
 //! What can go wrong in this room.
 //!
 //! Belongs here: [`BuildError`], which every use case of the room returns. Narrower errors stand beside what they are about:
-//! [`ScanError`](super::scan::ScanError), [`TableError`](super::table::TableError), [`ShardError`](super::shards::ShardError).
+//! [`ScanError`], [`TableError`], [`ShardError`].
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -27,7 +27,7 @@
 //! | 16 | 8 | offset of the record's value in `repodata.json` |
 //! | 24 | 4 | its length |
 //! | 28 | 1 | bit 0: has SHA-256, bit 1: has MD5 |
-//! | 29 | 1 | group, see [`group_code`] |
+//! | 29 | 1 | group, see `group_code` |
 //! | 30 | 2 | zero |
 //! | 32 | 32 | SHA-256 |
 //! | 64 | 16 | MD5 |
