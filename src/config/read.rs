@@ -221,7 +221,7 @@ fn limits(r: &mut Reader<'_>, top: &mut Fields<'_>) -> Limits {
             time,
         ),
         idle_timeout: r.take(fields.as_mut(), "limits.idle_timeout", positive_duration, seconds(60), time),
-        send_timeout: r.take(fields.as_mut(), "limits.send_timeout", positive_duration, seconds(60), time),
+        send_timeout: r.take(fields.as_mut(), "limits.send_timeout", positive_duration, seconds(600), time),
     };
     r.finish(fields);
     limits

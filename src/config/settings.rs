@@ -104,7 +104,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// `limits.idle_timeout`: between two requests of a connection. Default 60 s.
     pub idle_timeout: Duration,
-    /// `limits.send_timeout`: how long a client may take nothing of an answer. Default 60 s.
+    /// `limits.send_timeout`: how long a client may take nothing of an answer. The kernel tells of room only in large steps, so
+    /// shorter than minutes cuts slow but honest clients. Default 10 min.
     pub send_timeout: Duration,
 }
 
