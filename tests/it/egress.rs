@@ -64,6 +64,16 @@ fn the_second_mirror_takes_over_and_the_first_comes_back() {
 }
 
 #[test]
+fn a_file_one_mirror_lacks_is_looked_for_on_the_next() {
+    let (one, channel) = published();
+    let (two, _) = published();
+    one.remove(&channel.path("alpha"));
+    let gate = Setup::rules(&rules::all_from_urls(&[one.url(), two.url()], "retries: 1")).start();
+    assert_eq!(gate.get(&channel.path("alpha")).expect(200), channel.get("alpha").bytes);
+    gate.get(&channel.at("noarch", "nobody-1.0-0.conda")).expect_problem(404);
+}
+
+#[test]
 fn a_mirror_with_wrong_bytes_is_left_for_the_next() {
     let (one, channel) = published();
     let (two, _) = published();
