@@ -5,13 +5,23 @@ use std::time::Duration;
 
 use super::Core;
 use crate::cache::CacheStatus;
-use crate::delivery::IndexEvents;
+use crate::delivery::Events;
 use crate::telemetry::Metrics;
+use crate::telemetry::metrics::FillResult;
 
-/// Counts builds and refreshes.
-pub(super) struct IndexEyes(pub(super) Arc<Metrics>);
+/// Counts what happens behind requests.
+pub(super) struct DeliveryEyes(pub(super) Arc<Metrics>);
 
-impl IndexEvents for IndexEyes {
+impl Events for DeliveryEyes {
+    fn answered(&self, upstream: &str, first_byte: Duration) {
+        self.0.upstream(upstream).answered(first_byte);
+    }
+
+    fn unanswered(&self, upstream: &str, limited: bool) {
+        let series = self.0.upstream(upstream);
+        if limited { series.rate_limited() } else { series.failed() }
+    }
+
     fn built(&self, _channel: &str, took: Duration) {
         self.0.build_ended(true, took);
     }
@@ -26,7 +36,16 @@ impl Core {
     pub(super) fn bring_gauges_up_to_date(&self) {
         let metrics = &self.eyes.metrics;
         match self.cache.status() {
-            Ok(status) => set_cache(metrics, &status),
+            Ok(status) => {
+                set_cache(metrics, &status);
+                let before = std::mem::replace(&mut *self.counted.lock(), status);
+                for _ in before.fills_completed..status.fills_completed {
+                    metrics.fill_ended(FillResult::Stored);
+                }
+                for _ in before.fills_failed..status.fills_failed {
+                    metrics.fill_ended(FillResult::Failed);
+                }
+            }
             Err(error) => tracing::warn!(%error, "the cache's numbers can't be read for metrics"),
         }
         metrics.clear_mirrors();

@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
-use crate::cache::{Cache, CacheError, CacheSettings};
+use crate::cache::{Cache, CacheError, CacheSettings, CacheStatus};
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::delivery::{Delivery, DeliveryParts, DeliverySettings};
@@ -128,6 +129,8 @@ struct Core {
     upstreams: Arc<Upstreams>,
     eyes: Eyes,
     tune_upstream: Option<convert::UpstreamTuning>,
+    /// What the fill counters have been told so far.
+    counted: Mutex<CacheStatus>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
 }
@@ -258,7 +261,7 @@ impl Core {
             clock: Arc::clone(clock),
             runtime: runtime.handle().clone(),
             settings,
-            events: Arc::new(eyes::IndexEyes(Arc::clone(&eyes.metrics))),
+            events: Arc::new(eyes::DeliveryEyes(Arc::clone(&eyes.metrics))),
         });
         eyes.health.set_rules(RulesState::Current { revision: rules.revision() });
         let live = Arc::new(Live::new(Arc::new(rules), Arc::clone(&upstreams)));
@@ -275,6 +278,7 @@ impl Core {
             upstreams,
             eyes,
             tune_upstream,
+            counted: Mutex::default(),
             reloading,
         })
     }

@@ -22,6 +22,7 @@ use crate::telemetry::log;
 /// As [`StartError`]; nothing is left running.
 pub fn serve(config: Config, rules: Rules, ready_file: Option<PathBuf>) -> Result<ExitCode, StartError> {
     log::init(convert::log_format(config.log.format), &config.log.level)?;
+    raise_open_files();
     let clock = Arc::new(SystemClock);
     let signals =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
@@ -46,6 +47,17 @@ pub fn serve(config: Config, rules: Rules, ready_file: Option<PathBuf>) -> Resul
     tracing::info!("stopping: requests under way may finish");
     gate.stop();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Every open blob and every client takes a descriptor; the soft limit of 1,024 that shells give is too low for a gate, the hard one
+/// is what the administrator allows.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
+        tracing::warn!(%error, "the limit of open files can't be raised; fewer blobs are kept open");
+    }
 }
 
 /// Whoever waits for the file never sees half of it.

@@ -115,6 +115,8 @@ pub(super) enum Changed {
 pub(super) struct Publication<'a> {
     pub(super) file: &'a File,
     pub(super) partial: &'a Path,
+    /// How many bytes were hashed.
+    pub(super) len: u64,
     pub(super) sha256: Sha256,
     pub(super) md5: Option<Md5>,
     pub(super) origin: &'a str,
@@ -304,20 +306,36 @@ impl Blobs {
     pub(super) fn publish(&self, publication: &Publication<'_>) -> Result<Arc<Blob>, CacheError> {
         let Publication { file, partial, sha256, .. } = publication;
         self.ops.sync(file, partial).map_err(CacheError::io("flush", partial))?;
+        let hashed = Stamp::of(file).map_err(CacheError::io("look at", partial))?;
         let path = self.layout.blob(sha256);
         let dir = self.blob_dir(&path)?;
         let _stripe = self.stripe(sha256);
         self.ops.rename(partial, &path).map_err(CacheError::io("move a file to", &path))?;
         self.ops.sync_dir(&dir).map_err(CacheError::io("flush", &dir))?;
-        self.record(publication, &path)
+        self.record(publication, &path, hashed)
     }
 
-    fn record(&self, publication: &Publication<'_>, path: &Path) -> Result<Arc<Blob>, CacheError> {
+    fn record(
+        &self,
+        publication: &Publication<'_>,
+        path: &Path,
+        hashed: Option<Stamp>,
+    ) -> Result<Arc<Blob>, CacheError> {
         let read = CacheError::io("open", path);
         let opened = File::open(path).and_then(|file| Ok((Stamp::of(&file)?, file)));
         let (Some(stamp), file) = opened.map_err(read)? else {
             return Err(CacheError::io("open", path)(io::ErrorKind::NotFound.into()));
         };
+        // What is recorded here is trusted from now on: it must be the very file that was hashed, not what somebody made of it since.
+        // Renaming changes the change time, so that one is compared by nobody.
+        let same = hashed.is_some_and(|hashed| {
+            (hashed.size, hashed.mtime, hashed.inode) == (stamp.size, stamp.mtime, stamp.inode)
+        });
+        if !same || stamp.size != publication.len {
+            let _ = self.ops.remove(path);
+            let changed = io::Error::other("somebody changed the file while it was being stored");
+            return Err(CacheError::io("keep", path)(changed));
+        }
         let now = self.clock.now();
         let row = BlobRow {
             sha256: publication.sha256,

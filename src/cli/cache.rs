@@ -106,9 +106,11 @@ pub(super) fn run(
         Err(mistakes) => return terminal.refuse(&mistakes),
     };
     let (method, path, body) = request.on_socket();
+    let mut offline = false;
     let answer = match socket::ask(&config.control_socket(), method, path, body.as_ref()) {
         // Only now do the rules matter: a running gate has its own, and a bad edit must not keep anyone from asking it.
         Err(SocketError::NobodyThere { .. }) => {
+            offline = true;
             match config::rules::load(&config.rules, &sources.machine()) {
                 Ok(rules) => (commands.offline)(&config, &rules, &request),
                 Err(mistakes) => return terminal.refuse(&mistakes),
@@ -124,6 +126,12 @@ pub(super) fn run(
         terminal.json(&answer);
     } else {
         show::value(&answer, terminal);
+    }
+    if offline && answer.get("removed").and_then(Value::as_u64) == Some(0) {
+        terminal.error(format!(
+            "nothing matched. No gate answers, so the rules in {} decided where the channel comes from; name other rules with --rules\n",
+            config.rules.path.display()
+        ));
     }
     if request == CacheRequest::Verify { verdict(&answer, terminal) } else { Exit::Done }
 }

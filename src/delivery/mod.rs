@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 pub use answer::{Answer, Body, CacheFor, Facts, NamedBy, Outcome, place_etag};
-pub use indexes::{IndexEvents, IndexSettings};
+pub use indexes::{Events, IndexSettings};
 pub use local::{Entry, Listing};
 pub use packages::package_etag;
 pub use pass::{PassConditions, Passed};
@@ -69,7 +69,7 @@ pub struct DeliveryParts {
     /// How it behaves.
     pub settings: DeliverySettings,
     /// Who counts refreshes.
-    pub events: Arc<dyn IndexEvents>,
+    pub events: Arc<dyn Events>,
 }
 
 /// The use cases, behind one handle.
@@ -89,7 +89,7 @@ struct Inner {
     objects: objects::Objects,
     indexes: indexes::Indexes,
     shards: shards::ShardState,
-    events: Arc<dyn IndexEvents>,
+    events: Arc<dyn Events>,
 }
 
 impl Delivery {

@@ -150,6 +150,7 @@ impl Delivery {
             purpose: ask.purpose,
             key: ask.key.clone(),
             absences: Arc::clone(&self.inner.objects.negative),
+            events: Arc::clone(&self.inner.events),
             via: self.via.clone(),
         });
         self.inner.cache.fill(FillRequest {
@@ -234,6 +235,7 @@ impl Delivery {
             purpose,
             key: key.to_owned(),
             absences: Arc::clone(&self.inner.objects.negative),
+            events: Arc::clone(&self.inner.events),
             via: self.via.clone(),
         })
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 
+use super::Events;
 use super::negative::Absences;
 use crate::cache::freshness::Lifetime;
 use crate::cache::{OpenAt, Opened, OpenedBody, Source, SourceError, SourceErrorKind, Validators};
@@ -19,6 +20,7 @@ pub(super) struct UpstreamFile {
     /// Under which key a 404 is remembered, and where: before anybody hears of it, so that the next asker is answered from memory.
     pub(super) key: String,
     pub(super) absences: Arc<Absences>,
+    pub(super) events: Arc<dyn Events>,
     /// `Via` of the request that started this.
     pub(super) via: Option<Arc<str>>,
 }
@@ -37,7 +39,15 @@ impl Source for UpstreamFile {
             via: self.via.as_deref().map(ToOwned::to_owned),
             ..FetchRequest::default()
         };
-        let response = self.upstream.fetch(request).await.map_err(|error| source_error(&error))?;
+        let response = match self.upstream.fetch(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                let limited = matches!(error.kind(), FetchKind::RateLimited { .. });
+                self.events.unanswered(self.upstream.name(), limited);
+                return Err(source_error(&error));
+            }
+        };
+        self.events.answered(self.upstream.name(), response.first_byte);
         opened(response, at.offset).inspect_err(|error| {
             if error.kind == SourceErrorKind::NotFound {
                 self.absences.insert(self.key.clone(), error.message.clone());

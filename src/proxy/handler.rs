@@ -8,7 +8,7 @@ use http::header;
 use pingora::proxy::Session;
 
 use super::control::ControlPages;
-use super::plan::{self, Incoming, Plan};
+use super::plan::{self, Incoming, Own, Plan};
 use super::respond::{self, Stamp};
 use super::{Ctx, Handler, host};
 use super::{landing, local, pass, refuse, request};
@@ -59,15 +59,6 @@ impl Door {
         let base_path =
             settings.public.as_ref().map_or("", |url| url.path()).trim_end_matches('/').to_owned();
         Ok(Self { live, delivery, control, stamp, settings, own_host, base_path })
-    }
-
-    /// The request's path below the gate's base path. Clients inside may leave the base path out.
-    fn below_base<'a>(&self, path: &'a str) -> &'a str {
-        match path.strip_prefix(self.base_path.as_str()) {
-            Some("") => "/",
-            Some(rest) if rest.starts_with('/') => rest,
-            _ => path,
-        }
     }
 
     /// The address for links and snippets: never made from a request's `Host` unless nothing is configured and the caller
@@ -189,10 +180,11 @@ impl Handler for Door {
             let incoming = Incoming {
                 host: host.as_deref(),
                 absolute: meant.absolute,
-                path: self.below_base(meant.path),
+                path: meant.path,
                 client: ctx.client().map(|client| client.ip()),
             };
-            plan::plan(&self.live.view(), self.own_host.as_deref(), &incoming)
+            let own = Own { host: self.own_host.as_deref(), base: &self.base_path };
+            plan::plan(&self.live.view(), &own, &incoming)
         };
         self.execute(session, ctx, plan).await
     }

@@ -7,7 +7,7 @@ use crate::conda::archive::ArchiveName;
 use crate::conda::channel::ChannelRef;
 use crate::conda::digest::Sha256;
 use crate::conda::subdir::Subdir;
-use crate::conda::url::{self, ChannelDoc, IndexFile, Route, Target};
+use crate::conda::url::{self, ChannelDoc, IndexFile, PathError, Route, Target};
 use crate::http::problem::Problem;
 use crate::secret::Secret;
 use crate::snapshot::{Channel, HostTarget, PlainFile, View};
@@ -71,19 +71,29 @@ pub(super) struct Incoming<'a> {
     pub(super) host: Option<&'a str>,
     /// Whether the target was in absolute form (a proxy request).
     pub(super) absolute: bool,
-    /// Path as sent, base path and query taken off.
+    /// Path as sent, query taken off.
     pub(super) path: &'a str,
     /// Who is connected; `None` for a Unix socket.
     pub(super) client: Option<IpAddr>,
 }
 
-/// Makes the plan. `own_host` is the host of `public_url`, which always means this gate.
-pub(super) fn plan(view: &View, own_host: Option<&str>, incoming: &Incoming<'_>) -> Plan {
-    let target = match url::parse(incoming.path) {
+/// What `public_url` says of this gate: its host, which always means it, and its base path, which is taken off requests.
+pub(super) struct Own<'a> {
+    pub(super) host: Option<&'a str>,
+    pub(super) base: &'a str,
+}
+
+/// Makes the plan.
+pub(super) fn plan(view: &View, own: &Own<'_>, incoming: &Incoming<'_>) -> Plan {
+    let own_host = own.host;
+    let foreign = incoming.host.filter(|host| own_host != Some(*host)).and_then(|host| view.host(host));
+    // Another host's paths are that host's own.
+    let base = if foreign.is_some() { "" } else { own.base };
+    let target = match url::parse_below(incoming.path, base) {
         Ok(target) => target,
+        Err(error @ PathError::TooLong) => return Plan::Problem(Problem::uri_too_long(error.to_string())),
         Err(error) => return Plan::Problem(Problem::bad_path(error.to_string())),
     };
-    let foreign = incoming.host.filter(|host| own_host != Some(*host)).and_then(|host| view.host(host));
     let plan = match foreign {
         Some(host) => on_host(view, host, target, incoming.path),
         None if incoming.absolute && !means_this_gate(incoming.host, own_host) => {

@@ -343,6 +343,7 @@ fn store(
     let publication = Publication {
         file: partial.file(),
         partial: partial.path(),
+        len: partial.len(),
         sha256: digests.sha256,
         md5: digests.md5,
         origin: &object.key,

@@ -135,3 +135,27 @@ async fn the_scrub_finds_silent_rot_lost_rows_and_strangers() {
     let again = lab.cache.verify(None, |_| ()).await.unwrap();
     assert_eq!(again, VerifyReport { right: 2, bytes: 3027, ..VerifyReport::default() });
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_file_changed_while_it_is_stored_is_never_trusted() {
+    for grow in [false, true] {
+        let lab = Lab::with(move |settings| {
+            settings.faults = Some(Faults::new(move |op, path| {
+                // The directory is flushed after the file has been moved to its place and before its row is written.
+                let fresh = op == FileOp::SyncDir && path.parent().is_some_and(|p| p.ends_with("sha256"));
+                for file in std::fs::read_dir(path).into_iter().flatten().flatten().filter(|_| fresh) {
+                    let len = file.metadata()?.len();
+                    let file = File::options().write(true).open(file.path())?;
+                    file.set_len(if grow { len + 1 } else { 0 })?;
+                }
+                Ok(())
+            }));
+        });
+        let bytes = pattern(200_000);
+        let digest = Sha256::of(&bytes);
+        let fill = lab.package("k", expect(&bytes), &Script::whole(&bytes));
+        assert!(matches!(fill.done().await, Err(FillError::Disk(_))));
+        assert!(lab.cache.find(&digest).await.is_none());
+        assert!(!lab.blob_path(&digest).exists());
+    }
+}

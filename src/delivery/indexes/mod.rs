@@ -58,7 +58,13 @@ impl Default for IndexSettings {
 }
 
 /// What the wiring counts; called from refreshes, never on a request's way.
-pub trait IndexEvents: Send + Sync {
+pub trait Events: Send + Sync {
+    /// An upstream answered, usably or with "there is no such file", after so long.
+    fn answered(&self, upstream: &str, first_byte: Duration);
+
+    /// An upstream gave no usable answer; `limited`: it asked to be left alone.
+    fn unanswered(&self, upstream: &str, limited: bool);
+
     /// A generation was built and put in force.
     fn built(&self, channel: &str, took: Duration);
     /// A refresh failed; the old generation, if any, stays.
