@@ -30,11 +30,13 @@ use super::stamp::Stamp;
 use super::status::Counters;
 use crate::clock::{SharedClock, UnixMillis};
 use crate::conda::digest::{Md5, Sha256};
+use crate::http::etag::ETag;
 
 /// A verified file of the cache, open for reading. Holding one keeps eviction away from it.
 pub struct Blob {
     digest: Sha256,
     stamp: Stamp,
+    etag: ETag,
     body: Arc<FileBody>,
     last_use: LastUse,
     log: Arc<UseLog>,
@@ -45,6 +47,12 @@ impl Blob {
     #[must_use]
     pub const fn digest(&self) -> &Sha256 {
         &self.digest
+    }
+
+    /// The `ETag` made of its digest.
+    #[must_use]
+    pub const fn etag(&self) -> &ETag {
+        &self.etag
     }
 
     /// Length in bytes.
@@ -260,7 +268,8 @@ impl Blobs {
         let now = self.clock.now();
         let last_use = LastUse::new(UnixMillis(0));
         last_use.touch(now);
-        let blob = Arc::new(Blob { digest, stamp, body, last_use, log: Arc::clone(&self.open.uses) });
+        let etag = ETag::strong(&digest.to_hex());
+        let blob = Arc::new(Blob { digest, stamp, etag, body, last_use, log: Arc::clone(&self.open.uses) });
         self.open.insert(&blob);
         Ok(blob)
     }

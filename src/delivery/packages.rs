@@ -347,7 +347,7 @@ pub(super) fn plain_blob(
 ) -> Answer {
     Answer {
         facts: Facts {
-            etag: Some(digest_etag(blob.digest())),
+            etag: Some(blob.etag().clone()),
             named_by: NamedBy::Digest,
             last_modified: Some(blob.modified()),
             len: Some(blob.len()),

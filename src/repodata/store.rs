@@ -14,11 +14,12 @@
 //! | `<channel>/<subdir>/shards/<name>.pack` | made shards, shared by generations |
 //! | `<channel>/<subdir>/shards/gone-<day>.map` | shards that left the index on that day since 1970, kept for a week |
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ahash::AHashMap;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +44,7 @@ const STAGING: &str = ".staging";
 #[derive(Debug)]
 pub struct GenerationStore {
     root: PathBuf,
-    live: RwLock<HashMap<ChannelRef, HashMap<Subdir, Slot>>>,
+    live: RwLock<AHashMap<ChannelRef, AHashMap<Subdir, Slot>>>,
     /// Held while directories change; readers never take it.
     pub(super) writing: Mutex<()>,
 }

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ahash::AHashMap;
+use parking_lot::RwLock;
+
 use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::policy::{FileSource, Rules, Unlisted};
 use crate::upstream::{Upstream, Upstreams};
 
-/// How many channel names a view remembers; mistyped names fall out again.
-const REMEMBERED_CHANNELS: u64 = 4096;
+/// How many channel names a view remembers; when mistyped ones fill it, it starts anew.
+const REMEMBERED_CHANNELS: usize = 4096;
 
 /// A channel as the rules place it: which upstream answers for it, under which name, and how.
 #[derive(Clone)]
@@ -97,14 +100,14 @@ pub struct HostTarget {
 pub struct View {
     rules: Arc<Rules>,
     upstreams: Arc<Upstreams>,
-    channels: moka::sync::Cache<ChannelName, Option<Arc<Channel>>>,
+    channels: RwLock<AHashMap<ChannelName, Option<Arc<Channel>>>>,
 }
 
 impl View {
     /// A view of `rules`.
     #[must_use]
     pub fn new(rules: Arc<Rules>, upstreams: Arc<Upstreams>) -> Self {
-        Self { rules, upstreams, channels: moka::sync::Cache::new(REMEMBERED_CHANNELS) }
+        Self { rules, upstreams, channels: RwLock::default() }
     }
 
     /// The rules behind this view.
@@ -116,11 +119,15 @@ impl View {
     /// The channel that `name` means; `None` when no rule matches it.
     #[must_use]
     pub fn channel(&self, name: &ChannelName) -> Option<Arc<Channel>> {
-        if let Some(known) = self.channels.get(name) {
-            return known;
+        if let Some(known) = self.channels.read().get(name) {
+            return known.clone();
         }
         let found = self.resolve(name).map(Arc::new);
-        self.channels.insert(name.clone(), found.clone());
+        let mut channels = self.channels.write();
+        if channels.len() >= REMEMBERED_CHANNELS {
+            channels.clear();
+        }
+        channels.insert(name.clone(), found.clone());
         found
     }
 
