@@ -15,7 +15,7 @@ use super::state::Shared;
 use super::task::Task;
 use super::{Fill, FillHead, FillKind, FillRequest};
 use crate::cache::blobs::{Blob, Blobs};
-use crate::cache::error::FillError;
+use crate::cache::error::{FillError, SourceErrorKind};
 use crate::cache::object::{ObjectMeta, Objects};
 use crate::cache::settings::CacheSettings;
 use crate::conda::digest::Expected;
@@ -180,7 +180,12 @@ impl Ending {
             }
             Err(error) => {
                 counters.failed.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(key = %self.name, %error, "a download ended without a stored file");
+                // Clients probe for files that need not exist; the access log has the 404.
+                if matches!(error.source_kind(), Some(SourceErrorKind::NotFound | SourceErrorKind::Gone)) {
+                    tracing::debug!(key = %self.name, %error, "upstream has no such file");
+                } else {
+                    tracing::warn!(key = %self.name, %error, "a download ended without a stored file");
+                }
             }
         }
         self.shared.finish(outcome);
