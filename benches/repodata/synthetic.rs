@@ -70,7 +70,7 @@ fn record(n: u64, records: u64) -> String {
     let (stem, _) = file.rsplit_once('_').unwrap_or((&file, ""));
     let (rest, build) = stem.rsplit_once('-').unwrap_or((stem, ""));
     let (package, version) = rest.rsplit_once('-').unwrap_or((rest, ""));
-    let depends: Vec<String> = (0..3 + dice.below(9))
+    let depends: Vec<String> = (0..10 + dice.below(9))
         .map(|_| {
             let (major, minor) = (dice.below(30), dice.below(20));
             format!("\"{} >={major}.{minor},<{}.0a0\"", name(dice.below(30_000)), major + 1)

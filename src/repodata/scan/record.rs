@@ -177,8 +177,8 @@ impl<'a> Record<'a> {
     pub fn expected(&self) -> Result<Expected, Flaw> {
         let bad = Flaw::BadDigest;
         let hex = |field| self.string(field, bad);
-        let sha256 = hex(Field::Sha256)?.map(|text| Sha256::from_hex(&text).ok_or(bad)).transpose()?;
-        let md5 = hex(Field::Md5)?.map(|text| Md5::from_hex(&text).ok_or(bad)).transpose()?;
+        let sha256 = hex(Field::Sha256)?.map(|text| unhex(&text).map(Sha256).ok_or(bad)).transpose()?;
+        let md5 = hex(Field::Md5)?.map(|text| unhex(&text).map(Md5).ok_or(bad)).transpose()?;
         let size = self.field(Field::Size).map(parse_size).transpose()?;
         Ok(Expected { sha256, md5, size })
     }
@@ -268,6 +268,34 @@ pub(crate) fn is_absolute(url: &str) -> bool {
     plain.starts_with('/') || scheme_end.is_some_and(|at| at > 0 && plain[at..].starts_with(':'))
 }
 
+/// Value of each byte as a hex digit; 0xFF where it is none.
+const NIBBLES: [u8; 256] = {
+    let mut table = [0xFF; 256];
+    let mut n = 0u8;
+    while n < 16 {
+        table[b"0123456789abcdef"[n as usize] as usize] = n;
+        table[b"0123456789ABCDEF"[n as usize] as usize] = n;
+        n += 1;
+    }
+    table
+};
+
+/// Hex digits as bytes. A million digests stand in a large document: done with the general decoder they cost as much as the
+/// whole scan.
+fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != N * 2 {
+        return None;
+    }
+    let (mut bytes, mut seen) = ([0; N], 0);
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+        seen |= high | low;
+        *byte = high << 4 | (low & 0x0F);
+    }
+    (seen < 16).then_some(bytes)
+}
+
 fn parse_size(raw: &[u8]) -> Result<u64, Flaw> {
     let text = std::str::from_utf8(raw).map_err(|_| Flaw::BadSize)?;
     let size: u64 = text.parse().map_err(|_| Flaw::BadSize)?;
@@ -285,6 +313,17 @@ mod tests {
         }
         for url in ["x.whl", "./x.whl", "../noarch/x-1.0.whl", "a/b:c", "", ":x"] {
             assert!(!is_absolute(url), "{url:?}");
+        }
+    }
+
+    #[test]
+    fn digests_as_the_general_decoder_reads_them() {
+        for text in ["", "0", "00ff", "00FF", "0g11", "zz00", "/0:9", "@A`a", "\u{e9}11", "12345"] {
+            assert_eq!(
+                unhex::<2>(text).map(Vec::from),
+                hex::decode(text).ok().filter(|b| b.len() == 2),
+                "{text}"
+            );
         }
     }
 
