@@ -16,6 +16,7 @@ pub mod node;
 pub mod read;
 pub mod rule;
 pub mod units;
+pub mod verdict;
 
 mod channels;
 mod files;
