@@ -12,7 +12,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
@@ -32,6 +32,9 @@ use crate::clock::{SharedClock, UnixMillis};
 use crate::conda::digest::{Md5, Sha256};
 use crate::http::etag::ETag;
 
+/// How often the file behind a copy in memory is looked at; other files are looked at each time.
+const LOOK_EVERY_MS: i64 = 1000;
+
 /// A verified file of the cache, open for reading. Holding one keeps eviction away from it.
 pub struct Blob {
     digest: Sha256,
@@ -39,6 +42,8 @@ pub struct Blob {
     etag: ETag,
     body: Arc<FileBody>,
     last_use: LastUse,
+    /// When the file was last seen to be the one that was verified, Unix milliseconds.
+    looked: AtomicI64,
     log: Arc<UseLog>,
 }
 
@@ -89,6 +94,13 @@ impl Blob {
     #[must_use]
     pub const fn body(&self) -> &Arc<FileBody> {
         &self.body
+    }
+
+    /// Whether a look at the file can wait: the answer comes from the copy in memory, which nobody can change, and the file
+    /// was looked at a moment ago.
+    fn seen_lately(&self, now: UnixMillis) -> bool {
+        let since = now.0.saturating_sub(self.looked.load(Ordering::Relaxed));
+        (0..LOOK_EVERY_MS).contains(&since) && self.body.in_memory()
     }
 
     pub(super) const fn last_use(&self) -> &LastUse {
@@ -183,8 +195,14 @@ impl Blobs {
     /// A blob from the table of open ones, if its file is still the one that was verified.
     pub(super) fn hot(&self, digest: &Sha256) -> Option<Arc<Blob>> {
         let blob = self.open.get(digest)?;
+        let now = self.clock.now();
+        if blob.seen_lately(now) {
+            blob.last_use.touch(now);
+            return Some(blob);
+        }
         if matches!(Stamp::of(blob.body.file()), Ok(Some(stamp)) if stamp == blob.stamp) {
-            blob.last_use.touch(self.clock.now());
+            blob.looked.store(now.0, Ordering::Relaxed);
+            blob.last_use.touch(now);
             return Some(blob);
         }
         self.open.forget(digest);
@@ -269,7 +287,15 @@ impl Blobs {
         let last_use = LastUse::new(UnixMillis(0));
         last_use.touch(now);
         let etag = ETag::strong(&digest.to_hex());
-        let blob = Arc::new(Blob { digest, stamp, etag, body, last_use, log: Arc::clone(&self.open.uses) });
+        let blob = Arc::new(Blob {
+            digest,
+            stamp,
+            etag,
+            body,
+            last_use,
+            looked: AtomicI64::new(now.0),
+            log: Arc::clone(&self.open.uses),
+        });
         self.open.insert(&blob);
         Ok(blob)
     }

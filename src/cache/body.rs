@@ -107,6 +107,11 @@ impl FileBody {
         self.small.clone()
     }
 
+    /// Whether the whole file is in the memory tier.
+    pub(super) const fn in_memory(&self) -> bool {
+        self.small.is_some()
+    }
+
     /// The open file, for `pread` from blocking code.
     #[must_use]
     pub fn file(&self) -> &File {

@@ -1,7 +1,7 @@
 //! Keeps a shortened mapped file from killing the process: a SIGBUS inside a watched map becomes a page of zeros.
 //!
 //! Belongs here: the signal handler and the table of watched maps, nothing else. [`map`](super::map) says why it
-//! is needed and why zeros can't pass for a whole file.
+//! is needed and why zeros can't pass for a whole file. The index tables of `repodata` are watched too.
 //!
 //! The handler may run at any moment on any thread, so it only reads atomics and calls `mmap` and `sigaction`
 //! (plain system calls). A SIGBUS anywhere else goes on to the handler that was there before, or kills as it should.
@@ -45,11 +45,11 @@ unsafe impl Sync for Previous {}
 static PREVIOUS: OnceLock<Option<Previous>> = OnceLock::new();
 
 /// A watched map; dropping it ends the watch.
-pub(super) struct Watched(usize);
+pub(crate) struct Watched(usize);
 
 impl Watched {
     /// Whether a page of the map was replaced.
-    pub(super) fn hit(&self) -> bool {
+    pub(crate) fn hit(&self) -> bool {
         TABLE[self.0].hit.load(Ordering::Relaxed)
     }
 }
@@ -64,7 +64,7 @@ impl Drop for Watched {
 }
 
 /// Watches the map of `len` bytes at `start`; `None` when the table is full or no handler can be installed.
-pub(super) fn watch(start: usize, len: usize) -> Option<Watched> {
+pub(crate) fn watch(start: usize, len: usize) -> Option<Watched> {
     PREVIOUS.get_or_init(install).as_ref()?;
     let from = HINT.load(Ordering::Relaxed);
     for step in 0..PLACES {

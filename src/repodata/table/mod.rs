@@ -123,18 +123,7 @@ impl PackageTable {
 
     /// The entry of a file name; `None` when it is not listed (or the table was damaged while in use).
     pub fn find(&self, file: &str) -> Option<Entry<'_>> {
-        let bytes = self.map.bytes()?;
-        let wanted = file.as_bytes();
-        let (mut low, mut high) = (0, self.count);
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            match name_bytes(bytes, self.count, middle)?.cmp(wanted) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Greater => high = middle,
-                Ordering::Equal => return entry(bytes, self.count, middle),
-            }
-        }
-        None
+        self.map.read(|bytes| search(bytes, self.count, file.as_bytes()))
     }
 
     /// What is known of a file.
@@ -144,8 +133,7 @@ impl PackageTable {
 
     /// The `n`th entry in the order of file names.
     pub fn get(&self, n: usize) -> Option<Entry<'_>> {
-        let bytes = self.map.bytes()?;
-        (n < self.count).then(|| entry(bytes, self.count, n))?
+        if n < self.count { self.map.read(|bytes| entry(bytes, self.count, n)) } else { None }
     }
 
     /// All entries, in the order of file names. Ends early if the table is damaged while in use.
@@ -153,6 +141,19 @@ impl PackageTable {
         let bytes = self.map.bytes().unwrap_or_default();
         (0..self.count).map_while(move |n| entry(bytes, self.count, n))
     }
+}
+
+fn search<'a>(bytes: &'a [u8], count: usize, wanted: &[u8]) -> Option<Entry<'a>> {
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        match name_bytes(bytes, count, middle)?.cmp(wanted) {
+            Ordering::Less => low = middle + 1,
+            Ordering::Greater => high = middle,
+            Ordering::Equal => return entry(bytes, count, middle),
+        }
+    }
+    None
 }
 
 fn check_header(bytes: &[u8]) -> Result<usize, &'static str> {
