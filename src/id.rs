@@ -34,6 +34,18 @@ impl RequestIds {
     }
 }
 
+impl RequestId {
+    /// Its sixteen digits. Twice in every request, so not by way of a formatter.
+    #[must_use]
+    pub fn hex(self) -> [u8; 16] {
+        let mut digits = [0; 16];
+        for (digit, nibble) in digits.iter_mut().zip((0..64).step_by(4).rev()) {
+            *digit = b"0123456789abcdef"[(self.0 >> nibble) as usize & 15];
+        }
+        digits
+    }
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
@@ -49,5 +61,12 @@ mod tests {
         let ids = RequestIds::new(7);
         let seen: std::collections::HashSet<_> = (0..10_000).map(|_| ids.next()).collect();
         assert_eq!(seen.len(), 10_000);
+    }
+
+    #[test]
+    fn digits_as_printed() {
+        for id in [RequestId(0), RequestId(1), RequestId(0x0123_4567_89ab_cdef), RequestId(u64::MAX)] {
+            assert_eq!(id.hex(), id.to_string().as_bytes());
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What a delivery comes to: the bytes, and the facts an HTTP answer is made from.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -62,7 +63,7 @@ pub struct Facts {
     /// Length in bytes; `None` while a download without length is under way.
     pub len: Option<u64>,
     /// Media type.
-    pub content_type: Arc<str>,
+    pub content_type: Cow<'static, str>,
     /// What clients may keep.
     pub cache_for: CacheFor,
     /// Where the bytes came from.

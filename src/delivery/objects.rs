@@ -177,17 +177,14 @@ impl Delivery {
     }
 
     /// The answer for what the cache has.
-    pub(super) fn object_answer(held: Held, content_type: &str, cache_for: CacheFor) -> Answer {
+    pub(super) fn object_answer(held: Held, content_type: &'static str, cache_for: CacheFor) -> Answer {
         let compressible = matches!(content_type, "application/json" | "application/xml" | "text/html");
         match held {
             Held::Ready { object, outcome } => {
-                let kind = object
-                    .meta
-                    .content_type
-                    .as_deref()
-                    .filter(|_| content_type == ANY)
-                    .unwrap_or(content_type);
-                let mut answer = plain_blob(Arc::clone(&object.blob), kind, cache_for, outcome);
+                let mut answer = plain_blob(Arc::clone(&object.blob), content_type, cache_for, outcome);
+                if let Some(kind) = object.meta.content_type.clone().filter(|_| content_type == ANY) {
+                    answer.facts.content_type = kind.into();
+                }
                 if let Some(etag) = place_etag(&object.meta.validators) {
                     answer.facts.etag = Some(etag);
                 }

@@ -3,11 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+use ::http::HeaderValue;
+
 use super::list::trim;
 
 /// A strong entity tag, quotes included: one per representation, coding included. The gate never makes weak ones.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct ETag(Arc<str>);
+pub struct ETag {
+    text: Arc<str>,
+    /// The same, ready to be put into a head without a copy.
+    value: HeaderValue,
+}
 
 impl ETag {
     /// Makes the tag `"<opaque>"`. Bytes that may not stand in a tag (quotes, controls, spaces, non-ASCII) become `-`.
@@ -18,7 +24,13 @@ impl ETag {
         quoted.push('"');
         quoted.extend(clean);
         quoted.push('"');
-        Self(quoted.into())
+        Self::of_quoted(&quoted)
+    }
+
+    /// `quoted` has only bytes that may stand in a tag, so it is a header value too.
+    fn of_quoted(quoted: &str) -> Self {
+        let value = HeaderValue::from_str(quoted).unwrap_or(HeaderValue::from_static("\"-\""));
+        Self { text: quoted.into(), value }
     }
 
     /// Takes over a strong tag as another server wrote it; `None` for weak and malformed ones.
@@ -27,19 +39,25 @@ impl ETag {
         let mut tags = EntityTags(value);
         let tag = tags.next()?;
         (!tag.weak && tags.next().is_none() && trim(value).len() == tag.quoted.len())
-            .then(|| Self(tag.quoted.into()))
+            .then(|| Self::of_quoted(tag.quoted))
     }
 
     /// The header value, quotes included.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The header value; its clone costs no copy.
+    #[must_use]
+    pub const fn header(&self) -> &HeaderValue {
+        &self.value
     }
 
     /// What stands between the quotes.
     #[must_use]
     pub fn opaque(&self) -> &str {
-        &self.0[1..self.0.len() - 1]
+        &self.text[1..self.text.len() - 1]
     }
 
     /// The tag of another coding of the same content: `"abc"` and `-gzip` make `"abc-gzip"`.
@@ -58,13 +76,13 @@ impl ETag {
 
 impl fmt::Display for ETag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for ETag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

@@ -116,10 +116,11 @@ impl Door {
     /// Delivers, and names the channel to the eyes once upstream has shown that it exists: nobody fills label sets with made-up names.
     async fn deliver(&self, delivery: &Delivery, ctx: &mut Ctx, plan: Plan) -> Result<Answer, Refusal> {
         ctx.kind = plan.kind();
-        let label = plan.channel().map(|channel| Arc::clone(&channel.label));
+        let channel = plan.channel().map(Arc::clone);
         let delivered = delivered(delivery, plan).await;
-        if let (Some(label), Ok(_)) = (label, &delivered) {
-            ctx.channel = Some(self.control.eyes.metrics.channel(&label));
+        if let (Some(channel), Ok(_)) = (channel, &delivered) {
+            let series = || self.control.eyes.metrics.channel(&channel.label);
+            ctx.channel = Some(Arc::clone(channel.series.get_or_init(series)));
         }
         delivered
     }

@@ -1,5 +1,6 @@
 //! Writes answers: conditional requests, ranges, content codings, bodies. The only place that turns a delivery into HTTP.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -120,7 +121,12 @@ pub(super) fn head(
             header.insert_header(http::header::CONTENT_RANGE, range::content_range(span, len))?;
         }
     }
-    header.insert_header(http::header::CONTENT_TYPE, &*facts.content_type)?;
+    match &facts.content_type {
+        Cow::Borrowed(known) => {
+            header.insert_header(http::header::CONTENT_TYPE, HeaderValue::from_static(known))?;
+        }
+        Cow::Owned(found) => header.insert_header(http::header::CONTENT_TYPE, found.as_str())?,
+    }
     header.insert_header(http::header::ACCEPT_RANGES, HeaderValue::from_static("bytes"))?;
     validators(&mut header, facts, coding, answer)?;
     stamp_on(&mut header, ctx, stamp)?;
@@ -135,10 +141,10 @@ fn validators(
     answer: &Answer,
 ) -> pingora::Result<()> {
     if let Some(etag) = &facts.etag {
-        header.insert_header(http::header::ETAG, etag.as_str())?;
+        header.insert_header(http::header::ETAG, etag.header().clone())?;
     }
-    if let Some(changed) = facts.last_modified {
-        header.insert_header(http::header::LAST_MODIFIED, crate::http::date::format(changed))?;
+    if let Some(changed) = facts.last_modified.and_then(super::date::of) {
+        header.insert_header(http::header::LAST_MODIFIED, changed)?;
     }
     let cache_control = match facts.cache_for {
         CacheFor::Index => "public, max-age=60",
@@ -159,7 +165,7 @@ fn validators(
 pub(super) fn stamp_on(header: &mut ResponseHeader, ctx: &Ctx, stamp: &Stamp) -> pingora::Result<()> {
     header.insert_header(http::header::DATE, super::date::now())?;
     header.insert_header(http::header::VIA, stamp.via.clone())?;
-    header.insert_header(REQUEST_ID, ctx.request.to_string())?;
+    header.insert_header(REQUEST_ID, &ctx.request.hex()[..])?;
     Ok(())
 }
 

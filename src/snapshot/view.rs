@@ -1,6 +1,6 @@
 //! What names mean under one set of rules.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ahash::AHashMap;
@@ -8,6 +8,7 @@ use parking_lot::RwLock;
 
 use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::policy::{FileSource, Rules, Unlisted};
+use crate::telemetry::metrics::ChannelSeries;
 use crate::upstream::{Upstream, Upstreams};
 
 /// How many channel names a view remembers; when mistyped ones fill it, it starts anew.
@@ -28,6 +29,8 @@ pub struct Channel {
     pub needs_identity: bool,
     /// The name metrics and logs use.
     pub label: Arc<str>,
+    /// What its requests report into, from the first answer on.
+    pub series: OnceLock<Arc<ChannelSeries>>,
     /// Whether answers may be kept: `false` only for callers that pass their own upstream token.
     identity: ChannelName,
 }
@@ -143,6 +146,7 @@ impl View {
             unlisted: rule.unlisted,
             needs_identity: rule.upstream.credentials.is_some(),
             label: name.as_str().into(),
+            series: OnceLock::new(),
             path,
         })
     }
@@ -165,6 +169,7 @@ impl View {
             unlisted: Unlisted::Auto,
             needs_identity: host.needs_identity,
             label: name.as_str().into(),
+            series: OnceLock::new(),
             identity,
         }))
     }

@@ -168,12 +168,7 @@ impl Pairs<'_> {
     }
 
     fn id(&mut self, key: &str, id: RequestId) {
-        use std::io::Write;
-        self.word(key, b"");
-        let quote = if self.json { self.out.pop() } else { None };
-        // Writing into a Vec can't fail.
-        let _infallible = write!(self.out, "{id}");
-        self.out.extend(quote);
+        self.word(key, &id.hex());
     }
 
     /// RFC 3339 with milliseconds; the part down to the second is made once a second and thread.
