@@ -25,7 +25,7 @@ mod error;
 mod evict;
 mod fill;
 pub mod freshness;
-mod guard;
+pub(crate) mod guard;
 mod hashing;
 mod index;
 mod layout;
@@ -46,8 +46,12 @@ mod testing;
 mod tests;
 mod verify;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 pub use blobs::Blob;
@@ -77,7 +81,11 @@ struct Inner {
     blobs: Arc<Blobs>,
     objects: Arc<Objects>,
     engine: Arc<Engine>,
+    /// Looks on disk under way: a crowd that asks for one blob at once waits for one look.
+    looking: Mutex<HashMap<Sha256, Look>>,
 }
+
+type Look = Shared<BoxFuture<'static, Option<Arc<Blob>>>>;
 
 impl Drop for Inner {
     fn drop(&mut self) {
@@ -104,7 +112,7 @@ impl Cache {
         let blobs = Arc::new(Blobs::new(&settings, layout, index, lock, clock, runtime));
         let objects = Arc::new(Objects::new(Arc::clone(&blobs)));
         let engine = Engine::new(settings.clone(), Arc::clone(&blobs), Arc::clone(&objects));
-        let inner = Arc::new(Inner { settings, blobs, objects, engine });
+        let inner = Arc::new(Inner { settings, blobs, objects, engine, looking: Mutex::default() });
         recover::start(&inner);
         Ok(Self(inner))
     }
@@ -130,8 +138,31 @@ impl Cache {
         if let Some(blob) = self.hot(digest) {
             return Some(blob);
         }
-        let digest = *digest;
-        self.on_pool(move |inner| inner.blobs.find(&digest, Changed::Rehash)).await.ok().flatten()
+        self.look(*digest).await
+    }
+
+    /// The look for a blob that is under way, or a new one.
+    fn look(&self, digest: Sha256) -> Look {
+        let mut looking = self.0.looking.lock();
+        if let Some(look) = looking.get(&digest) {
+            return look.clone();
+        }
+        // On its own: whoever asked first may leave.
+        let this = self.clone();
+        let looked = self.0.blobs.runtime.spawn_blocking(move || {
+            let found = this.0.blobs.find(&digest, Changed::Rehash);
+            this.0.looking.lock().remove(&digest);
+            found
+        });
+        let look = looked.map(|done| done.ok().flatten()).boxed().shared();
+        looking.insert(digest, look.clone());
+        look
+    }
+
+    /// A running fill of these very bytes under `key`: its readers need not look for them on disk first.
+    #[must_use]
+    pub fn running(&self, key: &str, expected: &Expected) -> Option<Fill> {
+        self.0.engine.join(key, expected)
     }
 
     /// The blob that meets `expected`: by SHA-256, or by MD5 (and size) where the record has nothing better.

@@ -40,10 +40,40 @@ impl LastUse {
     }
 }
 
+/// How many bodies the weak list may have before it is looked through. A weak reference keeps its body's memory, so a burst of
+/// fills must not wait for housekeeping.
+const LIVE_LEAST: usize = 2048;
+
+/// Everything that is still being read, by digest.
+#[derive(Default)]
+struct Live {
+    bodies: HashMap<Sha256, Vec<Weak<FileBody>>, ahash::RandomState>,
+    /// Entries after the last look through.
+    after_tidy: usize,
+}
+
+impl Live {
+    fn add(&mut self, digest: Sha256, body: Weak<FileBody>) {
+        if self.bodies.len() >= self.after_tidy * 2 + LIVE_LEAST {
+            self.tidy();
+        }
+        self.bodies.entry(digest).or_default().push(body);
+    }
+
+    fn tidy(&mut self) {
+        self.bodies.retain(|_, bodies| {
+            bodies.retain(|body| body.strong_count() > 0);
+            !bodies.is_empty()
+        });
+        self.bodies.shrink_to(LIVE_LEAST);
+        self.after_tidy = self.bodies.len();
+    }
+}
+
 /// The open blobs, bounded by count and by the bytes of those that are held in memory.
 pub(super) struct OpenBlobs {
     hot: moka::sync::Cache<Sha256, Arc<Blob>, ahash::RandomState>,
-    live: Mutex<HashMap<Sha256, Vec<Weak<FileBody>>>>,
+    live: Mutex<Live>,
     pub(super) uses: Arc<UseLog>,
 }
 
@@ -70,7 +100,7 @@ impl OpenBlobs {
 
     pub(super) fn insert(&self, blob: &Arc<Blob>) {
         let weak = Arc::downgrade(blob.body());
-        self.live.lock().entry(*blob.digest()).or_default().push(weak);
+        self.live.lock().add(*blob.digest(), weak);
         self.hot.insert(*blob.digest(), Arc::clone(blob));
     }
 
@@ -87,7 +117,8 @@ impl OpenBlobs {
         }
         let own = usize::from(held.is_some());
         let live = self.live.lock();
-        let readers: usize = live.get(digest).map_or(0, |bodies| bodies.iter().map(Weak::strong_count).sum());
+        let readers: usize =
+            live.bodies.get(digest).map_or(0, |bodies| bodies.iter().map(Weak::strong_count).sum());
         readers > own
     }
 
@@ -114,10 +145,7 @@ impl OpenBlobs {
     /// Drops what nobody reads any more from the weak list, and what the bounded table has let go.
     pub(super) fn tidy(&self) {
         self.hot.run_pending_tasks();
-        self.live.lock().retain(|_, bodies| {
-            bodies.retain(|body| body.strong_count() > 0);
-            !bodies.is_empty()
-        });
+        self.live.lock().tidy();
     }
 
     /// Blobs in the table.
@@ -129,5 +157,32 @@ impl OpenBlobs {
     pub(super) fn clear(&self) {
         self.hot.invalidate_all();
         self.hot.run_pending_tasks();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_weak_list_does_not_grow_with_what_was_read_long_ago() {
+        let file = tempfile::tempfile().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let options = || super::super::body::BodyOptions {
+            runtime: runtime.handle().clone(),
+            keep_small: false,
+            max_maps: 0,
+        };
+        let body = || FileBody::from_file(file.try_clone().unwrap(), 0, options()).unwrap();
+        let mut live = Live::default();
+        let held = body();
+        live.add(Sha256([255; 32]), Arc::downgrade(&held));
+        for n in 0..20_000u32 {
+            let mut digest = [0; 32];
+            digest[..4].copy_from_slice(&n.to_le_bytes());
+            live.add(Sha256(digest), Arc::downgrade(&body()));
+        }
+        assert!(live.bodies.len() <= LIVE_LEAST + 2, "{}", live.bodies.len());
+        assert!(live.bodies.contains_key(&Sha256([255; 32])));
     }
 }

@@ -106,6 +106,10 @@ impl Delivery {
 
     /// Listed with a digest, but not in the cache: by SHA-256, else by MD5.
     async fn package_listed(&self, ask: &PackageAsk, expected: Expected) -> Result<Answer, Refusal> {
+        // Most of a crowd comes while the download runs.
+        if let Some(fill) = self.inner.cache.running(&ask.key(), &expected) {
+            return Ok(fill_answer(fill, ask, expected, Outcome::Follow));
+        }
         if let Some(blob) = self.inner.cache.find_expected(&expected).await {
             let mut answer = blob_answer(blob, &ask.archive, Outcome::Hit);
             answer.facts.etag = package_etag(&expected);
@@ -274,7 +278,7 @@ impl Delivery {
         rest: &str,
         key: String,
         expected: Expected,
-        content_type: &str,
+        content_type: &'static str,
     ) -> Result<Answer, Refusal> {
         let etag = package_etag(&expected);
         if let Some(blob) = self.inner.cache.verified(&key).await {
@@ -341,7 +345,7 @@ fn blob_answer(blob: Arc<Blob>, archive: &ArchiveName, outcome: Outcome) -> Answ
 /// A blob as an answer under the ETag of its digest.
 pub(super) fn plain_blob(
     blob: Arc<Blob>,
-    content_type: &str,
+    content_type: &'static str,
     cache_for: CacheFor,
     outcome: Outcome,
 ) -> Answer {

@@ -231,6 +231,31 @@ fn a_disk_that_is_full_streams_or_refuses_and_recovers() {
     assert!(gate.get(&channel.path("big")).expect(200) == channel.get("big").bytes);
 }
 
+/// Root may write anywhere, so a file in the directory's place stands for a disk that takes nothing more.
+#[test]
+fn a_disk_that_takes_nothing_serves_what_it_has_and_recovers() {
+    let (_upstream, channel, home) = scene();
+    let gate = Process::serve(home);
+    gate.settle(&channel.path("small"));
+    let blob = gate.home().blob_of(&channel.get("small").bytes);
+    let packages = blob.ancestors().nth(4).expect("packages/blobs/sha256/ab/<hex>").to_owned();
+    let (partial, aside) = (packages.join("partial"), packages.join("partial.aside"));
+    fs::rename(&partial, &aside).unwrap();
+    fs::write(&partial, b"not a directory").unwrap();
+    let answer = gate.get(&channel.path("big"));
+    if answer.status == 200 && answer.end == crate::harness::End::Complete {
+        assert!(answer.body == channel.get("big").bytes);
+    } else {
+        answer.expect_visibly_bad();
+        assert!([500, 503, 507].contains(&answer.status), "{}: {}", answer.status, answer.text());
+    }
+    assert_eq!(gate.get(&channel.path("small")).expect(200), channel.get("small").bytes);
+    gate.get("/-/healthz").expect(200);
+    fs::remove_file(&partial).unwrap();
+    fs::rename(&aside, &partial).unwrap();
+    assert!(gate.get(&channel.path("big")).expect(200) == channel.get("big").bytes);
+}
+
 #[test]
 fn a_data_directory_that_cannot_be_written_is_said_at_the_start() {
     let (_upstream, _channel, home) = scene();

@@ -55,6 +55,16 @@ impl Engine {
         })
     }
 
+    /// The running fill of these very bytes under this key, if there is one. Memory only.
+    pub(in crate::cache) fn join(&self, key: &str, expected: &Expected) -> Option<Fill> {
+        let running = self.running.lock();
+        let shared =
+            running.get(key).filter(|shared| !shared.failed() && !shared.is_for_other(expected.sha256))?;
+        shared.learn(*expected);
+        self.blobs.counters.joined.fetch_add(1, Ordering::Relaxed);
+        Some(Fill { shared: Arc::clone(shared), joined: true })
+    }
+
     /// Joins the running fill of the key, or takes what has just been stored, or starts a fill.
     pub(in crate::cache) fn fill(self: &Arc<Self>, request: FillRequest) -> Fill {
         let mut running = self.running.lock();
