@@ -13,7 +13,9 @@ use super::compiled::{Pattern, Rules, Unlisted};
 use super::mistake::Mistakes;
 use super::node::At;
 use super::read::Located;
-use super::rule::{Written, WrittenChannel, WrittenFile, WrittenSource, WrittenUpstream};
+use super::rule::{
+    Written, WrittenChannel, WrittenChannelSource, WrittenFile, WrittenSource, WrittenUpstream,
+};
 use crate::secret::SafeUrl;
 
 impl Rules {
@@ -72,8 +74,7 @@ fn channel(key: &str, pattern: Pattern, upstream: &str, ttl: Duration) -> Writte
     WrittenChannel {
         key: here(key.to_owned()),
         pattern,
-        upstream: here(upstream.to_owned()),
-        path: None,
+        source: WrittenChannelSource::Proxied(here(upstream.to_owned()), None),
         ttl: Some(ttl),
         unlisted: Unlisted::Auto,
     }

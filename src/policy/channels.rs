@@ -2,13 +2,16 @@
 //!
 //! Belongs here: what `match` and `name` may be. Does not: which of several entries wins ([`super::matching`]).
 
+use std::time::Duration;
+
 use globset::{Glob, GlobBuilder};
 
 use super::compiled::{Pattern, Unlisted};
 use super::mistake::Mistakes;
 use super::node::{At, Node};
 use super::read::{Fields, Located, choice, positive_duration, text};
-use super::rule::WrittenChannel;
+use super::rule::{WrittenChannel, WrittenChannelSource};
+use super::virtuals;
 use crate::conda::channel::ChannelName;
 
 /// Path roots that belong to the control plane and to upload dialects; no channel can begin with one.
@@ -31,7 +34,7 @@ const RESERVED: &[&str] = &[
 ];
 
 /// Keys of the language that this version does not have.
-const LATER: &[&str] = &["hosted", "virtual", "owns", "policy", "access", "priority", "members"];
+const LATER: &[&str] = &["hosted", "policy", "access", "members"];
 
 const UNLISTED: &[(&str, Unlisted)] =
     &[("allow", Unlisted::Allow), ("deny", Unlisted::Deny), ("auto", Unlisted::Auto)];
@@ -59,6 +62,8 @@ pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<W
     let ttl = fields.read("ttl", mistakes, positive_duration);
     let unlisted = fields.read("unlisted", mistakes, choice(UNLISTED));
     let has_upstream = fields.get("upstream").is_some();
+    let is_virtual = fields.get("virtual").is_some();
+    let members = virtuals::read(&mut fields, is_later, mistakes);
     fields.finish(mistakes);
 
     let (key, pattern) = match (name, glob) {
@@ -75,10 +80,16 @@ pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<W
             return None;
         }
     };
-    if !has_upstream && !is_later {
-        mistakes.add(&node.at, format!("`{path}.upstream` is missing"));
+    if has_upstream == is_virtual && !is_later {
+        mistakes.add(&node.at, format!("`{path}` must have one of `upstream` and `virtual`"));
+        return None;
     }
     let pattern = pattern?;
+    if is_virtual {
+        virtuals::check_entry(&pattern, &key, path, rename.as_ref(), mistakes);
+        let source = WrittenChannelSource::Virtual(members?);
+        return Some(entry(key, pattern, source, ttl, unlisted));
+    }
     if let Some(rename) = rename.as_ref().filter(|_| !matches!(pattern, Pattern::Exact(_))) {
         mistakes.add_hint(
             &rename.at,
@@ -86,14 +97,24 @@ pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<W
             "use `name:`, or put a longer path into the URLs of an upstream",
         );
     }
-    Some(WrittenChannel {
+    let source = WrittenChannelSource::Proxied(upstream?, rename.map(|r| r.value.to_string()));
+    Some(entry(key, pattern, source, ttl, unlisted))
+}
+
+fn entry(
+    key: Located<String>,
+    pattern: Pattern,
+    source: WrittenChannelSource,
+    ttl: Option<Located<Duration>>,
+    unlisted: Option<Located<Unlisted>>,
+) -> WrittenChannel {
+    WrittenChannel {
         key,
         pattern,
-        upstream: upstream?,
-        path: rename.map(|r| r.value.to_string()),
+        source,
         ttl: ttl.map(|t| t.value),
         unlisted: unlisted.map(|u| u.value).unwrap_or_default(),
-    })
+    }
 }
 
 fn pattern(text: &str, at: &At, path: &str, mistakes: &mut Mistakes) -> Option<Pattern> {

@@ -10,13 +10,15 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::compiled::{
-    ChannelRule, DEFAULT_TTL, FileRule, FileSource, HostRoute, Pattern, Rules, UpstreamRule,
+    ChannelRule, ChannelSource, DEFAULT_TTL, FileRule, FileSource, HostRoute, Pattern, Rules, UpstreamRule,
 };
 use super::mistake::{Mistake, Mistakes, did_you_mean};
 use super::node::{At, Node};
 use super::read::Located;
-use super::rule::{Written, WrittenChannel, WrittenFile, WrittenSource, WrittenUpstream};
-use super::{builtin, channels, upstreams};
+use super::rule::{
+    Written, WrittenChannel, WrittenChannelSource, WrittenFile, WrittenSource, WrittenUpstream,
+};
+use super::{builtin, channels, upstreams, virtuals};
 
 /// What rules may ask of the machine; the only impure thing here, handed in by `config`.
 pub trait Outside {
@@ -66,7 +68,7 @@ pub(super) fn compile_written(
         .map(|u| upstreams::compile(u, outside, &mut mistakes))
         .map(|rule| (rule.name.clone(), Arc::new(rule)))
         .collect();
-    let channels = merged.channels.into_iter().filter_map(|c| channel(c, &named, &mut mistakes)).collect();
+    let channels = all_channels(merged.channels, &named, &mut mistakes);
     let files = merged.files.into_iter().filter_map(|f| file(f, &named, outside, &mut mistakes)).collect();
     let hosts = host_table(builtin_hosts, user_hosts, &named, &mut mistakes);
     mistakes.or(())?;
@@ -115,20 +117,42 @@ fn refuse_twice(what: &str, old: &Located<String>, new: &Located<String>, mistak
     }
 }
 
+/// Every channel in its order. What a virtual one inherits comes from its members, so those are known first.
+fn all_channels(
+    written: Vec<WrittenChannel>,
+    named: &HashMap<String, Arc<UpstreamRule>>,
+    mistakes: &mut Mistakes,
+) -> Vec<Arc<ChannelRule>> {
+    let anonymous = |upstream: &str| named.get(upstream).map(|rule| rule.anonymous());
+    let inherited = virtuals::inherit(&written, anonymous, mistakes);
+    let pairs = written.into_iter().zip(inherited);
+    pairs.filter_map(|(written, from_members)| channel(written, from_members, named, mistakes)).collect()
+}
+
 fn channel(
     written: WrittenChannel,
+    from_members: Option<virtuals::Inherited>,
     named: &HashMap<String, Arc<UpstreamRule>>,
     mistakes: &mut Mistakes,
 ) -> Option<Arc<ChannelRule>> {
-    let upstream = find(&written.upstream, named, mistakes)?;
+    let (source, ttl, anonymous) = match written.source {
+        WrittenChannelSource::Proxied(name, path) => {
+            let upstream = find(&name, named, mistakes)?;
+            let anonymous = upstream.anonymous();
+            (ChannelSource::Proxied { upstream, path }, written.ttl.unwrap_or(DEFAULT_TTL), anonymous)
+        }
+        WrittenChannelSource::Virtual(source) => {
+            let virtuals::Inherited { ttl, anonymous, .. } = from_members?;
+            (ChannelSource::Virtual(Arc::new(virtuals::compile(source))), ttl, anonymous)
+        }
+    };
     Some(Arc::new(ChannelRule {
         id: written.key.value,
         pattern: written.pattern,
-        anonymous: upstream.anonymous(),
-        upstream,
-        path: written.path,
-        ttl: written.ttl.unwrap_or(DEFAULT_TTL),
+        source,
+        ttl,
         unlisted: written.unlisted,
+        anonymous,
     }))
 }
 

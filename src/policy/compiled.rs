@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use globset::GlobMatcher;
 
+use super::virtual_rule::VirtualRule;
 use crate::conda::channel::ChannelName;
 use crate::secret::{SafeUrl, Secret};
 
@@ -107,15 +108,38 @@ pub struct ChannelRule {
     /// Which channels it means.
     pub pattern: Pattern,
     /// Who answers.
-    pub upstream: Arc<UpstreamRule>,
-    /// The channel's name there, where it differs; only exact names have one.
-    pub path: Option<String>,
+    pub source: ChannelSource,
     /// How long an index answer counts as fresh; never zero.
     pub ttl: Duration,
     /// What happens to packages that the index does not list.
     pub unlisted: Unlisted,
     /// Who may read it without an identity.
     pub anonymous: Anonymous,
+}
+
+impl ChannelRule {
+    /// The upstream it comes from; `None` for a channel that is made of others.
+    #[must_use]
+    pub const fn upstream(&self) -> Option<&Arc<UpstreamRule>> {
+        match &self.source {
+            ChannelSource::Proxied { upstream, .. } => Some(upstream),
+            ChannelSource::Virtual(_) => None,
+        }
+    }
+}
+
+/// Who answers for a channel.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ChannelSource {
+    /// An upstream.
+    Proxied {
+        /// Which.
+        upstream: Arc<UpstreamRule>,
+        /// The channel's name there, where it differs; only exact names have one.
+        path: Option<String>,
+    },
+    /// Other channels, merged into one.
+    Virtual(Arc<VirtualRule>),
 }
 
 /// Which channels a rule means. An exact name beats a glob, a glob beats "any".

@@ -17,15 +17,18 @@ pub mod read;
 pub mod rule;
 pub mod units;
 pub mod verdict;
+pub mod virtual_rule;
 
 mod channels;
 mod files;
 mod upstreams;
+mod virtuals;
 
 pub use compile::{Outside, compile};
 pub use compiled::{
-    Anonymous, ChannelRule, Credentials, DEFAULT_TTL, FileRoute, FileRule, FileSource, HostRoute, Pattern,
-    Rules, Unlisted, UpstreamRule,
+    Anonymous, ChannelRule, ChannelSource, Credentials, DEFAULT_TTL, FileRoute, FileRule, FileSource,
+    HostRoute, Pattern, Rules, Unlisted, UpstreamRule,
 };
 pub use mistake::{Mistake, Mistakes};
 pub use node::{At, Node};
+pub use virtual_rule::{NameGlobs, Priority, VirtualRule};

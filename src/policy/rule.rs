@@ -11,7 +11,10 @@ use super::compiled::{Pattern, Unlisted};
 use super::mistake::Mistakes;
 use super::node::{At, Node, Value};
 use super::read::{Fields, Located, boolean, text};
+use super::virtual_rule::{NameGlobs, Priority};
 use super::{channels, files, upstreams};
+use crate::clock::UnixMillis;
+use crate::conda::channel::ChannelRef;
 use crate::secret::SafeUrl;
 
 /// Keys of the language that this version does not have.
@@ -101,14 +104,36 @@ pub struct WrittenChannel {
     pub key: Located<String>,
     /// What it means.
     pub pattern: Pattern,
-    /// `upstream`
-    pub upstream: Located<String>,
-    /// `path`
-    pub path: Option<String>,
+    /// `upstream` and `path`, or `virtual` and what goes with it
+    pub source: WrittenChannelSource,
     /// `ttl`
     pub ttl: Option<Duration>,
     /// `unlisted`
     pub unlisted: Unlisted,
+}
+
+/// Who answers for a channel.
+#[derive(Clone, Debug)]
+pub enum WrittenChannelSource {
+    /// `upstream`, and `path`: the channel's name there.
+    Proxied(Located<String>, Option<String>),
+    /// `virtual`
+    Virtual(WrittenVirtual),
+}
+
+/// What stands beside `virtual`.
+#[derive(Clone, Debug)]
+pub struct WrittenVirtual {
+    /// `virtual`: the members, best first; 1 to 16 different ones.
+    pub members: Vec<Located<ChannelRef>>,
+    /// `priority`
+    pub priority: Priority,
+    /// `owns`
+    pub owns: NameGlobs,
+    /// `owned_by`: places in `members`.
+    pub owners: Vec<usize>,
+    /// `as_of`
+    pub as_of: Option<UnixMillis>,
 }
 
 /// One entry of `files:`.

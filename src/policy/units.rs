@@ -5,6 +5,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::clock::UnixMillis;
+
 /// Why a quantity was refused; the text completes "… must be …".
 pub type Expectation = &'static str;
 
@@ -75,6 +77,26 @@ fn split_number(text: &str) -> Option<(f64, &str)> {
     Some((number.parse().ok()?, rest))
 }
 
+/// What a moment looks like.
+pub const MOMENT: Expectation = "a date such as `2026-01-31` or a moment such as `2026-01-31T12:00:00Z`";
+
+/// Parses a moment of RFC 3339, with its offset, or a date, which means its last millisecond in UTC. From 1970 to 9999.
+#[must_use]
+pub fn moment(text: &str) -> Option<UnixMillis> {
+    let text = text.trim();
+    let millis = match text.parse::<jiff::Timestamp>() {
+        Ok(moment) => moment.as_millisecond(),
+        // The parser of dates also takes a time behind them, which without an offset says nothing.
+        Err(_) if text.len() == "2026-01-31".len() => {
+            let day = text.parse::<jiff::civil::Date>().ok()?;
+            let noon = jiff::tz::Offset::UTC.to_timestamp(day.at(12, 0, 0, 0)).ok()?.as_millisecond();
+            noon.checked_add(12 * 3_600_000 - 1)?
+        }
+        Err(_) => return None,
+    };
+    (millis >= 0).then_some(UnixMillis(millis))
+}
+
 /// Prints a duration so that [`duration`] reads it back: `1h30m`, `250ms`, `0s`.
 #[must_use]
 pub fn show_duration(value: Duration) -> String {
@@ -137,6 +159,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn moments() {
+        for (text, millis) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("1970-01-01", 86_399_999),
+            ("2026-01-31", 1_769_903_999_999),
+            ("2026-01-31T12:00:00+02:00", 1_769_853_600_000),
+            ("2026-01-31 10:00:00.5Z", 1_769_853_600_500),
+        ] {
+            assert_eq!(moment(text), Some(UnixMillis(millis)), "{text}");
+        }
+        for bad in ["", "soon", "2026", "2026-02-30", "2026-01-31T12:00:00", "1969-12-31", "31.01.2026"] {
+            assert_eq!(moment(bad), None, "{bad}");
+        }
+    }
+
     proptest! {
         #[test]
         fn printed_quantities_read_back(millis in 0u64..300_000_000_000, bytes in 0u64..(1 << 50)) {
@@ -147,7 +185,7 @@ mod tests {
 
         #[test]
         fn any_text_is_answered(text in "\\PC{0,40}") {
-            let _ = (duration(&text), size(&text));
+            let _ = (duration(&text), size(&text), moment(&text));
         }
     }
 }

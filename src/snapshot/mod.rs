@@ -4,6 +4,7 @@
 //! Does not: reading rules from disk (`config`), deciding about callers (`auth`, later), fetching (`delivery`).
 
 mod view;
+mod virtual_channel;
 
 use std::sync::Arc;
 
@@ -11,7 +12,8 @@ use arc_swap::ArcSwap;
 
 use crate::policy::Rules;
 use crate::upstream::Upstreams;
-pub use view::{Channel, HostTarget, PlainFile, View};
+pub use view::{Channel, HostTarget, Place, PlainFile, View};
+pub use virtual_channel::{Member, VirtualChannel};
 
 /// Holds the current [`View`]; readers take a reference without waiting, a reload replaces it at once.
 pub struct Live {

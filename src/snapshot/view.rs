@@ -6,8 +6,9 @@ use std::time::Duration;
 use ahash::AHashMap;
 use parking_lot::RwLock;
 
+use super::virtual_channel::{Member, VirtualChannel};
 use crate::conda::channel::{ChannelName, ChannelRef};
-use crate::policy::{FileSource, Rules, Unlisted};
+use crate::policy::{ChannelRule, ChannelSource, FileSource, Rules, Unlisted, VirtualRule};
 use crate::telemetry::metrics::ChannelSeries;
 use crate::upstream::{Upstream, Upstreams};
 
@@ -65,6 +66,35 @@ impl Channel {
     }
 }
 
+/// What a channel name means.
+#[derive(Clone)]
+pub enum Place {
+    /// A channel of an upstream.
+    Proxied(Arc<Channel>),
+    /// A channel that is made of others.
+    Virtual(Arc<VirtualChannel>),
+}
+
+impl Place {
+    /// Whether the gate uses credentials of its own to read it.
+    #[must_use]
+    pub fn needs_identity(&self) -> bool {
+        match self {
+            Self::Proxied(channel) => channel.needs_identity,
+            Self::Virtual(channel) => channel.needs_identity,
+        }
+    }
+
+    /// Under which name its generations are kept.
+    #[must_use]
+    pub fn stored_as(&self, asked: &ChannelRef) -> ChannelRef {
+        match self {
+            Self::Proxied(channel) => channel.stored_as(asked),
+            Self::Virtual(channel) => channel.stored_as(),
+        }
+    }
+}
+
 /// A file served by prefix, not as part of a channel.
 #[derive(Clone)]
 pub enum PlainFile {
@@ -103,7 +133,7 @@ pub struct HostTarget {
 pub struct View {
     rules: Arc<Rules>,
     upstreams: Arc<Upstreams>,
-    channels: RwLock<AHashMap<ChannelName, Option<Arc<Channel>>>>,
+    channels: RwLock<AHashMap<ChannelName, Option<Place>>>,
 }
 
 impl View {
@@ -119,13 +149,22 @@ impl View {
         &self.rules
     }
 
-    /// The channel that `name` means; `None` when no rule matches it.
+    /// The channel of an upstream that `name` means; `None` when no rule matches it or it is made of others.
     #[must_use]
     pub fn channel(&self, name: &ChannelName) -> Option<Arc<Channel>> {
+        match self.place(name)? {
+            Place::Proxied(channel) => Some(channel),
+            Place::Virtual(_) => None,
+        }
+    }
+
+    /// What `name` means; `None` when no rule matches it.
+    #[must_use]
+    pub fn place(&self, name: &ChannelName) -> Option<Place> {
         if let Some(known) = self.channels.read().get(name) {
             return known.clone();
         }
-        let found = self.resolve(name).map(Arc::new);
+        let found = self.resolve(name);
         let mut channels = self.channels.write();
         if channels.len() >= REMEMBERED_CHANNELS {
             channels.clear();
@@ -134,21 +173,42 @@ impl View {
         found
     }
 
-    fn resolve(&self, name: &ChannelName) -> Option<Channel> {
+    fn resolve(&self, name: &ChannelName) -> Option<Place> {
         let rule = self.rules.channel(name)?;
-        let upstream = self.upstreams.get(&rule.upstream.name)?;
-        let path: Arc<str> = rule.path.as_deref().unwrap_or(name.as_str()).into();
-        let identity = ChannelName::parse(&format!("{}/{path}", rule.upstream.name))?;
-        Some(Channel {
+        let (source, path) = match &rule.source {
+            ChannelSource::Proxied { upstream, path } => (upstream, path),
+            ChannelSource::Virtual(made_of) => {
+                return self.resolve_virtual(name, &rule, made_of).map(Arc::new).map(Place::Virtual);
+            }
+        };
+        let upstream = self.upstreams.get(&source.name)?;
+        let path: Arc<str> = path.as_deref().unwrap_or(name.as_str()).into();
+        let identity = ChannelName::parse(&format!("{}/{path}", source.name))?;
+        Some(Place::Proxied(Arc::new(Channel {
             upstream,
             identity,
             ttl: rule.ttl,
             unlisted: rule.unlisted,
-            needs_identity: rule.upstream.credentials.is_some(),
+            needs_identity: source.credentials.is_some(),
             label: name.as_str().into(),
             series: OnceLock::new(),
             path,
-        })
+        })))
+    }
+
+    /// The rules have been checked for circles, so this ends.
+    fn resolve_virtual(
+        &self,
+        name: &ChannelName,
+        rule: &ChannelRule,
+        made_of: &Arc<VirtualRule>,
+    ) -> Option<VirtualChannel> {
+        let members = made_of.members.iter().map(|asked| {
+            let place = self.place(&asked.name)?;
+            Some(Member { asked: asked.clone(), place })
+        });
+        let members = members.collect::<Option<Vec<_>>>()?;
+        VirtualChannel::new(name, rule, Arc::clone(made_of), members)
     }
 
     /// The channel that `name` means on the upstream `host` stands for. Where the rules send this name to that same

@@ -1,12 +1,17 @@
 //! The language of rules: what is refused and how, who wins, what is hidden.
 
+mod virtuals;
+
 use std::path::Path;
 
 use super::super::Variables;
 use super::super::yaml;
 use super::Machine;
 use crate::conda::channel::ChannelName;
-use crate::policy::{Anonymous, Credentials, FileSource, Mistake, Outside, Rules, Unlisted, compile};
+use crate::policy::{
+    Anonymous, ChannelRule, ChannelSource, Credentials, FileSource, Mistake, Outside, Rules, Unlisted,
+    compile,
+};
 
 fn rules(files: &[&str]) -> Result<Rules, Vec<Mistake>> {
     let variables = Variables::of(&[("TOKEN", "tk-hunter2\n"), ("EVIL", "a/b\u{1}hunter2"), ("EMPTY", "")]);
@@ -26,7 +31,14 @@ fn told(files: &[&str]) -> Vec<String> {
 
 fn upstream_of(rules: &Rules, channel: &str) -> String {
     let name = ChannelName::parse(channel).unwrap();
-    rules.channel(&name).map_or_else(|| "none".to_owned(), |rule| rule.upstream.name.clone())
+    rules.channel(&name).map_or_else(|| "none".to_owned(), |rule| rule.upstream().unwrap().name.clone())
+}
+
+fn path_of(rule: &ChannelRule) -> Option<&str> {
+    match &rule.source {
+        ChannelSource::Proxied { path, .. } => path.as_deref(),
+        ChannelSource::Virtual(_) => None,
+    }
 }
 
 const UP: &str = "upstreams: {a: {urls: [http://a]}, b: {urls: [http://b]}, c: {urls: [http://c]}}\n";
@@ -42,7 +54,6 @@ const MISTAKES: &[(&str, &[&str])] = &[
         &[
             "1:1 `access` is not there yet in this version | take it out: it would not be obeyed",
             "3:16 `channels[0].hosted` is not there yet in this version | take it out: it would not be obeyed",
-            "3:30 `channels[0].owns` is not there yet in this version | take it out: it would not be obeyed",
         ],
     ),
     (
@@ -53,7 +64,7 @@ const MISTAKES: &[(&str, &[&str])] = &[
         ],
     ),
     ("channels: [{upstream: anaconda}]", &["1:12 `channels[0]` must have one of `name` and `match`"]),
-    ("channels: [{name: x}]", &["1:12 `channels[0].upstream` is missing"]),
+    ("channels: [{name: x}]", &["1:12 `channels[0]` must have one of `upstream` and `virtual`"]),
     (
         "channels: [{name: x, match: y, upstream: anaconda}]",
         &["1:12 `channels[0]` must have one of `name` and `match`"],
@@ -317,7 +328,7 @@ fn credentials_in_every_form() {
         let rules = with(credentials).unwrap();
         let rule = rules.channel(&ChannelName::parse("x").unwrap()).unwrap();
         assert_eq!(rule.anonymous, Anonymous::Loopback);
-        let secret = match rule.upstream.credentials.as_ref().unwrap() {
+        let secret = match rule.upstream().unwrap().credentials.as_ref().unwrap() {
             Credentials::TokenPath(s) | Credentials::Bearer(s) | Credentials::Basic { password: s, .. } => s,
         };
         assert_eq!(secret.reveal(), "tk-hunter2");
@@ -370,7 +381,7 @@ fn a_local_directory_and_other_keys() {
     .unwrap();
     let rule = rules.channel(&ChannelName::parse("forge").unwrap()).unwrap();
     assert_eq!(
-        (rule.path.as_deref(), rule.unlisted, rule.id.as_str()),
+        (path_of(&rule), rule.unlisted, rule.id.as_str()),
         (Some("conda-forge"), Unlisted::Deny, "forge")
     );
     let route = rules.file("/static/extras/a/b").unwrap();

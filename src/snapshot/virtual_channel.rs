@@ -1,0 +1,89 @@
+//! A channel that is made of others, with its members found.
+//!
+//! Belongs here: what a request needs to know of it. Does not: its rule ([`VirtualRule`]), merging (`repodata`, `delivery`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Place;
+use crate::conda::channel::{ChannelName, ChannelRef};
+use crate::conda::digest::Sha256;
+use crate::policy::{ChannelRule, Unlisted, VirtualRule};
+
+/// One of the channels that a virtual one is made of.
+#[derive(Clone)]
+pub struct Member {
+    /// The channel, and its label where the rule gives one.
+    pub asked: ChannelRef,
+    /// What that name means.
+    pub place: Place,
+}
+
+/// A channel that is made of others.
+#[derive(Clone)]
+pub struct VirtualChannel {
+    /// What the rules say: priority, ownership, date.
+    pub rule: Arc<VirtualRule>,
+    /// The rule's [`VirtualRule::fingerprint`].
+    pub fingerprint: u64,
+    /// In the order of the rule; never empty.
+    pub members: Vec<Member>,
+    /// How long the merged index counts as fresh before the members are looked after again.
+    pub ttl: Duration,
+    /// What happens to files that no member's index lists.
+    pub unlisted: Unlisted,
+    /// Whether any member is read with the gate's own credentials.
+    pub needs_identity: bool,
+    /// The name metrics and logs use.
+    pub label: Arc<str>,
+    identity: ChannelName,
+}
+
+impl VirtualChannel {
+    /// `None` only for a name that can't be kept on disk, which no name of a channel is.
+    pub(super) fn new(
+        name: &ChannelName,
+        rule: &ChannelRule,
+        made_of: Arc<VirtualRule>,
+        members: Vec<Member>,
+    ) -> Option<Self> {
+        Some(Self {
+            needs_identity: members.iter().any(|member| member.place.needs_identity()),
+            fingerprint: made_of.fingerprint(),
+            rule: made_of,
+            members,
+            ttl: rule.ttl,
+            unlisted: rule.unlisted,
+            label: name.as_str().into(),
+            identity: identity(name)?,
+        })
+    }
+
+    /// Under which name its generations are kept: one component, so that it never meets `<upstream>/<channel>`.
+    #[must_use]
+    pub fn stored_as(&self) -> ChannelRef {
+        ChannelRef { name: self.identity.clone(), label: None }
+    }
+}
+
+/// Readable, and different for any two names.
+fn identity(name: &ChannelName) -> Option<ChannelName> {
+    let digest = Sha256::of(name.as_str().as_bytes()).to_hex();
+    let flat = name.as_str().replace('/', ".");
+    ChannelName::parse(&format!("{}.{}", flat.get(..flat.len().min(100))?, &digest[..16]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_are_one_component_and_differ() {
+        let of = |name: &str| identity(&ChannelName::parse(name).unwrap()).unwrap();
+        for name in ["prod", "team/prod", "x.y", &"a".repeat(128)] {
+            assert!(!of(name).as_str().contains('/'), "{name}");
+        }
+        assert_ne!(of("a/b"), of("a.b"));
+        assert!(of("prod").as_str().starts_with("prod."));
+    }
+}
