@@ -156,6 +156,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
         last_modified: input.last_modified.map(str::to_owned),
         packing: packing_name(input.packing).to_owned(),
         sha256: input.digest.map(|digest| digest.to_hex()),
+        members: Vec::new(),
     };
     let head = Head {
         channel: input.channel,
@@ -281,14 +282,16 @@ impl<'a> Made<'a> {
     }
 }
 
-struct Head<'a> {
-    channel: &'a ChannelRef,
-    subdir: &'a Subdir,
-    now: UnixMillis,
-    rules_revision: u64,
+/// What a manifest begins with.
+pub(super) struct Head<'a> {
+    pub channel: &'a ChannelRef,
+    pub subdir: &'a Subdir,
+    pub now: UnixMillis,
+    pub rules_revision: u64,
 }
 
-fn finish(
+/// Writes the manifest: with it a generation is complete.
+pub(super) fn finish(
     staging: Staging,
     head: &Head<'_>,
     source: Option<Source>,

@@ -23,7 +23,7 @@ use super::error::BuildError;
 use super::manifest::{FORMAT, Manifest};
 use super::names::{self, MANIFEST, SHARD_MAP, TABLE};
 use super::shards::{ShardAt, ShardError, ShardMap, pack_path};
-use super::table::PackageTable;
+use super::table::{self, PackageTable};
 use crate::clock::UnixMillis;
 use crate::conda::digest::{Expected, Sha256};
 use crate::conda::url::IndexFile;
@@ -136,6 +136,21 @@ impl Generation {
     pub fn source_digest(&self) -> Option<Sha256> {
         let state = self.state.load();
         Sha256::from_hex(state.manifest.source.as_ref()?.sha256.as_deref()?)
+    }
+
+    /// The rules revision that decided what is in it; for a virtual channel, the fingerprint of its rule.
+    pub fn rules_revision(&self) -> u64 {
+        self.state.load().manifest.rules_revision
+    }
+
+    /// In a merged index, the place of the member that a file comes from; `None` when the index does not list it.
+    pub fn member_of(&self, file: &str) -> Option<usize> {
+        self.table.find(file).filter(table::Entry::is_shown).map(|entry| usize::from(entry.member))
+    }
+
+    /// Whether the index lists a file.
+    pub fn shows(&self, file: &str) -> bool {
+        self.table.find(file).is_some_and(|entry| entry.is_shown())
     }
 
     /// Where upstream says its packages lie (CEP 15), where it says so.

@@ -16,6 +16,7 @@ mod gone;
 mod info;
 pub mod manifest;
 mod map;
+pub mod merge;
 mod names;
 mod rewrite;
 pub mod scan;

@@ -28,7 +28,8 @@
 //! | 24 | 4 | its length |
 //! | 28 | 1 | bit 0: has SHA-256, bit 1: has MD5 |
 //! | 29 | 1 | group, see `group_code` |
-//! | 30 | 2 | zero |
+//! | 30 | 1 | zero |
+//! | 31 | 1 | in a merged index: place of the member that the record comes from; else zero |
 //! | 32 | 32 | SHA-256 |
 //! | 64 | 16 | MD5 |
 
@@ -45,6 +46,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use write::TableWritten;
 pub use write::{NewEntry, TableBuilder};
 
 const MAGIC: [u8; 8] = *b"CGTABLE\0";
@@ -95,6 +97,15 @@ pub struct Entry<'a> {
     pub record: (u64, u32),
     /// Which object it stands in.
     pub group: Group,
+    /// In a merged index: place of the member that the record comes from; else 0.
+    pub member: u8,
+}
+
+impl Entry<'_> {
+    /// Whether `repodata.json` has the record.
+    pub const fn is_shown(&self) -> bool {
+        self.record.1 > 0
+    }
 }
 
 impl PackageTable {
@@ -217,6 +228,7 @@ fn entry(bytes: &[u8], count: usize, n: usize) -> Option<Entry<'_>> {
         },
         record: (u64_at(bytes, at + 16)?, u32_at(bytes, at + 24)?),
         group: group_of(*bytes.get(at + 29)?)?,
+        member: *bytes.get(at + 31)?,
     })
 }
 

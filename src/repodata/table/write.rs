@@ -57,6 +57,12 @@ impl TableBuilder {
     /// Adds one. `false`: the name is too long, or the names together are larger than 4 GiB.
     #[must_use]
     pub fn push(&mut self, new: &NewEntry<'_>) -> bool {
+        self.push_of(new, 0)
+    }
+
+    /// The same for a merged index, with the place of the member that the record comes from.
+    #[must_use]
+    pub fn push_of(&mut self, new: &NewEntry<'_>, member: u8) -> bool {
         let (Ok(offset), Ok(len)) = (u32::try_from(self.heap.len()), u16::try_from(new.file.len())) else {
             return false;
         };
@@ -76,6 +82,7 @@ impl TableBuilder {
         raw[24..28].copy_from_slice(&new.record.1.to_le_bytes());
         raw[28] = has(new.expected.sha256.is_some(), 1) | has(new.expected.md5.is_some(), 2);
         raw[29] = group_code(new.group);
+        raw[31] = member;
         raw[32..64].copy_from_slice(&new.expected.sha256.map_or([0; 32], |digest| digest.0));
         raw[64..80].copy_from_slice(&new.expected.md5.map_or([0; 16], |digest| digest.0));
         self.entries.push(raw);

@@ -2,6 +2,7 @@
 
 mod attach;
 mod build;
+mod merge;
 mod shards;
 mod store;
 
