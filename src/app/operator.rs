@@ -11,6 +11,7 @@ use crate::api::{OperateError, Operator, PurgeRequest};
 use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::digest::Sha256;
 use crate::conda::url;
+use crate::snapshot::Place;
 
 /// The running gate behind the control socket.
 pub(super) struct GateOperator(pub(super) Arc<Core>);
@@ -71,9 +72,12 @@ impl GateOperator {
     async fn purge_channel(&self, name: &str) -> Result<Removed, OperateError> {
         let asked =
             channel_ref(name).ok_or_else(|| invalid("this is not a channel name; nothing was removed"))?;
-        let channel = self.0.live.view().channel(&asked.name);
-        let channel = channel.ok_or_else(|| invalid("no rule places this channel; nothing was removed"))?;
-        Ok(self.0.delivery.purge_channel(&channel, &asked).await)
+        let place = self.0.live.view().place(&asked.name);
+        let place = place.ok_or_else(|| invalid("no rule places this channel; nothing was removed"))?;
+        Ok(match place {
+            Place::Proxied(channel) => self.0.delivery.purge_channel(&channel, &asked).await,
+            Place::Virtual(channel) => self.0.delivery.purge_virtual(&channel).await,
+        })
     }
 
     async fn purge_url(&self, text: &str) -> Result<Removed, OperateError> {
@@ -95,10 +99,13 @@ impl GateOperator {
                 "this URL is not a file of a channel nor under a prefix; nothing was removed",
             ));
         };
-        let channel = view.channel(&asked.name);
-        let channel = channel.ok_or_else(|| invalid("no rule places this channel; nothing was removed"))?;
+        let place = view.place(&asked.name);
+        let place = place.ok_or_else(|| invalid("no rule places this channel; nothing was removed"))?;
         drop(view);
-        Ok(self.0.delivery.purge_file(&channel, &target.route).await)
+        Ok(match place {
+            Place::Proxied(channel) => self.0.delivery.purge_file(&channel, &target.route).await,
+            Place::Virtual(channel) => self.0.delivery.purge_virtual_file(&channel, &target.route).await,
+        })
     }
 }
 

@@ -18,6 +18,7 @@ mod purge;
 mod refusal;
 mod shards;
 mod source;
+mod virtual_channels;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use crate::cache::Purge;
 use crate::conda::channel::ChannelRef;
 use crate::conda::digest::Sha256;
 use crate::conda::url::Route;
-use crate::snapshot::Channel;
+use crate::snapshot::{Channel, Place, VirtualChannel};
 use crate::upstream::Upstream;
 
 fn failed(error: impl std::fmt::Display) -> Refusal {
@@ -50,6 +50,41 @@ impl Delivery {
         let store = Arc::clone(&self.inner.generations);
         let generations = self.inner.runtime.spawn_blocking(move || store.remove_channel(&stored)).await;
         Ok(removed + generations.map_err(failed)?.map_err(failed)?)
+    }
+
+    /// Forgets what a virtual channel has of its own: its merged indexes. Its members keep what is theirs.
+    ///
+    /// # Errors
+    /// As [`Delivery::purge_all`].
+    pub async fn purge_virtual(&self, channel: &VirtualChannel) -> Result<u64, Refusal> {
+        let (store, stored) = (Arc::clone(&self.inner.generations), channel.stored_as());
+        let gone = self.inner.runtime.spawn_blocking(move || store.remove_channel(&stored)).await;
+        self.forget_absences();
+        gone.map_err(failed)?.map_err(failed)
+    }
+
+    /// Forgets one file of a virtual channel: a merged index, or a file of whichever member has it.
+    ///
+    /// # Errors
+    /// As [`Delivery::purge_all`].
+    pub async fn purge_virtual_file(&self, channel: &VirtualChannel, route: &Route) -> Result<u64, Refusal> {
+        if let Route::Index { subdir, .. } = route {
+            let (store, stored, subdir) =
+                (Arc::clone(&self.inner.generations), channel.stored_as(), subdir.clone());
+            let gone = self.inner.runtime.spawn_blocking(move || store.remove(&stored, &subdir)).await;
+            self.forget_absences();
+            return gone.map_err(failed)?.map_err(failed).map(u64::from);
+        }
+        let mut removed = 0;
+        for member in &channel.members {
+            removed += match &member.place {
+                Place::Proxied(proxied) => {
+                    self.purge_file(proxied, &route.clone().in_channel(&member.asked)).await?
+                }
+                Place::Virtual(inner) => Box::pin(self.purge_virtual_file(inner, route)).await?,
+            };
+        }
+        Ok(removed)
     }
 
     /// Forgets one file of a channel. An index document takes its whole generation along, since they belong together.

@@ -113,15 +113,26 @@ impl Delivery {
         digest: &Sha256,
     ) -> Result<Answer, Refusal> {
         let stored = channel.stored_as(asked);
-        if let Some(at) = self.inner.generations.shard(&stored, subdir, digest) {
-            let bytes = self.blocking_io(move || read_at(&at)).await?;
-            return Ok(shard_answer(digest, bytes, Outcome::Hit));
+        if let Some(made) = self.made_shard(&stored, subdir, digest).await? {
+            return Ok(made);
         }
         let rest = format!("{subdir}/{digest}");
         let key = format!("shard:{stored}/{rest}");
         let path = self.shard_path(channel, asked, subdir, digest);
         let expected = Expected { sha256: Some(*digest), ..Expected::default() };
         self.by_digest(channel, asked, subdir, &path, key, expected, "application/zstd").await
+    }
+
+    /// A shard that the gate made, for the current index or for one of the last week.
+    pub(super) async fn made_shard(
+        &self,
+        stored: &ChannelRef,
+        subdir: &Subdir,
+        digest: &Sha256,
+    ) -> Result<Option<Answer>, Refusal> {
+        let Some(at) = self.inner.generations.shard(stored, subdir, digest) else { return Ok(None) };
+        let bytes = self.blocking_io(move || read_at(&at)).await?;
+        Ok(Some(shard_answer(digest, bytes, Outcome::Hit)))
     }
 
     /// Where upstream keeps a shard: below the subdir, or at an absolute URL that its index names.

@@ -12,7 +12,6 @@ use super::plan::{self, Incoming, Own, Plan};
 use super::respond::{self, Stamp};
 use super::{Ctx, Handler, host};
 use super::{landing, local, pass, refuse, request};
-use crate::conda::url::IndexFile;
 use crate::delivery::{Answer, Delivery, Refusal};
 use crate::http::problem::Problem;
 use crate::http::via;
@@ -86,7 +85,7 @@ impl Door {
 
     async fn execute(&self, session: &mut Session, ctx: &mut Ctx, plan: Plan) -> pingora::Result<()> {
         let stamp = &self.stamp;
-        let shard_index = matches!(plan, Plan::Index { file: IndexFile::ShardIndex, .. });
+        let shard_index = plan.is_shard_index();
         let delivery = self.delivery_for(session);
         let delivered = match plan {
             Plan::Problem(problem) => return respond::problem(session, ctx, stamp, problem).await,
@@ -116,11 +115,13 @@ impl Door {
     /// Delivers, and names the channel to the eyes once upstream has shown that it exists: nobody fills label sets with made-up names.
     async fn deliver(&self, delivery: &Delivery, ctx: &mut Ctx, plan: Plan) -> Result<Answer, Refusal> {
         ctx.kind = plan.kind();
-        let channel = plan.channel().map(Arc::clone);
+        let label = plan.channel().map(|(label, _)| Arc::clone(label));
+        let proxied = plan.proxied().map(Arc::clone);
         let delivered = delivered(delivery, plan).await;
-        if let (Some(channel), Ok(_)) = (channel, &delivered) {
-            let series = || self.control.eyes.metrics.channel(&channel.label);
-            ctx.channel = Some(Arc::clone(channel.series.get_or_init(series)));
+        if let (Some(label), Ok(_)) = (label, &delivered) {
+            let find = || self.control.eyes.metrics.channel(&label);
+            let known = proxied.map(|channel| Arc::clone(channel.series.get_or_init(find)));
+            ctx.channel = Some(known.unwrap_or_else(find));
         }
         delivered
     }
@@ -158,6 +159,7 @@ async fn delivered(delivery: &Delivery, plan: Plan) -> Result<Answer, Refusal> {
             delivery.shard(&channel, &asked, &subdir, &digest).await
         }
         Plan::Doc { channel, asked, doc } => delivery.document(&channel, &asked, doc).await,
+        Plan::Virtual { channel, route } => delivery.of_virtual(&channel, &route).await,
         Plan::Plain(PlainFile::Upstream { upstream, path, ttl, .. }) => {
             delivery.plain(&upstream, &path, ttl).await
         }

@@ -10,7 +10,7 @@ use crate::conda::subdir::Subdir;
 use crate::conda::url::{self, ChannelDoc, IndexFile, PathError, Route, Target};
 use crate::http::problem::Problem;
 use crate::secret::Secret;
-use crate::snapshot::{Channel, HostTarget, PlainFile, View};
+use crate::snapshot::{Channel, HostTarget, Place, PlainFile, View, VirtualChannel};
 use crate::telemetry::RouteKind;
 
 /// What to do with a request; one value, executed by the handler.
@@ -31,6 +31,8 @@ pub(super) enum Plan {
     Shard { channel: Arc<Channel>, asked: ChannelRef, subdir: Subdir, digest: Sha256 },
     /// A document of a whole channel.
     Doc { channel: Arc<Channel>, asked: ChannelRef, doc: ChannelDoc },
+    /// Anything of a channel that is made of others.
+    Virtual { channel: Arc<VirtualChannel>, route: Route },
     /// A file by prefix.
     Plain(PlainFile),
     /// Straight from upstream, not kept: the caller's own upstream token is in the path.
@@ -38,21 +40,49 @@ pub(super) enum Plan {
 }
 
 impl Plan {
-    /// The channel it is about, if any.
-    pub(super) fn channel(&self) -> Option<&Arc<Channel>> {
+    /// The name, for metrics, of the channel it is about, if any, and whether the gate reads that with credentials of its own.
+    pub(super) fn channel(&self) -> Option<(&Arc<str>, bool)> {
+        match self {
+            Self::Package { channel, .. }
+            | Self::Sidecar { channel, .. }
+            | Self::Index { channel, .. }
+            | Self::Shard { channel, .. }
+            | Self::Doc { channel, .. } => Some((&channel.label, channel.needs_identity)),
+            Self::Virtual { channel, .. } => Some((&channel.label, channel.needs_identity)),
+            Self::Problem(_) | Self::Home | Self::Control(_) | Self::Plain(_) | Self::Pass { .. } => None,
+        }
+    }
+
+    /// The channel it is about, where an upstream has it.
+    pub(super) const fn proxied(&self) -> Option<&Arc<Channel>> {
         match self {
             Self::Package { channel, .. }
             | Self::Sidecar { channel, .. }
             | Self::Index { channel, .. }
             | Self::Shard { channel, .. }
             | Self::Doc { channel, .. } => Some(channel),
-            Self::Problem(_) | Self::Home | Self::Control(_) | Self::Plain(_) | Self::Pass { .. } => None,
+            _ => None,
         }
+    }
+
+    /// Whether a shard index was asked for, whose problems have rules of their own.
+    pub(super) const fn is_shard_index(&self) -> bool {
+        matches!(
+            self,
+            Self::Index { file: IndexFile::ShardIndex, .. }
+                | Self::Virtual { route: Route::Index { file: IndexFile::ShardIndex, .. }, .. }
+        )
     }
 
     /// The word for metrics.
     pub(super) const fn kind(&self) -> RouteKind {
         match self {
+            Self::Virtual { route, .. } => match route {
+                Route::Package { .. } | Route::Sidecar { .. } => RouteKind::Package,
+                Route::Index { file: IndexFile::ShardIndex, .. } | Route::Shard { .. } => RouteKind::Shard,
+                Route::Index { .. } => RouteKind::Index,
+                Route::Doc { .. } | Route::Home | Route::Control(_) | Route::Other => RouteKind::Document,
+            },
             Self::Package { .. } | Self::Sidecar { .. } => RouteKind::Package,
             Self::Index { file: IndexFile::ShardIndex, .. } | Self::Shard { .. } => RouteKind::Shard,
             Self::Index { .. } => RouteKind::Index,
@@ -123,11 +153,13 @@ fn here(view: &View, target: Target) -> Plan {
     if let Some(file) = view.plain_file(&target.path) {
         return Plan::Plain(file);
     }
-    let find = |asked: &ChannelRef| view.channel(&asked.name);
-    match target.route {
-        Route::Home => Plan::Home,
-        Route::Control(rest) => Plan::Control(rest),
-        route => of_channel(route, find),
+    let place = target.route.channel().and_then(|asked| view.place(&asked.name));
+    match (target.route, place) {
+        (Route::Home, _) => Plan::Home,
+        (Route::Control(rest), _) => Plan::Control(rest),
+        (route, Some(Place::Virtual(channel))) => Plan::Virtual { channel, route },
+        (route, Some(Place::Proxied(channel))) => of_channel(route, |_| Some(Arc::clone(&channel))),
+        (route, None) => of_channel(route, |_| None),
     }
 }
 
@@ -182,7 +214,7 @@ fn guard(plan: Plan, client: Option<IpAddr>) -> Plan {
     let needs_identity = match &plan {
         Plan::Plain(PlainFile::Upstream { needs_identity, .. }) => *needs_identity,
         Plan::Pass { host, .. } => host.needs_identity,
-        plan => plan.channel().is_some_and(|channel| channel.needs_identity),
+        plan => plan.channel().is_some_and(|(_, needs_identity)| needs_identity),
     };
     let here = client.is_none_or(|ip| ip.to_canonical().is_loopback());
     if needs_identity && !here {

@@ -37,3 +37,4 @@ mod restart;
 mod rules_reload;
 mod shards;
 mod tidy;
+mod virtual_channels;

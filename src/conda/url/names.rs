@@ -176,6 +176,20 @@ impl Route {
         }
     }
 
+    /// The same file of another channel; a route without a channel stays as it is.
+    #[must_use]
+    pub fn in_channel(mut self, other: &ChannelRef) -> Self {
+        match &mut self {
+            Self::Index { channel, .. }
+            | Self::Shard { channel, .. }
+            | Self::Package { channel, .. }
+            | Self::Sidecar { channel, .. }
+            | Self::Doc { channel, .. } => channel.clone_from(other),
+            Self::Home | Self::Control(_) | Self::Other => {}
+        }
+        self
+    }
+
     /// The subdir, where the route has one.
     #[must_use]
     pub const fn subdir(&self) -> Option<&Subdir> {

@@ -73,7 +73,7 @@ pub trait Events: Send + Sync {
 
 /// A channel and subdir as generations are kept: by upstream and name there, so aliases share.
 pub(super) type Key = (ChannelRef, Subdir);
-type Flight = Shared<BoxFuture<'static, Result<Arc<Generation>, Refusal>>>;
+pub(super) type Flight = Shared<BoxFuture<'static, Result<Arc<Generation>, Refusal>>>;
 
 /// What is remembered about refreshes of one key between them.
 #[derive(Default, Clone)]
@@ -189,16 +189,16 @@ impl Delivery {
         }
     }
 
-    fn is_fresh(&self, _key: &Key, generation: &Generation, ttl: Duration) -> bool {
+    pub(in crate::delivery) fn is_fresh(&self, _key: &Key, generation: &Generation, ttl: Duration) -> bool {
         self.inner.clock.now().since(generation.checked_at()) < ttl
     }
 
-    fn is_resting(&self, key: &Key) -> bool {
+    pub(in crate::delivery) fn is_resting(&self, key: &Key) -> bool {
         let now = self.inner.clock.now();
         self.inner.indexes.memory.get(key).and_then(|m| m.next_try).is_some_and(|at| now < at)
     }
 
-    fn is_gone(&self, key: &Key) -> bool {
+    pub(in crate::delivery) fn is_gone(&self, key: &Key) -> bool {
         let now = self.inner.clock.now();
         let grace = self.inner.settings.index.gone_grace;
         self.inner

@@ -1,6 +1,7 @@
 //! Refreshing: one at a time for each channel and subdir, and what is remembered of the last one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 
@@ -24,16 +25,28 @@ impl Delivery {
         subdir: &Subdir,
     ) -> Flight {
         let key = (channel.stored_as(asked), subdir.clone());
+        let (this, channel, asked, subdir, landing) =
+            (self.clone(), Arc::clone(channel), asked.clone(), subdir.clone(), key.clone());
+        let (label, ttl) = (Arc::clone(&channel.label), channel.ttl);
+        self.fly(key, label, ttl, async move { this.refresh_now(&channel, &asked, &subdir, &landing).await })
+    }
+
+    /// Joins what is under way for this key, or starts `work` and remembers what comes of it.
+    pub(in crate::delivery) fn fly(
+        &self,
+        key: Key,
+        label: Arc<str>,
+        ttl: Duration,
+        work: impl Future<Output = Result<Arc<Generation>, Refusal>> + Send + 'static,
+    ) -> Flight {
         let mut flights = self.inner.indexes.flights.lock();
         if let Some(running) = flights.get(&key) {
             return running.clone();
         }
-        let (this, channel, asked, subdir) =
-            (self.clone(), Arc::clone(channel), asked.clone(), subdir.clone());
-        let landing = key.clone();
+        let (this, landing) = (self.clone(), key.clone());
         let task = self.inner.runtime.spawn(async move {
-            let came = this.refresh_now(&channel, &asked, &subdir, &landing).await;
-            this.remember(&channel, &landing, &came);
+            let came = work.await;
+            this.remember(&label, ttl, &landing, &came);
             this.inner.indexes.flights.lock().remove(&landing);
             came
         });
@@ -49,7 +62,7 @@ impl Delivery {
         flight
     }
 
-    fn remember(&self, channel: &Channel, key: &Key, came: &Result<Arc<Generation>, Refusal>) {
+    fn remember(&self, label: &str, ttl: Duration, key: &Key, came: &Result<Arc<Generation>, Refusal>) {
         let now = self.inner.clock.now();
         let mut memory = self.inner.indexes.memory.get(key).unwrap_or_default();
         match came {
@@ -60,13 +73,13 @@ impl Delivery {
             Err(refusal) => {
                 let rest = match refusal {
                     Refusal::Unavailable { retry_after: Some(wait), .. } => *wait,
-                    _ => self.inner.settings.index.retry.min(channel.ttl),
+                    _ => self.inner.settings.index.retry.min(ttl),
                 };
                 memory.next_try = Some(now.plus(rest));
                 if matches!(refusal, Refusal::NotFound(_)) {
                     memory.gone_since.get_or_insert(now);
                 } else {
-                    self.inner.events.failed(&channel.label);
+                    self.inner.events.failed(label);
                     tracing::warn!(channel = %key.0, subdir = %key.1, error = %refusal, "refreshing the index failed; what is cached stays");
                 }
             }

@@ -1,0 +1,284 @@
+//! The merged index: when it is up to date, when and how it is made again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::conda::digest::Sha256;
+use crate::conda::subdir::Subdir;
+use crate::conda::url::IndexFile;
+use crate::delivery::indexes::{Flight, Key};
+use crate::delivery::{Answer, Delivery, Outcome, Refusal};
+use crate::repodata::generation::Generation;
+use crate::repodata::merge::{self, MergeInput, MergeMember};
+use crate::snapshot::{Member, Place, VirtualChannel};
+
+/// How long a merge waits for a member. Clients are told to come again long before; this only ends a merge whose member never
+/// comes to an end.
+const MEMBER_PATIENCE: Duration = Duration::from_mins(15);
+
+impl Delivery {
+    /// An index document: every form of the one merged generation.
+    pub(super) async fn virtual_index(
+        &self,
+        channel: &Arc<VirtualChannel>,
+        subdir: &Subdir,
+        file: IndexFile,
+    ) -> Result<Answer, Refusal> {
+        let (generation, outcome) = self.merged(channel, subdir).await?;
+        if file == IndexFile::ShardIndex && !generation.has_shards() {
+            let _build = self.inner.indexes.builds.acquire().await;
+            let (store, target) = (Arc::clone(&self.inner.generations), Arc::clone(&generation));
+            self.blocking(move || store.make_shards(&target, None)).await?;
+        }
+        self.variant(&generation, file, outcome)
+    }
+
+    /// A shard of the merged index, or one that left it within the last week.
+    pub(super) async fn virtual_shard(
+        &self,
+        channel: &VirtualChannel,
+        subdir: &Subdir,
+        digest: &Sha256,
+    ) -> Result<Answer, Refusal> {
+        let made = self.made_shard(&channel.stored_as(), subdir, digest).await?;
+        made.ok_or_else(|| {
+            let name = &channel.label;
+            Refusal::NotFound(format!("the index of `{name}/{subdir}` has no shard with this digest"))
+        })
+    }
+
+    /// The merged generation in force, and whether it is up to date; waits (bounded) only where there is none.
+    pub(super) async fn merged(
+        &self,
+        channel: &Arc<VirtualChannel>,
+        subdir: &Subdir,
+    ) -> Result<(Arc<Generation>, Outcome), Refusal> {
+        let key = (channel.stored_as(), subdir.clone());
+        if let Some(current) = self.inner.generations.current(&key.0, &key.1) {
+            let fresh = self.is_up_to_date(channel, subdir, &current);
+            if !fresh {
+                self.merge_behind(channel, subdir);
+            }
+            if self.is_gone(&key) {
+                return Err(nowhere(channel, subdir));
+            }
+            return Ok((current, if fresh { Outcome::Hit } else { Outcome::Stale }));
+        }
+        let negative = absence_of(&key);
+        if let Some(sentence) = self.inner.objects.negative.get(&negative) {
+            return Err(Refusal::NotFound(sentence));
+        }
+        let made = self.merge_in_time(channel, subdir).await;
+        if let Err(Refusal::NotFound(sentence)) = &made {
+            self.inner.objects.negative.insert(negative, sentence.clone());
+        }
+        made.map(|generation| (generation, Outcome::Fill))
+    }
+
+    /// Merges anew and waits for it, within limits.
+    pub(super) async fn merge_in_time(
+        &self,
+        channel: &Arc<VirtualChannel>,
+        subdir: &Subdir,
+    ) -> Result<Arc<Generation>, Refusal> {
+        let merging = async {
+            // A merge that is under way may have begun under rules that were replaced since.
+            for _ in 0..3 {
+                let made = self.merge(channel, subdir).await?;
+                if made.rules_revision() == channel.fingerprint {
+                    return Ok(made);
+                }
+            }
+            Err(still_merging(channel, subdir))
+        };
+        let made = tokio::time::timeout(self.inner.settings.patience, merging).await;
+        made.unwrap_or_else(|_| Err(still_merging(channel, subdir)))
+    }
+
+    /// Starts a merge unless one is under way or the last one failed a moment ago. Returns at once.
+    pub(super) fn merge_behind(&self, channel: &Arc<VirtualChannel>, subdir: &Subdir) {
+        if !self.is_resting(&(channel.stored_as(), subdir.clone())) {
+            drop(self.merge(channel, subdir));
+        }
+    }
+
+    /// Whether a merged generation is what the rule makes of its members' indexes now, and the members were looked after lately.
+    pub(super) fn is_up_to_date(
+        &self,
+        channel: &VirtualChannel,
+        subdir: &Subdir,
+        merged: &Generation,
+    ) -> bool {
+        let age = self.inner.clock.now().since(merged.checked_at());
+        if age >= channel.ttl || merged.rules_revision() != channel.fingerprint {
+            return false;
+        }
+        let mut ids = Vec::with_capacity(channel.members.len());
+        for member in &channel.members {
+            let stored = member.place.stored_as(&member.asked);
+            let generation = self.inner.generations.current(&stored, subdir);
+            if let (Place::Virtual(inner), Some(generation)) = (&member.place, &generation)
+                && !self.is_up_to_date(inner, subdir, generation)
+            {
+                return false;
+            }
+            let absent = self.is_gone(&(stored.clone(), subdir.clone()));
+            ids.push((stored, generation.filter(|_| !absent)));
+        }
+        let members =
+            ids.iter().map(|(stored, generation)| (stored, generation.as_deref().map(Generation::id)));
+        merged.source_digest() == Some(merge::source_digest(channel.fingerprint, members))
+    }
+
+    /// Joins the merge of this subdir that is under way, or starts one. It runs to its end whoever waits.
+    fn merge(&self, channel: &Arc<VirtualChannel>, subdir: &Subdir) -> Flight {
+        let key = (channel.stored_as(), subdir.clone());
+        let (this, channel, landing) = (self.clone(), Arc::clone(channel), key.clone());
+        let (label, ttl) = (Arc::clone(&channel.label), channel.ttl);
+        self.fly(key, label, ttl, async move { this.merge_now(&channel, &landing).await })
+    }
+
+    /// Looks after all members at once, then merges unless nothing has changed.
+    async fn merge_now(&self, channel: &Arc<VirtualChannel>, key: &Key) -> Result<Arc<Generation>, Refusal> {
+        let asked = channel.members.iter().map(|member| self.member_generation(member, &key.1));
+        let mut members = Vec::with_capacity(channel.members.len());
+        for (place, (member, came)) in channel.members.iter().zip(join_all(asked).await).enumerate() {
+            let generation = came.map_err(|refusal| of_member(channel, member, refusal))?;
+            members.push(MergeMember { place, stored: member.place.stored_as(&member.asked), generation });
+        }
+        let none_has_it = members.iter().all(|member| member.generation.is_none());
+        if none_has_it && !key.1.is_noarch() {
+            return Err(nowhere(channel, &key.1));
+        }
+        let ids = members.iter().map(|m| (&m.stored, m.generation.as_deref().map(Generation::id)));
+        let digest = merge::source_digest(channel.fingerprint, ids);
+        let current = self.inner.generations.current(&key.0, &key.1);
+        if let Some(same) = current.as_ref().filter(|g| g.source_digest() == Some(digest)) {
+            if let Err(error) = self.inner.generations.touch(same, self.inner.clock.now()) {
+                tracing::warn!(%error, "a look at a virtual channel's members could not be noted");
+            }
+            return Ok(Arc::clone(same));
+        }
+        self.build_merged(channel, key, members, current).await
+    }
+
+    async fn build_merged(
+        &self,
+        channel: &Arc<VirtualChannel>,
+        key: &Key,
+        members: Vec<MergeMember>,
+        before: Option<Arc<Generation>>,
+    ) -> Result<Arc<Generation>, Refusal> {
+        let _build = self.inner.indexes.builds.acquire().await;
+        let started = tokio::time::Instant::now();
+        let (store, now, limits) =
+            (Arc::clone(&self.inner.generations), self.inner.clock.now(), self.inner.settings.index.limits);
+        let (rule, owner) = (Arc::clone(&channel.rule), key.clone());
+        let built = self
+            .blocking(move || {
+                let mut built = merge::merge(&MergeInput {
+                    channel: &owner.0,
+                    subdir: &owner.1,
+                    rule: &rule,
+                    members: &members,
+                    now,
+                    limits,
+                    out_dir: &store.staging(),
+                })?;
+                // Where clients use shards, the new index has its own before anybody sees it.
+                if let Some(before) = before.filter(|generation| generation.has_shards()) {
+                    built.make_shards(Some(&before))?;
+                }
+                let fresh = store.publish(built)?;
+                if let Err(error) = store.prune(now) {
+                    tracing::warn!(%error, "old generations could not be removed");
+                }
+                Ok(fresh)
+            })
+            .await?;
+        self.inner.events.built(&channel.label, started.elapsed());
+        tracing::info!(channel = %channel.label, subdir = %key.1, generation = %built.id(), "a new merged index is in force");
+        Ok(built)
+    }
+
+    /// A member's generation for a merge: refreshed where its time is over, an older one where upstream is in trouble, `None` where
+    /// it has no such subdir.
+    async fn member_generation(
+        &self,
+        member: &Member,
+        subdir: &Subdir,
+    ) -> Result<Option<Arc<Generation>>, Refusal> {
+        let key = (member.place.stored_as(&member.asked), subdir.clone());
+        let current = self.inner.generations.current(&key.0, &key.1);
+        if let Some(current) = &current
+            && (self.member_is_fresh(member, subdir, &key, current) || self.is_resting(&key))
+        {
+            return Ok(Some(Arc::clone(current)).filter(|_| !self.is_gone(&key)));
+        }
+        if current.is_none() && self.inner.objects.negative.get(&absence_of(&key)).is_some() {
+            return Ok(None);
+        }
+        let flight = match &member.place {
+            Place::Proxied(channel) => self.refresh(channel, &member.asked, subdir),
+            Place::Virtual(channel) => self.merge(channel, subdir),
+        };
+        let came = tokio::time::timeout(MEMBER_PATIENCE, flight).await;
+        let came = came.unwrap_or_else(|_| Err(Refusal::unavailable("its index takes too long")));
+        match (came, current) {
+            (Ok(fresh), _) => Ok(Some(fresh)),
+            (Err(_), Some(current)) => Ok(Some(current).filter(|_| !self.is_gone(&key))),
+            (Err(Refusal::NotFound(sentence)), None) => {
+                self.inner.objects.negative.insert(absence_of(&key), sentence);
+                Ok(None)
+            }
+            (Err(refusal), None) => Err(refusal),
+        }
+    }
+
+    fn member_is_fresh(&self, member: &Member, subdir: &Subdir, key: &Key, current: &Generation) -> bool {
+        match &member.place {
+            Place::Proxied(channel) => self.is_fresh(key, current, channel.ttl),
+            Place::Virtual(channel) => self.is_up_to_date(channel, subdir, current),
+        }
+    }
+}
+
+/// Under which name "there is no such subdir" is remembered; the same as for channels of upstreams.
+fn absence_of(key: &Key) -> String {
+    format!("idx:{}/{}", key.0, key.1)
+}
+
+fn still_merging(channel: &VirtualChannel, subdir: &Subdir) -> Refusal {
+    Refusal::Unavailable {
+        message: format!(
+            "the index of `{}/{subdir}` is still being put together; ask again shortly",
+            channel.label
+        ),
+        retry_after: Some(Duration::from_secs(10)),
+    }
+}
+
+fn nowhere(channel: &VirtualChannel, subdir: &Subdir) -> Refusal {
+    Refusal::NotFound(format!(
+        "no member of the virtual channel `{}` has an index for `{subdir}`; check the names of its members",
+        channel.label
+    ))
+}
+
+/// The same refusal, with the member it is about.
+fn of_member(channel: &VirtualChannel, member: &Member, refusal: Refusal) -> Refusal {
+    let named =
+        |sentence: String| format!("`{}` needs its member `{}`: {sentence}", channel.label, member.asked);
+    match refusal {
+        Refusal::NotFound(s) => Refusal::NotFound(named(s)),
+        Refusal::Forbidden(s) => Refusal::Forbidden(named(s)),
+        Refusal::Unavailable { message, retry_after } => {
+            Refusal::Unavailable { message: named(message), retry_after }
+        }
+        Refusal::BadUpstream(s) => Refusal::BadUpstream(named(s)),
+        Refusal::Rule { rule, message } => Refusal::Rule { rule, message: named(message) },
+        Refusal::Internal(s) => Refusal::Internal(named(s)),
+    }
+}

@@ -1,0 +1,188 @@
+//! Files of a virtual channel: each from the member that the merged index has it from.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::conda::archive::ArchiveName;
+use crate::conda::subdir::Subdir;
+use crate::delivery::{Answer, Body, Delivery, Refusal};
+use crate::policy::Unlisted;
+use crate::repodata::generation::Generation;
+use crate::snapshot::{Member, Place, VirtualChannel};
+
+/// The rule that refuses what a member is not asked for.
+const UNLISTED: &str = "unlisted";
+
+impl Delivery {
+    /// A package archive.
+    pub(super) async fn virtual_package(
+        &self,
+        channel: &Arc<VirtualChannel>,
+        subdir: &Subdir,
+        archive: &ArchiveName,
+    ) -> Result<Answer, Refusal> {
+        let generation = self.routing(channel, subdir).await?;
+        if let Some(owner) = owner(channel, &generation, archive) {
+            return self.of_member(owner, subdir, archive).await;
+        }
+        let listed = |member: &Member| self.member_shows(member, subdir, archive);
+        if channel.members.iter().any(listed) {
+            // A member may have got it since: then the merged index is behind.
+            if !self.is_up_to_date(channel, subdir, &generation) {
+                let newer = self.merge_in_time(channel, subdir).await?;
+                if let Some(owner) = owner(channel, &newer, archive) {
+                    return self.of_member(owner, subdir, archive).await;
+                }
+            }
+            if channel.unlisted != Unlisted::Allow {
+                return Err(left_out(channel, subdir, archive));
+            }
+        }
+        self.unlisted_package(channel, subdir, archive).await
+    }
+
+    /// The merged generation that says who owns a file. One that was made under another rule does not count: what a rule says of
+    /// owners holds for downloads as soon as it is loaded.
+    async fn routing(
+        &self,
+        channel: &Arc<VirtualChannel>,
+        subdir: &Subdir,
+    ) -> Result<Arc<Generation>, Refusal> {
+        let (generation, _) = self.merged(channel, subdir).await?;
+        if generation.rules_revision() == channel.fingerprint {
+            return Ok(generation);
+        }
+        self.merge_in_time(channel, subdir).await
+    }
+
+    /// A file that no index lists (or that the rule lets pass although this one does not): members are asked in order, for an owned
+    /// name only its owners.
+    async fn unlisted_package(
+        &self,
+        channel: &Arc<VirtualChannel>,
+        subdir: &Subdir,
+        archive: &ArchiveName,
+    ) -> Result<Answer, Refusal> {
+        let frozen = channel.rule.as_of.is_some() && channel.unlisted == Unlisted::Auto;
+        if channel.unlisted == Unlisted::Deny || frozen {
+            return Err(left_out(channel, subdir, archive));
+        }
+        let name = &channel.label;
+        let mut last =
+            Refusal::NotFound(format!("no member of `{name}/{subdir}` may answer for `{archive}`"));
+        for (place, member) in channel.members.iter().enumerate() {
+            if !channel.rule.may_answer_file(place, archive.as_str(), None) {
+                continue;
+            }
+            match self.begun(member, subdir, archive).await {
+                Ok(answer) => return Ok(answer),
+                Err(refusal @ Refusal::NotFound(_)) if matches!(last, Refusal::NotFound(_)) => last = refusal,
+                Err(Refusal::NotFound(_)) => {}
+                // This member gives nothing that its index does not list; the next one may.
+                Err(Refusal::Rule { rule, message }) if rule == UNLISTED => {
+                    last = Refusal::Rule { rule, message };
+                }
+                // One that can't tell must not make way for the next.
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        Err(last)
+    }
+
+    /// A member's answer once its upstream has said that there is one.
+    async fn begun(
+        &self,
+        member: &Member,
+        subdir: &Subdir,
+        archive: &ArchiveName,
+    ) -> Result<Answer, Refusal> {
+        let answer = self.of_member(member, subdir, archive).await?;
+        if let Body::Fill(fill) = &answer.body {
+            fill.head().await.map_err(|error| Refusal::of_fill(&error))?;
+        }
+        Ok(answer)
+    }
+
+    /// A file through the member's own delivery.
+    fn of_member<'a>(
+        &'a self,
+        member: &'a Member,
+        subdir: &'a Subdir,
+        archive: &'a ArchiveName,
+    ) -> BoxFuture<'a, Result<Answer, Refusal>> {
+        match &member.place {
+            Place::Proxied(channel) => self.package(channel, &member.asked, subdir, archive).boxed(),
+            Place::Virtual(channel) => self.virtual_package(channel, subdir, archive).boxed(),
+        }
+    }
+
+    /// Whether a member's own index lists a file.
+    fn member_shows(&self, member: &Member, subdir: &Subdir, archive: &ArchiveName) -> bool {
+        let stored = member.place.stored_as(&member.asked);
+        let generation = self.inner.generations.current(&stored, subdir);
+        generation.is_some_and(|generation| generation.shows(archive.as_str()))
+    }
+
+    /// A signature file beside a package (CEP 50): from the member that owns the package.
+    pub(super) async fn virtual_sidecar(
+        &self,
+        channel: &Arc<VirtualChannel>,
+        subdir: &Subdir,
+        file: &str,
+    ) -> Result<Answer, Refusal> {
+        let (mut channel, mut depth) = (Arc::clone(channel), 0);
+        let absent = || Refusal::NotFound(format!("no package of this index has a file `{file}` beside it"));
+        let package = package_of(file).ok_or_else(absent)?;
+        // Down through the virtual channels; rules bound how many there are.
+        while depth < crate::policy::virtual_rule::MAX_DEPTH {
+            let generation = self.routing(&channel, subdir).await?;
+            let member = owner(&channel, &generation, &package).ok_or_else(absent)?;
+            let inner = match &member.place {
+                Place::Proxied(proxied) => return self.sidecar(proxied, &member.asked, subdir, file).await,
+                Place::Virtual(inner) => Arc::clone(inner),
+            };
+            (channel, depth) = (inner, depth + 1);
+        }
+        Err(absent())
+    }
+}
+
+/// The member that the merged index has a file from.
+fn owner<'a>(channel: &'a VirtualChannel, merged: &Generation, archive: &ArchiveName) -> Option<&'a Member> {
+    channel.members.get(merged.member_of(archive.as_str())?)
+}
+
+/// `x-1-0.conda` of `x-1-0.conda.v0.sigs`.
+fn package_of(file: &str) -> Option<ArchiveName> {
+    [".conda", ".tar.bz2", ".whl"].into_iter().find_map(|extension| {
+        let at = file.rfind(extension)?;
+        ArchiveName::parse(file.get(..at + extension.len())?)
+    })
+}
+
+fn left_out(channel: &VirtualChannel, subdir: &Subdir, archive: &ArchiveName) -> Refusal {
+    Refusal::Rule {
+        rule: UNLISTED.to_owned(),
+        message: format!(
+            "`{archive}` is not in the index of the virtual channel `{}/{subdir}`: its rule (members, `priority`, `owns`, `as_of`) \
+             leaves it out; `unlisted: allow` there would let it pass unless its name is owned",
+            channel.label
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_of_sidecars() {
+        let of = |file| package_of(file).map(|archive| archive.to_string());
+        assert_eq!(of("x-1-0.conda.v0.sigs").as_deref(), Some("x-1-0.conda"));
+        assert_eq!(of("x-1-0.tar.bz2.v0.sigs.00ff").as_deref(), Some("x-1-0.tar.bz2"));
+        assert_eq!(of("repodata.json.sig"), None);
+        assert_eq!(of(".conda.sig"), None);
+    }
+}
