@@ -92,7 +92,7 @@ impl GenerationStore {
 
     /// Moves finished files into a generation: the pack they point into first, the manifest last, and nothing is pruned
     /// meanwhile.
-    fn adopt(
+    pub(super) fn adopt(
         &self,
         generation: &Generation,
         work: &Path,

@@ -426,6 +426,44 @@ fn documents_of_a_virtual_channel() {
 }
 
 #[test]
+fn run_exports_come_from_the_members_that_own_the_records() {
+    let more = "  - {name: top, virtual: [prod]}\n";
+    let scene = Scene::with(&[&team(), &forge()], "", more);
+    let exports = |of: &str, files: &[&str]| {
+        let records: Map<String, Value> = files
+            .iter()
+            .map(|file| ((*file).to_owned(), serde_json::json!({"run_exports": {"weak": [of]}})))
+            .collect();
+        serde_json::json!({"info": {"subdir": "noarch", "version": 0}, "packages": {}, "packages.conda": records})
+    };
+    let put = |channel: &Channel, document: &Value| {
+        let path = channel.at("noarch", "run_exports.json");
+        scene.upstream.put(&path, document.to_string());
+        scene.upstream.remove(&format!("{path}.zst"));
+    };
+    put(&team(), &exports("team", &["lib-1.0-0.conda", "gone-1.0-0.conda"]));
+    put(&forge(), &exports("forge", &["lib-1.0-0.conda", "lib-2.0-0.conda", "numpy-2.0-0.conda"]));
+    for channel in ["prod", "top"] {
+        let get = |file: &str| scene.gate.get(&format!("/{channel}/noarch/{file}")).expect(200);
+        let json = get("run_exports.json");
+        assert_eq!(zstd::stream::decode_all(&get("run_exports.json.zst")[..]).unwrap(), json);
+        let mut expected = exports("team", &["lib-1.0-0.conda"]);
+        let numpy = exports("forge", &["numpy-2.0-0.conda"])["packages.conda"].clone();
+        expected["packages.conda"]["numpy-2.0-0.conda"] = numpy["numpy-2.0-0.conda"].clone();
+        assert_eq!(serde_json::from_slice::<Value>(&json).unwrap(), expected, "{channel}");
+    }
+    let without = Scene::new("");
+    for path in without.upstream.paths().iter().filter(|path| path.contains("run_exports")) {
+        without.upstream.remove(path);
+    }
+    for file in
+        ["run_exports.json", "run_exports.json.zst", "current_repodata.json", "repodata_from_packages.json"]
+    {
+        without.get(file).expect_problem(404);
+    }
+}
+
+#[test]
 fn removed_files_are_told_once_and_only_where_they_are_gone() {
     let upstream = Upstream::start();
     for (channel, removed) in

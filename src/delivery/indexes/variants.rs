@@ -16,7 +16,7 @@ use crate::snapshot::Channel;
 
 impl Delivery {
     /// Fetches a document that belongs to the generation but was not needed so far, checks that it agrees, and adds it.
-    pub(super) async fn attach(
+    pub(in crate::delivery) async fn attach(
         &self,
         channel: &Arc<Channel>,
         asked: &ChannelRef,

@@ -32,6 +32,9 @@ impl Delivery {
             let (store, target) = (Arc::clone(&self.inner.generations), Arc::clone(&generation));
             self.blocking(move || store.make_shards(&target, None)).await?;
         }
+        if matches!(file, IndexFile::RunExports(_)) && generation.variant(file).is_none() {
+            self.join_exports(channel, subdir, &generation).await?;
+        }
         self.variant(&generation, file, outcome)
     }
 

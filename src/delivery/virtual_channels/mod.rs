@@ -4,6 +4,7 @@
 //! (`repodata::merge`), how a member delivers (the rest of `delivery`): a file keeps its member's cache key, credentials and
 //! rules.
 
+mod exports;
 mod index;
 mod packages;
 

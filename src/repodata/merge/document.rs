@@ -101,28 +101,31 @@ impl Writer<'_> {
         self.out.put(format!("\"{key}\":{{").as_bytes())?;
         if self.choice.has(group) {
             let (choice, members) = (self.choice, self.members);
-            let mut before: &[u8] = b"";
+            let mut first = true;
             for (n, entry) in choice.merged(members.iter().map(Records::table).collect()) {
                 // Each file stands once, in the group of the member that won, so it is passed over in the others.
                 if entry.group == group
                     && let Some(member) = members.get(n)
                 {
-                    self.out.put(before)?;
-                    self.record(member, &entry, extension)?;
-                    before = b",";
+                    self.record(member, &entry, extension, std::mem::take(&mut first))?;
                 }
             }
         }
         self.out.put(b"}")
     }
 
-    fn record(&mut self, member: &Records<'_>, entry: &Entry<'_>, extension: &str) -> Result<(), BuildError> {
+    fn record(
+        &mut self,
+        member: &Records<'_>,
+        entry: &Entry<'_>,
+        extension: &str,
+        first: bool,
+    ) -> Result<(), BuildError> {
         member.record(entry, &mut self.buffer)?;
         let key = entry.file.strip_suffix(extension).unwrap_or(entry.file);
-        self.out.put(Value::from(key).to_string().as_bytes())?;
-        self.out.put(b":")?;
-        let record = (self.out.len(), entry.record.1);
-        self.out.put(&self.buffer)?;
+        pair(&mut self.out, first, key, &self.buffer)?;
+        let len = entry.record.1;
+        let record = (self.out.len() - u64::from(len), len);
         let Entry { file, name, expected, group, .. } = *entry;
         let new = NewEntry { file, name, expected, record, group };
         let place = u8::try_from(member.place).unwrap_or(u8::MAX);
@@ -131,6 +134,14 @@ impl Writer<'_> {
         }
         Ok(())
     }
+}
+
+/// One member of a JSON object, with a comma before it unless it is the first.
+pub(super) fn pair(out: &mut HashingFile, first: bool, key: &str, value: &[u8]) -> Result<(), BuildError> {
+    out.put(if first { b"" } else { b"," })?;
+    out.put(Value::from(key).to_string().as_bytes())?;
+    out.put(b":")?;
+    out.put(value)
 }
 
 /// What members list as removed and nobody lists as there; names that are owned only from their owners.

@@ -11,6 +11,7 @@
 
 mod choose;
 mod document;
+mod exports;
 mod records;
 
 use std::path::Path;
