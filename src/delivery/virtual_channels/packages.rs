@@ -50,11 +50,21 @@ impl Delivery {
         channel: &Arc<VirtualChannel>,
         subdir: &Subdir,
     ) -> Result<Arc<Generation>, Refusal> {
-        let (generation, _) = self.merged(channel, subdir).await?;
-        if generation.rules_revision() == channel.fingerprint {
-            return Ok(generation);
+        let key = (channel.stored_as(), subdir.clone());
+        let current = self.inner.generations.current(&key.0, &key.1).filter(|_| !self.is_gone(&key));
+        let current = current.filter(|generation| generation.rules_revision() == channel.fingerprint);
+        let Some(current) = current else {
+            let (generation, _) = self.merged(channel, subdir).await?;
+            if generation.rules_revision() == channel.fingerprint {
+                return Ok(generation);
+            }
+            return self.merge_in_time(channel, subdir).await;
+        };
+        // Hits come here: whether the members have changed since is only asked for a file that is not found.
+        if !self.is_fresh(&key, &current, channel.ttl) {
+            self.merge_behind(channel, subdir);
         }
-        self.merge_in_time(channel, subdir).await
+        Ok(current)
     }
 
     /// A file that no index lists (or that the rule lets pass although this one does not): members are asked in order, for an owned

@@ -1,6 +1,6 @@
 //! One index out of several: the generation of a virtual channel, built from the generations of its members.
 //!
-//! Belongs here: which member's records are shown ([`choose`]), putting them together ([`document`]). Does not: finding the
+//! Belongs here: which member's records are shown (`choose`), putting them together (`document`, `exports`). Does not: finding the
 //! members' generations, and when to do it again (`delivery`).
 //!
 //! Members are read through their package tables: the tables are mapped, and records are copied one by one from the members'
