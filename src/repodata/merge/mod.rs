@@ -4,7 +4,7 @@
 //! members' generations, and when to do it again (`delivery`).
 //!
 //! Members are read through their package tables: the tables are mapped, and records are copied one by one from the members'
-//! `repodata.json`. What stays in memory is one bit of choice for each record, the package names (strict priority only) and the
+//! `repodata.json`. What stays in memory is one byte of choice for each record, the package names (strict priority only) and the
 //! entries of the new table.
 //!
 //! The same members and the same rule give the same bytes: records are sorted by file name in each group.
