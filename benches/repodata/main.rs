@@ -21,6 +21,7 @@ use condagate::clock::UnixMillis;
 use condagate::conda::channel::{ChannelName, ChannelRef};
 use condagate::conda::subdir::Subdir;
 use condagate::conda::url::Packing;
+use condagate::repodata::attach::Reuse;
 use condagate::repodata::build::{BuildInput, Built, Limits, build};
 use condagate::repodata::scan::{Group, Record, ScanError, ScanLimits, Scanner, Shape, Sink};
 use condagate::repodata::store::GenerationStore;
@@ -245,7 +246,7 @@ fn shards(dir: &Path, _: u64) {
     let place = Place::new(dir);
     let generation = place.store.current(&place.channel, &place.subdir).expect("the one before");
     measure("shards, from nothing", len(&dir.join("one.json")), || {
-        place.store.make_shards(&generation, None).expect("room");
+        place.store.make_shards(&generation, Reuse::default()).expect("room");
     });
 }
 
@@ -254,7 +255,7 @@ fn shards_again(dir: &Path, _: u64) {
     let mut built = place.build(&dir.join("two.json"), Packing::Json, 3);
     let before = place.store.current(&place.channel, &place.subdir).expect("the one before");
     measure("shards, 1 % of packages changed", len(&dir.join("two.json")), || {
-        built.make_shards(Some(&before)).expect("room");
+        built.make_shards(Reuse { before: Some(&before), theirs: None }).expect("room");
     });
 }
 

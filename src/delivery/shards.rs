@@ -96,7 +96,8 @@ impl Delivery {
         if !generation.has_shards() {
             let _build = self.inner.indexes.builds.acquire().await;
             let (store, target) = (Arc::clone(&self.inner.generations), Arc::clone(&generation));
-            self.blocking(move || store.make_shards(&target, None)).await?;
+            self.blocking(move || store.make_shards(&target, crate::repodata::attach::Reuse::default()))
+                .await?;
         }
         self.variant(&generation, IndexFile::ShardIndex, outcome)
     }

@@ -14,7 +14,7 @@ use super::manifest::{FileEntry, Manifest};
 use super::names::{SHARD_MAP, TABLE, file_name};
 use super::rewrite::Purpose;
 use super::scan::Shape;
-use super::shards::{Previous, Records, Synthesised, synthesise};
+use super::shards::{Previous, Records, Synthesised, Theirs, synthesise};
 use super::store::{GenerationStore, adopt_pack};
 use super::table::PackageTable;
 use super::unpack::unpack;
@@ -64,16 +64,11 @@ impl GenerationStore {
         self.adopt(generation, work.path(), made.files, None)
     }
 
-    /// Makes the gate's own shards for a generation that is already in use. `before` is the generation whose shards may be
-    /// used again.
+    /// Makes the gate's own shards for a generation that is already in use.
     ///
     /// # Errors
     /// Trouble with the disk, or a damaged generation.
-    pub fn make_shards(
-        &self,
-        generation: &Generation,
-        before: Option<&Generation>,
-    ) -> Result<(), BuildError> {
+    pub fn make_shards(&self, generation: &Generation, reuse: Reuse<'_>) -> Result<(), BuildError> {
         if generation.has_shards() {
             return Ok(());
         }
@@ -85,9 +80,11 @@ impl GenerationStore {
             subdir: &manifest.subdir,
             table: generation.table(),
             removed_at: manifest.report.removed_at,
+            theirs: reuse.theirs,
         };
-        let (made, pack) = make_shards(&from, before, UnixMillis(manifest.built_at))?;
-        self.adopt(generation, work.path(), made, pack.as_deref())
+        let (made, pack) = make_shards(&from, reuse.before, UnixMillis(manifest.built_at))?;
+        self.adopt(generation, work.path(), made, pack.as_deref())?;
+        self.keep_late_shards(generation)
     }
 
     /// Moves finished files into a generation: the pack they point into first, the manifest last, and nothing is pruned
@@ -113,13 +110,22 @@ impl GenerationStore {
     }
 }
 
+/// Shards that need not be made again.
+#[derive(Clone, Copy, Default)]
+pub struct Reuse<'a> {
+    /// The generation whose shards may be used again: packages that did not change keep theirs.
+    pub before: Option<&'a Generation>,
+    /// Upstream's own shards, by package name, as far as they are at hand. One that holds exactly the generation's records is
+    /// taken over byte for byte.
+    pub theirs: Option<&'a Theirs<'a>>,
+}
+
 impl Built {
-    /// Makes the gate's own shards before the generation is published, so that no client ever sees it without. `before` is the
-    /// generation that is current now: packages that did not change keep their shards.
+    /// Makes the gate's own shards before the generation is published, so that no client ever sees it without.
     ///
     /// # Errors
     /// Trouble with the disk.
-    pub fn make_shards(&mut self, before: Option<&Generation>) -> Result<(), BuildError> {
+    pub fn make_shards(&mut self, reuse: Reuse<'_>) -> Result<(), BuildError> {
         let dir = self.dir().to_owned();
         let table = PackageTable::open(&dir.join(TABLE))?;
         let from = Records {
@@ -128,8 +134,9 @@ impl Built {
             subdir: &self.manifest.subdir,
             table: &table,
             removed_at: self.manifest.report.removed_at,
+            theirs: reuse.theirs,
         };
-        let (made, pack) = make_shards(&from, before, UnixMillis(self.manifest.built_at))?;
+        let (made, pack) = make_shards(&from, reuse.before, UnixMillis(self.manifest.built_at))?;
         self.manifest.files.extend(made);
         self.pack = pack;
         write_manifest(&dir, &self.manifest)
@@ -142,7 +149,7 @@ impl Built {
     }
 }
 
-fn owner(manifest: &Manifest) -> Option<(ChannelRef, Subdir)> {
+pub(super) fn owner(manifest: &Manifest) -> Option<(ChannelRef, Subdir)> {
     let name = ChannelName::parse(&manifest.channel)?;
     Some((
         ChannelRef { name, label: manifest.label.as_deref().map(Into::into) },

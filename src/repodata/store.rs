@@ -259,6 +259,17 @@ impl GenerationStore {
         Gone::new(&self.place(channel, subdir).join(PACKS)).find(digest)
     }
 
+    /// Keeps the shards of a generation that got them only when another one was in force already: whoever asked for its index
+    /// will ask for them, too.
+    pub(super) fn keep_late_shards(&self, late: &Generation) -> Result<(), BuildError> {
+        let _writing = self.writing.lock();
+        let Some((channel, subdir)) = super::attach::owner(&late.manifest()) else { return Ok(()) };
+        match self.current(&channel, &subdir).filter(|current| current.id() != late.id()) {
+            Some(current) => Gone::new(late.packs()).add(late, &current, current.checked_at()),
+            None => Ok(()),
+        }
+    }
+
     /// Removes generations that nobody uses any more (the one before the current stays), and shards that left the index more
     /// than a week before `now`. Only touches subdirs that were used in this run.
     ///

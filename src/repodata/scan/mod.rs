@@ -19,6 +19,7 @@ pub use error::ScanError;
 pub(crate) use record::is_absolute;
 pub use record::{Flaw, Good, Group, Record};
 pub use scanner::Scanner;
+pub(crate) use text::plain_end;
 
 /// What the scanner allows before it gives up on a document.
 #[derive(Clone, Copy, Debug)]

@@ -30,7 +30,7 @@ const TOPS: u64 = 0x8080_8080_8080_8080;
 /// The index of the first byte at or after `pos` that ends a run of plain ASCII text: a quote, a backslash, a control
 /// character or a byte above 0x7F. Eight bytes at a time: most of a repodata document is short strings, where a call into
 /// a vectorised search costs more than it saves.
-fn plain_end(buf: &[u8], mut pos: usize) -> usize {
+pub(crate) fn plain_end(buf: &[u8], mut pos: usize) -> usize {
     while let Some(eight) = buf.get(pos..pos + 8) {
         let Ok(eight) = <[u8; 8]>::try_from(eight) else { break };
         let word = u64::from_le_bytes(eight);

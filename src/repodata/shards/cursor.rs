@@ -8,6 +8,21 @@ use super::ShardError;
 /// Deepest nesting skipped; honest shards have about five levels.
 const MAX_DEPTH: usize = 64;
 
+/// One value of MessagePack, or how many belong to a collection. Texts are not checked.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Item<'a> {
+    Nil,
+    Bool(bool),
+    Uint(u64),
+    Int(i64),
+    Float(f64),
+    Text(&'a [u8]),
+    Bytes(&'a [u8]),
+    Array(usize),
+    Map(usize),
+    Extension,
+}
+
 /// A place in MessagePack data.
 #[derive(Clone, Debug)]
 pub(super) struct Cursor<'a> {
@@ -136,6 +151,59 @@ impl<'a> Cursor<'a> {
         } else {
             Ok(Some(number))
         }
+    }
+
+    /// A scalar, or the header of a collection.
+    pub fn item(&mut self) -> Result<Item<'a>, ShardError> {
+        let signed = |n: u64, bits: u32| (n << (64 - bits)).cast_signed() >> (64 - bits);
+        Ok(match self.marker()? {
+            Marker::Null => Item::Nil,
+            Marker::True => Item::Bool(true),
+            Marker::False => Item::Bool(false),
+            Marker::FixPos(n) => Item::Uint(u64::from(n)),
+            Marker::FixNeg(n) => Item::Int(i64::from(n)),
+            Marker::U8 => Item::Uint(self.number(1)?),
+            Marker::U16 => Item::Uint(self.number(2)?),
+            Marker::U32 => Item::Uint(self.number(4)?),
+            Marker::U64 => Item::Uint(self.number(8)?),
+            Marker::I8 => Item::Int(signed(self.number(1)?, 8)),
+            Marker::I16 => Item::Int(signed(self.number(2)?, 16)),
+            Marker::I32 => Item::Int(signed(self.number(4)?, 32)),
+            Marker::I64 => Item::Int(signed(self.number(8)?, 64)),
+            Marker::F32 => {
+                let bits = u32::try_from(self.number(4)?).unwrap_or_default();
+                Item::Float(f64::from(f32::from_bits(bits)))
+            }
+            Marker::F64 => Item::Float(f64::from_bits(self.number(8)?)),
+            Marker::FixStr(n) => Item::Text(self.take(usize::from(n))?),
+            Marker::Str8 => Item::Text(self.sized(1)?),
+            Marker::Str16 => Item::Text(self.sized(2)?),
+            Marker::Str32 => Item::Text(self.sized(4)?),
+            Marker::Bin8 => Item::Bytes(self.sized(1)?),
+            Marker::Bin16 => Item::Bytes(self.sized(2)?),
+            Marker::Bin32 => Item::Bytes(self.sized(4)?),
+            Marker::FixArray(n) => Item::Array(usize::from(n)),
+            Marker::Array16 => Item::Array(self.length(2)?),
+            Marker::Array32 => Item::Array(self.length(4)?),
+            Marker::FixMap(n) => Item::Map(usize::from(n)),
+            Marker::Map16 => Item::Map(self.length(2)?),
+            Marker::Map32 => Item::Map(self.length(4)?),
+            _ => {
+                self.pos -= 1;
+                self.skip_one()?;
+                Item::Extension
+            }
+        })
+    }
+
+    fn sized(&mut self, width: usize) -> Result<&'a [u8], ShardError> {
+        let len = self.length(width)?;
+        self.take(len)
+    }
+
+    /// Goes back to where [`Cursor::pos`] was `pos`.
+    pub const fn back_to(&mut self, pos: usize) {
+        self.pos = pos;
     }
 
     /// Steps over one value, whatever it is.

@@ -12,8 +12,8 @@ use crate::repodata::scan::is_absolute;
 /// Where clients find the gate's shards, relative to the subdir. Relative, because mamba mangles absolute ones.
 pub(super) const SHARDS_BASE_URL: &str = "./shards/";
 
-/// Level for shards and indexes: digests do not shrink whatever the level, and shards are small.
-pub(super) const LEVEL: i32 = 9;
+/// Level for indexes: names shrink, digests do not whatever the level.
+const LEVEL: i32 = 9;
 
 /// Makes upstream's shard index safe to hand out: `version` 1, `info.subdir`, an empty `base_url` and a relative
 /// `shards_base_url`; everything else that is not a URL stays, the shards map byte for byte.

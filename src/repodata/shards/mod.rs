@@ -7,20 +7,32 @@
 //! stay byte for byte what their digest says; both groups of packages must be in every shard.
 
 mod cursor;
+mod direct;
+mod document;
 mod error;
+mod grouping;
 mod index;
 mod inflate;
+mod json;
+mod maker;
 mod map;
 mod record;
+mod same;
+mod source;
 mod synth;
 mod transcode;
+mod walk;
 
 #[cfg(test)]
 mod tests;
 
+pub use document::{Head, Shard, write_document};
 pub use error::ShardError;
 pub use index::{UpstreamIndex, rewrite_index};
+pub use maker::Theirs;
 pub use map::ShardAt;
 pub(super) use map::{ShardMap, ShardMapBuilder};
 pub use record::find_in_shard;
+#[cfg(test)]
+pub(super) use synth::synthesise_on;
 pub(super) use synth::{PACK, Previous, Records, Synthesised, pack_path, synthesise};

@@ -2,6 +2,8 @@
 
 mod attach;
 mod build;
+mod document;
+mod making;
 mod merge;
 mod shards;
 mod store;

@@ -8,6 +8,7 @@ use sha2::Digest as _;
 
 use super::*;
 use crate::conda::digest::Sha256;
+use crate::repodata::attach::Reuse;
 use crate::repodata::shards::{ShardAt, UpstreamIndex, find_in_shard};
 
 fn at(found: &ShardAt) -> Vec<u8> {
@@ -29,7 +30,7 @@ fn index(generation: &Generation) -> UpstreamIndex {
 
 fn publish(bench: &Bench, json: &[u8]) -> std::sync::Arc<Generation> {
     let mut built = bench.build(json, Packing::Json).unwrap();
-    built.make_shards(bench.current().as_deref()).unwrap();
+    built.make_shards(Reuse { before: bench.current().as_deref(), theirs: None }).unwrap();
     bench.store.publish(built).unwrap()
 }
 
@@ -151,8 +152,8 @@ fn shards_can_be_made_for_a_published_generation() {
     let bench = Bench::new();
     let generation = bench.publish(&document(&record("a", 1)));
     assert!(!generation.has_shards() && generation.variant(IndexFile::ShardIndex).is_none());
-    bench.store.make_shards(&generation, None).unwrap();
-    bench.store.make_shards(&generation, None).unwrap();
+    bench.store.make_shards(&generation, Reuse::default()).unwrap();
+    bench.store.make_shards(&generation, Reuse::default()).unwrap();
     let digest = index(&generation).shard("a").unwrap();
     shard(&generation, &digest);
     assert_eq!(bench.left_behind(), 0);
