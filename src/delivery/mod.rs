@@ -18,6 +18,7 @@ mod purge;
 mod refusal;
 mod shards;
 mod source;
+mod upstream_shards;
 mod virtual_channels;
 
 use std::sync::Arc;

@@ -26,21 +26,35 @@ impl Delivery {
         if likely.iter().any(|subdir| self.inner.generations.current(&stored, subdir).is_some()) {
             return Ok(true);
         }
-        for subdir in &likely {
-            let ask = index_ask(channel, asked, subdir, IndexFile::Repodata(Packing::Json), Duration::ZERO);
-            let request = FetchRequest {
-                path: ask.path,
-                purpose: Purpose::Index,
-                head: true,
-                via: self.via.as_deref().map(ToOwned::to_owned),
-                ..FetchRequest::default()
-            };
-            match channel.upstream.fetch(request).await {
-                Ok(response) if response.status.is_success() => return Ok(true),
-                Ok(_) => {}
-                Err(error) => return Err(super::objects::refusal_of_fetch(&error)),
+        for file in [IndexFile::Repodata(Packing::Json), IndexFile::ShardIndex] {
+            for subdir in &likely {
+                if self.is_there(channel, asked, subdir, file).await? {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
+    }
+
+    /// Whether upstream has an index document.
+    async fn is_there(
+        &self,
+        channel: &Arc<Channel>,
+        asked: &ChannelRef,
+        subdir: &Subdir,
+        file: IndexFile,
+    ) -> Result<bool, Refusal> {
+        let ask = index_ask(channel, asked, subdir, file, Duration::ZERO);
+        let request = FetchRequest {
+            path: ask.path,
+            purpose: Purpose::Index,
+            head: true,
+            via: self.via.as_deref().map(ToOwned::to_owned),
+            ..FetchRequest::default()
+        };
+        match channel.upstream.fetch(request).await {
+            Ok(response) => Ok(response.status.is_success()),
+            Err(error) => Err(super::objects::refusal_of_fetch(&error)),
+        }
     }
 }

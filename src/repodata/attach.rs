@@ -14,7 +14,7 @@ use super::manifest::{FileEntry, Manifest};
 use super::names::{SHARD_MAP, TABLE, file_name};
 use super::rewrite::Purpose;
 use super::scan::Shape;
-use super::shards::{Previous, Records, Synthesised, Theirs, synthesise};
+use super::shards::{PACK, Previous, Records, Synthesised, Theirs, synthesise};
 use super::store::{GenerationStore, adopt_pack};
 use super::table::PackageTable;
 use super::unpack::unpack;
@@ -136,7 +136,12 @@ impl Built {
             removed_at: self.manifest.report.removed_at,
             theirs: reuse.theirs,
         };
-        let (made, pack) = make_shards(&from, reuse.before, UnixMillis(self.manifest.built_at))?;
+        let made = make_shards(&from, reuse.before, UnixMillis(self.manifest.built_at));
+        if made.is_err() {
+            // The generation may be published without shards; half a pack is of no use to it.
+            let _ = std::fs::remove_file(dir.join(PACK));
+        }
+        let (made, pack) = made?;
         self.manifest.files.extend(made);
         self.pack = pack;
         write_manifest(&dir, &self.manifest)

@@ -314,9 +314,28 @@ impl GenerationStore {
         lists
     }
 
+    /// A directory for a document that a generation is to be built from.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub fn scratch(&self) -> Result<Scratch, BuildError> {
+        self.workspace().map(Scratch)
+    }
+
     /// A work directory for documents that are attached later.
     pub(super) fn workspace(&self) -> Result<Staging, BuildError> {
         Staging::create(&self.staging())
+    }
+}
+
+/// A directory on the store's file system that is removed when this is dropped.
+#[derive(Debug)]
+pub struct Scratch(Staging);
+
+impl Scratch {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
     }
 }
 

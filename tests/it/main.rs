@@ -36,5 +36,7 @@ mod plain_files;
 mod restart;
 mod rules_reload;
 mod shards;
+mod shards_only;
+mod shards_swaps;
 mod tidy;
 mod virtual_channels;

@@ -1,8 +1,9 @@
-//! Sharded repodata (CEP 16): indexes rewritten, shards byte-exact, trouble never told as absence.
+//! Sharded repodata (CEP 16): the gate's own for every channel, trouble never told as absence.
 
 use std::time::Duration;
 
 use crate::harness::digest::sha256_hex;
+use crate::harness::shards::decode_index;
 use crate::harness::{Act, Channel, Stage, Upstream, eventually, package};
 
 const INDEX: &str = "repodata_shards.msgpack.zst";
@@ -11,38 +12,6 @@ fn channel() -> Channel {
     Channel::new("chan")
         .with("noarch", &package("alpha", "1.0").needs("beta"))
         .with("noarch", &package("beta", "1.0").tar_bz2())
-}
-
-/// A shard index as JSON; digests as hex.
-fn decode_index(bytes: &[u8]) -> serde_json::Value {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        version: u64,
-        info: serde_json::Map<String, serde_json::Value>,
-        shards: std::collections::BTreeMap<String, Raw>,
-    }
-    struct Raw(String);
-    impl<'de> serde::Deserialize<'de> for Raw {
-        fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-            struct Visitor;
-            impl serde::de::Visitor<'_> for Visitor {
-                type Value = Raw;
-                fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-                    f.write_str("32 raw bytes")
-                }
-                fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Raw, E> {
-                    (bytes.len() == 32)
-                        .then(|| Raw(hex::encode(bytes)))
-                        .ok_or_else(|| E::custom("not 32 bytes"))
-                }
-            }
-            from.deserialize_bytes(Visitor)
-        }
-    }
-    let raw = zstd::stream::decode_all(bytes).expect("one good zstd frame");
-    let index: Index = rmp_serde::from_slice(&raw).expect("a shard index");
-    let shards: serde_json::Map<_, _> = index.shards.into_iter().map(|(k, v)| (k, v.0.into())).collect();
-    serde_json::json!({"version": index.version, "info": index.info, "shards": shards})
 }
 
 fn index(stage: &Stage) -> serde_json::Value {
@@ -70,36 +39,79 @@ fn check_shards(stage: &Stage, index: &serde_json::Value) {
     }
 }
 
+/// A channel of which upstream has shards and nothing else.
+fn shards_only(channel: Channel) -> Stage {
+    let stage = Stage::impatient(channel);
+    for path in stage.upstream.paths().iter().filter(|p| p.contains("repodata.json")) {
+        stage.upstream.remove(path);
+    }
+    stage
+}
+
 #[test]
-fn an_upstream_with_shards_is_passed_on_byte_exact() {
+fn an_upstream_with_shards_is_answered_with_the_gates_own() {
     let stage = Stage::new(channel().sharded());
     check_shards(&stage, &index(&stage));
+    let asked: Vec<_> = stage.upstream.seen().into_iter().map(|seen| seen.path).collect();
+    assert!(
+        asked.iter().all(|path| !path.contains("shards")),
+        "another snapshot than repodata.json: {asked:?}"
+    );
+}
+
+#[test]
+fn a_shard_that_only_upstream_names_is_no_shard_here() {
+    let stage = Stage::new(channel().sharded());
+    let theirs = decode_index(&stage.upstream.content(&stage.channel.at("noarch", INDEX)));
+    let ours = index(&stage);
+    for (name, digest) in theirs["shards"].as_object().unwrap() {
+        if ours["shards"][name] != *digest {
+            let path =
+                stage.channel.at("noarch", &format!("shards/{}.msgpack.zst", digest.as_str().unwrap()));
+            stage.get(&path).expect_problem(404);
+        }
+    }
+}
+
+#[test]
+fn shards_come_back_after_a_purge_of_everything() {
+    let stage = Stage::new(channel());
+    let old = index(&stage);
+    let generations = stage.gate.home().data().join("cache/generations");
+    let Stage { gate, upstream, channel } = stage;
+    let home = gate.stop();
+    std::fs::remove_dir_all(&generations).unwrap();
+    let stage = Stage { gate: crate::harness::Setup::again(home).start(), upstream, channel };
+    check_shards(&stage, &old);
 }
 
 #[test]
 fn absolute_base_urls_never_lead_past_the_gate() {
     let elsewhere = Upstream::start();
     for base in ["http://other.example.org/shards/".to_owned(), format!("{}/away/", elsewhere.url())] {
-        let channel = channel().sharded_at(&base, "http://other.example.org/packages/");
-        let stage = Stage::new(channel.clone());
+        let stage = shards_only(channel().sharded_at(&base, "http://other.example.org/packages/"));
         for path in stage.upstream.paths().iter().filter(|p| p.contains("/shards/")) {
             let name = path.rsplit('/').next().unwrap();
             elsewhere.put(&format!("/away/{name}"), stage.upstream.content(path));
+            stage.upstream.remove(path);
         }
-        let answer = stage.get(&stage.channel.at("noarch", INDEX)).expect(200);
-        let raw = zstd::stream::decode_all(&answer[..]).unwrap();
+        let answer = stage.get(&stage.channel.at("noarch", INDEX));
+        if !base.contains("away") {
+            assert!([502, 503].contains(&answer.status), "{}", answer.status);
+            continue;
+        }
+        let raw = zstd::stream::decode_all(&answer.expect(200)[..]).unwrap();
         assert!(!String::from_utf8_lossy(&raw).contains("http://"), "an absolute URL in the shard index");
-        if base.contains("away") {
-            check_shards(&stage, &index(&stage));
-        }
+        check_shards(&stage, &index(&stage));
+        let json = stage.get(&stage.channel.at("noarch", "repodata.json")).expect(200);
+        assert!(!String::from_utf8_lossy(&json).contains("http://"), "an absolute URL in repodata.json");
     }
     assert!(elsewhere.total() > 0, "the gate fetches shards where upstream keeps them");
 }
 
 #[test]
 fn shards_in_the_subdir_itself_work() {
-    let channel = channel().sharded_at("", "");
-    let stage = Stage::new(channel);
+    let stage = shards_only(channel().sharded_at("", ""));
     for path in stage.upstream.paths().iter().filter(|p| p.contains("/shards/")) {
         stage.upstream.put(&path.replace("/shards/", "/"), stage.upstream.content(path));
         stage.upstream.remove(path);
@@ -180,25 +192,8 @@ fn superseded_shards_stay() {
 }
 
 #[test]
-fn a_shard_with_wrong_bytes_is_never_completed() {
-    let stage = Stage::impatient(channel().sharded());
-    let digest = index(&stage)["shards"]["alpha"].as_str().unwrap().to_owned();
-    let path = stage.channel.at("noarch", &format!("shards/{digest}.msgpack.zst"));
-    stage.upstream.always(&path, Act::Other(b"wrong".to_vec().into()));
-    stage.get(&path).expect_visibly_bad();
-    stage.upstream.behave(&path);
-    eventually("the right shard", || {
-        stage.gate.advance(Duration::from_mins(1));
-        Some(stage.get(&path)).filter(|a| a.status == 200 && sha256_hex(&a.body) == digest)
-    });
-}
-
-#[test]
 fn packages_of_a_shards_only_channel_are_verified_by_their_shard() {
-    let stage = Stage::impatient(channel().sharded());
-    for path in stage.upstream.paths().iter().filter(|p| p.contains("repodata.json")) {
-        stage.upstream.remove(path);
-    }
+    let stage = shards_only(channel().sharded());
     check_shards(&stage, &index(&stage));
     let path = stage.channel.path("alpha");
     let mut wrong = stage.channel.get("alpha").bytes.clone();
@@ -207,4 +202,21 @@ fn packages_of_a_shards_only_channel_are_verified_by_their_shard() {
     stage.get(&path).expect_visibly_bad();
     stage.upstream.behave(&path);
     stage.fetch_eventually("alpha");
+}
+
+#[test]
+fn a_package_asked_for_before_any_index_is_verified_by_upstreams_shard() {
+    let stage = Stage::impatient(channel().sharded());
+    for path in stage.upstream.paths().iter().filter(|p| p.contains("repodata.json")) {
+        stage.upstream.always(path, Act::status(500));
+    }
+    let path = stage.channel.path("alpha");
+    let mut wrong = stage.channel.get("alpha").bytes.clone();
+    wrong[100] ^= 1;
+    stage.upstream.always(&path, Act::Other(wrong.into()));
+    stage.get(&path).expect_visibly_bad();
+    stage.upstream.behave(&path);
+    stage.fetch_eventually("alpha");
+    let shards = stage.upstream.paths().into_iter().filter(|p| p.contains("/shards/"));
+    assert_eq!(shards.filter(|p| stage.upstream.gets(p) > 0).count(), 1, "one shard told its digest");
 }

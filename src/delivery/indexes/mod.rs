@@ -1,8 +1,9 @@
 //! Index documents: one generation per channel and subdir, refreshed in the background, swapped whole.
 //!
-//! A refresh asks upstream for `repodata.json.zst`, else `repodata.json`; every variant that is handed out is made from, or checked
+//! A refresh asks upstream for `repodata.json.zst`, else `repodata.json`, else all its shards; every variant that is handed out is made from, or checked
 //! against, that one snapshot.
 
+mod gather;
 mod refresh;
 mod variants;
 
@@ -37,8 +38,10 @@ pub struct IndexSettings {
     pub builds: usize,
     /// How long a failed refresh rests before the next try.
     pub retry: Duration,
-    /// How long "upstream has no `.zst`" is believed.
+    /// How long "upstream has no `.zst`", or nothing but shards, is believed.
     pub no_zst: Duration,
+    /// How many shards are fetched, at most, to make an index of an upstream that has nothing else.
+    pub gathered_shards: usize,
     /// How long an index is kept serving after upstream says the whole subdir is gone.
     pub gone_grace: Duration,
     /// What is too much for an index.
@@ -51,6 +54,7 @@ impl Default for IndexSettings {
             builds: 2,
             retry: Duration::from_secs(30),
             no_zst: Duration::from_hours(1),
+            gathered_shards: 50_000,
             gone_grace: Duration::from_hours(1),
             limits: Limits::default(),
         }
@@ -80,6 +84,7 @@ pub(super) type Flight = Shared<BoxFuture<'static, Result<Arc<Generation>, Refus
 struct Memory {
     next_try: Option<UnixMillis>,
     no_zst_until: Option<UnixMillis>,
+    shards_only_until: Option<UnixMillis>,
     gone_since: Option<UnixMillis>,
 }
 
@@ -216,6 +221,11 @@ fn gone(asked: &ChannelRef, subdir: &Subdir) -> Refusal {
     ))
 }
 
+/// Under which key the cache keeps an index document of upstream.
+pub(super) fn index_key(stored: &ChannelRef, subdir: &Subdir, file: IndexFile) -> String {
+    format!("idx:{stored}/{subdir}/{}", file.file_name())
+}
+
 /// How an index document of upstream is asked for and kept.
 pub(super) fn index_ask(
     channel: &Channel,
@@ -226,7 +236,7 @@ pub(super) fn index_ask(
 ) -> ObjectAsk {
     let rest = format!("{subdir}/{}", file.file_name());
     ObjectAsk {
-        key: format!("idx:{}/{rest}", channel.stored_as(asked)),
+        key: index_key(&channel.stored_as(asked), subdir, file),
         path: channel.upstream_path(asked, &rest),
         upstream: Arc::clone(&channel.upstream),
         ttl,

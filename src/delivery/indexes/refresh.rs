@@ -1,19 +1,25 @@
 //! Refreshing: one at a time for each channel and subdir, and what is remembered of the last one.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 
 use super::{Flight, Key, gone, index_ask};
+use crate::cache::Object;
+use crate::clock::UnixMillis;
 use crate::conda::channel::ChannelRef;
 use crate::conda::subdir::Subdir;
 use crate::conda::url::{IndexFile, Packing};
 use crate::delivery::objects::Refreshed;
+use crate::delivery::upstream_shards::AtHand;
 use crate::delivery::{Delivery, Refusal};
 use crate::repodata::BuildError;
-use crate::repodata::build::{self, BuildInput};
+use crate::repodata::attach::Reuse;
+use crate::repodata::build::{self, BuildInput, Built, Limits};
 use crate::repodata::generation::Generation;
+use crate::repodata::store::{GenerationStore, Scratch};
 use crate::snapshot::Channel;
 
 impl Delivery {
@@ -95,6 +101,11 @@ impl Delivery {
         subdir: &Subdir,
         key: &Key,
     ) -> Result<Arc<Generation>, Refusal> {
+        if self.has_shards_only(key)
+            && let Some(generation) = self.gathered(channel, asked, subdir, key).await?
+        {
+            return Ok(generation);
+        }
         let mut broken = None;
         for packing in [Packing::Zst, Packing::Json] {
             if packing == Packing::Zst && self.skips_zst(key) {
@@ -136,7 +147,19 @@ impl Delivery {
         self.inner.indexes.memory.insert(key.clone(), memory);
     }
 
-    /// Upstream has neither form: an empty `noarch` where another subdir exists (PROTOCOL rule 14), else not found.
+    /// Whether upstream was found to have shards and no `repodata.json`, not long ago.
+    fn has_shards_only(&self, key: &Key) -> bool {
+        let now = self.inner.clock.now();
+        self.inner.indexes.memory.get(key).and_then(|m| m.shards_only_until).is_some_and(|until| now < until)
+    }
+
+    fn note_shards_only(&self, key: &Key) {
+        let mut memory = self.inner.indexes.memory.get(key).unwrap_or_default();
+        memory.shards_only_until = Some(self.inner.clock.now().plus(self.inner.settings.index.no_zst));
+        self.inner.indexes.memory.insert(key.clone(), memory);
+    }
+
+    /// Upstream has neither form: what its shards make, else an empty `noarch` where another subdir exists (PROTOCOL rule 14), else not found.
     async fn missing(
         &self,
         channel: &Arc<Channel>,
@@ -144,6 +167,10 @@ impl Delivery {
         subdir: &Subdir,
         key: &Key,
     ) -> Result<Arc<Generation>, Refusal> {
+        if let Some(generation) = self.gathered(channel, asked, subdir, key).await? {
+            self.note_shards_only(key);
+            return Ok(generation);
+        }
         if subdir.is_noarch() && self.has_other_subdir(channel, asked).await? {
             let _build = self.inner.indexes.builds.acquire().await;
             let (store, key, now) =
@@ -166,72 +193,59 @@ impl Delivery {
         idx_key: &str,
         refreshed: Refreshed,
     ) -> Result<Arc<Generation>, Refusal> {
-        let now = self.inner.clock.now();
-        let digest = *refreshed.object.blob.digest();
-        if let Some(current) =
-            self.inner.generations.current(&key.0, &key.1).filter(|g| g.source_digest() == Some(digest))
-        {
-            if let Some(trouble) = refreshed.trouble {
-                return Err(trouble);
-            }
-            if let Err(error) = self.inner.generations.touch(&current, now) {
-                tracing::warn!(%error, "a revalidation could not be noted; it will be repeated after a restart");
-            }
-            return Ok(current);
+        if let Some(confirmed) = self.confirmed(key, &refreshed, self.inner.clock.now()) {
+            return confirmed;
         }
-        self.build(channel, key, packing, idx_key, refreshed).await
+        let raw = self.inner.cache.path_of(&refreshed.object.blob);
+        let snapshot = Snapshot { raw, packing, object: refreshed.object, scratch: None };
+        self.build(channel, key, idx_key, snapshot).await
+    }
+
+    /// The generation in force, if it was built from this very document: fresh again, unless upstream could not confirm it.
+    pub(super) fn confirmed(
+        &self,
+        key: &Key,
+        refreshed: &Refreshed,
+        at: UnixMillis,
+    ) -> Option<Result<Arc<Generation>, Refusal>> {
+        let digest = *refreshed.object.blob.digest();
+        let current = self.inner.generations.current(&key.0, &key.1);
+        let current = current.filter(|generation| generation.source_digest() == Some(digest))?;
+        if let Some(trouble) = &refreshed.trouble {
+            return Some(Err(trouble.clone()));
+        }
+        if let Err(error) = self.inner.generations.touch(&current, at) {
+            tracing::warn!(%error, "a revalidation could not be noted; it will be repeated after a restart");
+        }
+        Some(Ok(current))
     }
 
     /// Builds a generation from a snapshot and puts it in force; a document that does not build is forgotten.
-    async fn build(
+    pub(super) async fn build(
         &self,
         channel: &Channel,
         key: &Key,
-        packing: Packing,
         idx_key: &str,
-        refreshed: Refreshed,
+        snapshot: Snapshot,
     ) -> Result<Arc<Generation>, Refusal> {
-        let (now, digest) = (self.inner.clock.now(), *refreshed.object.blob.digest());
         let _build = self.inner.indexes.builds.acquire().await;
         let started = tokio::time::Instant::now();
-        let store = Arc::clone(&self.inner.generations);
-        let raw = self.inner.cache.path_of(&refreshed.object.blob);
-        let (key, meta, limits) =
-            (key.clone(), Arc::clone(&refreshed.object.meta), self.inner.settings.index.limits);
-        let shown = key.clone();
-        let built = self
-            .blocking(move || {
-                let last_modified = meta.validators.last_modified.as_deref();
-                let built = build::build(&BuildInput {
-                    channel: &key.0,
-                    subdir: &key.1,
-                    raw: &raw,
-                    packing,
-                    digest: Some(digest),
-                    etag: meta.validators.etag.as_deref(),
-                    last_modified,
-                    modified_at: last_modified.and_then(crate::http::date::parse),
-                    rules_revision: 0,
-                    now,
-                    limits,
-                    out_dir: &store.staging(),
-                })?;
-                let fresh = store.publish(built)?;
-                if let Err(error) = store.prune(now) {
-                    tracing::warn!(%error, "old generations could not be removed");
-                }
-                Ok(fresh)
-            })
-            .await;
+        let work = Work {
+            store: Arc::clone(&self.inner.generations),
+            key: key.clone(),
+            at_hand: self.shards_at_hand(&key.0, &key.1).await,
+            now: self.inner.clock.now(),
+            limits: self.inner.settings.index.limits,
+        };
+        let built = self.blocking(move || work.run(&snapshot)).await;
         match &built {
             Ok(generation) => {
                 self.inner.events.built(&channel.label, started.elapsed());
-                tracing::info!(channel = %shown.0, subdir = %shown.1, generation = %generation.id(), "a new index is in force");
+                tracing::info!(channel = %key.0, subdir = %key.1, generation = %generation.id(), "a new index is in force");
             }
             Err(Refusal::BadUpstream(_)) => self.forget_key(idx_key).await,
             Err(_) => {}
         }
-        drop(refreshed);
         built
     }
 
@@ -242,9 +256,79 @@ impl Delivery {
     ) -> Result<T, Refusal> {
         match self.inner.runtime.spawn_blocking(work).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) if error.is_upstreams_fault() => Err(Refusal::BadUpstream(error.to_string())),
-            Ok(Err(error)) => Err(Refusal::Internal(error.to_string())),
+            Ok(Err(error)) => Err(refusal_of(&error)),
             Err(_) => Err(Refusal::Internal("building the index failed inside; see the log".into())),
+        }
+    }
+}
+
+/// The refusal that a failed build comes to.
+pub(super) fn refusal_of(error: &BuildError) -> Refusal {
+    if error.is_upstreams_fault() {
+        Refusal::BadUpstream(error.to_string())
+    } else {
+        Refusal::Internal(error.to_string())
+    }
+}
+
+/// A document to build a generation from.
+pub(super) struct Snapshot {
+    pub(super) raw: PathBuf,
+    pub(super) packing: Packing,
+    /// What upstream sent, which is held while the build runs: the document itself, or the shard index it was made after.
+    pub(super) object: Object,
+    /// Where the document lies, if it had to be made.
+    #[expect(dead_code, reason = "dropping it removes the document")]
+    pub(super) scratch: Option<Scratch>,
+}
+
+/// What a build needs on its thread.
+struct Work {
+    store: Arc<GenerationStore>,
+    key: Key,
+    at_hand: Option<AtHand>,
+    now: UnixMillis,
+    limits: Limits,
+}
+
+impl Work {
+    fn run(&self, snapshot: &Snapshot) -> Result<Arc<Generation>, BuildError> {
+        let validators = &snapshot.object.meta.validators;
+        let last_modified = validators.last_modified.as_deref();
+        let built = build::build(&BuildInput {
+            channel: &self.key.0,
+            subdir: &self.key.1,
+            raw: &snapshot.raw,
+            packing: snapshot.packing,
+            digest: Some(*snapshot.object.blob.digest()),
+            etag: validators.etag.as_deref(),
+            last_modified,
+            modified_at: last_modified.and_then(crate::http::date::parse),
+            rules_revision: 0,
+            now: self.now,
+            limits: self.limits,
+            out_dir: &self.store.staging(),
+        })?;
+        let fresh = self.store.publish(self.with_shards(built)?)?;
+        if let Err(error) = self.store.prune(self.now) {
+            tracing::warn!(%error, "old generations could not be removed");
+        }
+        Ok(fresh)
+    }
+
+    /// Makes the shards before anyone sees the generation, where clients of this subdir use shards. Records that make no shard a
+    /// client would read (one package of more than 64 MiB) must not hold back what the new index says in its other forms.
+    fn with_shards(&self, mut built: Built) -> Result<Built, BuildError> {
+        let before = self.store.current(&self.key.0, &self.key.1);
+        let Some(before) = before.filter(|generation| generation.has_shards()) else { return Ok(built) };
+        let theirs = self.at_hand.as_ref().map(|at_hand| |name: &str| at_hand.shard(name));
+        let theirs = theirs.as_ref().map(|theirs| theirs as _);
+        match built.make_shards(Reuse { before: Some(&before), theirs }) {
+            Err(error) if error.is_upstreams_fault() => {
+                tracing::warn!(channel = %self.key.0, subdir = %self.key.1, %error, "the new index has no shards");
+                Ok(built)
+            }
+            made => made.map(|()| built),
         }
     }
 }

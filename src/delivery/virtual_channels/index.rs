@@ -10,6 +10,7 @@ use crate::conda::subdir::Subdir;
 use crate::conda::url::IndexFile;
 use crate::delivery::indexes::{Flight, Key};
 use crate::delivery::{Answer, Delivery, Outcome, Refusal};
+use crate::repodata::attach::Reuse;
 use crate::repodata::generation::Generation;
 use crate::repodata::merge::{self, MergeInput, MergeMember};
 use crate::snapshot::{Member, Place, VirtualChannel};
@@ -30,7 +31,7 @@ impl Delivery {
         if file == IndexFile::ShardIndex && !generation.has_shards() {
             let _build = self.inner.indexes.builds.acquire().await;
             let (store, target) = (Arc::clone(&self.inner.generations), Arc::clone(&generation));
-            self.blocking(move || store.make_shards(&target, None)).await?;
+            self.blocking(move || store.make_shards(&target, Reuse::default())).await?;
         }
         if matches!(file, IndexFile::RunExports(_)) && generation.variant(file).is_none() {
             self.join_exports(channel, subdir, &generation).await?;
@@ -192,7 +193,7 @@ impl Delivery {
                 })?;
                 // Where clients use shards, the new index has its own before anybody sees it.
                 if let Some(before) = before.filter(|generation| generation.has_shards()) {
-                    built.make_shards(Some(&before))?;
+                    built.make_shards(Reuse { before: Some(&before), theirs: None })?;
                 }
                 let fresh = store.publish(built)?;
                 if let Err(error) = store.prune(now) {

@@ -7,40 +7,12 @@ use super::cursor::Cursor;
 use super::inflate::{INDEX_LIMIT, inflate};
 use super::transcode::ok;
 use crate::conda::digest::Sha256;
-use crate::repodata::scan::is_absolute;
 
 /// Where clients find the gate's shards, relative to the subdir. Relative, because mamba mangles absolute ones.
-pub(super) const SHARDS_BASE_URL: &str = "./shards/";
+const SHARDS_BASE_URL: &str = "./shards/";
 
 /// Level for indexes: names shrink, digests do not whatever the level.
 const LEVEL: i32 = 9;
-
-/// Makes upstream's shard index safe to hand out: `version` 1, `info.subdir`, an empty `base_url` and a relative
-/// `shards_base_url`; everything else that is not a URL stays, the shards map byte for byte.
-///
-/// # Errors
-/// Broken or oversized data, an index of another subdir, or one without `info` or `shards`.
-pub fn rewrite_index(packed: &[u8], subdir: &str) -> Result<Vec<u8>, ShardError> {
-    let raw = inflate(packed, INDEX_LIMIT)?;
-    let parts = Parts::read(&raw)?;
-    if let Some(found) = parts.subdir
-        && found != subdir
-    {
-        let found = found.chars().take(64).collect();
-        return Err(ShardError::NotThisSubdir { found, wanted: subdir.to_owned() });
-    }
-    UpstreamIndex::from_parts(&parts)?;
-    let mut out = Vec::with_capacity(raw.len() + 64);
-    ok(write_map_len(&mut out, count(3 + parts.others.len())));
-    write_head(&mut out, subdir, &parts.kept_info);
-    for (key, value) in &parts.others {
-        ok(write_str(&mut out, key));
-        out.extend_from_slice(value);
-    }
-    ok(write_str(&mut out, "shards"));
-    out.extend_from_slice(parts.shards);
-    pack(&out)
-}
 
 /// The gate's own index of shards; `shards` in the order of names.
 pub(super) fn write_index<'a>(
@@ -49,7 +21,7 @@ pub(super) fn write_index<'a>(
 ) -> Result<Vec<u8>, ShardError> {
     let mut out = Vec::with_capacity(shards.len() * 64 + 128);
     ok(write_map_len(&mut out, 3));
-    write_head(&mut out, subdir, &[]);
+    write_head(&mut out, subdir);
     ok(write_str(&mut out, "shards"));
     ok(write_map_len(&mut out, count(shards.len())));
     for (name, digest) in shards {
@@ -59,18 +31,14 @@ pub(super) fn write_index<'a>(
     pack(&out)
 }
 
-fn write_head(out: &mut Vec<u8>, subdir: &str, kept: &[(&str, &[u8])]) {
+fn write_head(out: &mut Vec<u8>, subdir: &str) {
     ok(write_str(out, "version"));
     ok(write_pfix(out, 1));
     ok(write_str(out, "info"));
-    ok(write_map_len(out, count(3 + kept.len())));
+    ok(write_map_len(out, 3));
     for (key, value) in [("subdir", subdir), ("base_url", ""), ("shards_base_url", SHARDS_BASE_URL)] {
         ok(write_str(out, key));
         ok(write_str(out, value));
-    }
-    for (key, value) in kept {
-        ok(write_str(out, key));
-        out.extend_from_slice(value);
     }
 }
 
@@ -85,27 +53,18 @@ fn pack(raw: &[u8]) -> Result<Vec<u8>, ShardError> {
     packer.compress(raw).map_err(failed)
 }
 
-/// An index taken apart.
+/// What is of interest in an index of upstream's.
 struct Parts<'a> {
     subdir: Option<&'a str>,
     base_url: &'a str,
     shards_base_url: &'a str,
-    kept_info: Vec<(&'a str, &'a [u8])>,
-    others: Vec<(&'a str, &'a [u8])>,
     shards: &'a [u8],
 }
 
 impl<'a> Parts<'a> {
     fn read(raw: &'a [u8]) -> Result<Self, ShardError> {
         let mut at = Cursor::new(raw);
-        let mut parts = Self {
-            subdir: None,
-            base_url: "",
-            shards_base_url: "",
-            kept_info: vec![],
-            others: vec![],
-            shards: &[],
-        };
+        let mut parts = Self { subdir: None, base_url: "", shards_base_url: "", shards: &[] };
         let mut has_info = false;
         for _ in 0..at.map()? {
             let key = at.text()?;
@@ -120,11 +79,7 @@ impl<'a> Parts<'a> {
                     parts.shards = at.since(start);
                 }
                 "info" | "shards" => return Err(at.wrong("a key that stands twice")),
-                "version" => at.skip()?,
-                other => {
-                    at.skip()?;
-                    parts.others.push((other, at.since(start)));
-                }
+                _ => at.skip()?,
             }
         }
         if !at.at_end() {
@@ -139,33 +94,15 @@ impl<'a> Parts<'a> {
 
     fn read_info(&mut self, at: &mut Cursor<'a>) -> Result<(), ShardError> {
         for _ in 0..at.map()? {
-            let key = at.text()?;
-            let start = at.pos();
-            match key {
+            match at.text()? {
                 "subdir" => self.subdir = at.text_or_nil()?,
                 "shards_base_url" => self.shards_base_url = at.text_or_nil()?.unwrap_or(""),
                 "base_url" => self.base_url = at.text_or_nil()?.unwrap_or(""),
-                other => {
-                    at.skip()?;
-                    let value = at.since(start);
-                    if other != "channel_relations" || !leads_away(value) {
-                        self.kept_info.push((other, value));
-                    }
-                }
+                _ => at.skip()?,
             }
         }
         Ok(())
     }
-}
-
-/// Whether `channel_relations` (a map of strings) names another server; anything else than that map counts as leading away.
-fn leads_away(value: &[u8]) -> bool {
-    let mut at = Cursor::new(value);
-    let Ok(pairs) = at.map() else { return true };
-    (0..pairs).any(|_| {
-        let relative = at.text().is_ok() && at.text_or_nil().is_ok_and(|url| !url.is_some_and(is_absolute));
-        !relative
-    })
 }
 
 /// Upstream's index, small: names and digests only.
@@ -183,10 +120,17 @@ impl UpstreamIndex {
     /// Reads an index as upstream sent it.
     ///
     /// # Errors
-    /// As for [`rewrite_index`].
-    pub fn parse(packed: &[u8]) -> Result<Self, ShardError> {
+    /// Broken or oversized data, an index of another subdir than `subdir`, or one without `info` or `shards`.
+    pub fn parse(packed: &[u8], subdir: &str) -> Result<Self, ShardError> {
         let raw = inflate(packed, INDEX_LIMIT)?;
-        Self::from_parts(&Parts::read(&raw)?)
+        let parts = Parts::read(&raw)?;
+        if let Some(found) = parts.subdir
+            && found != subdir
+        {
+            let found = found.chars().take(64).collect();
+            return Err(ShardError::NotThisSubdir { found, wanted: subdir.to_owned() });
+        }
+        Self::from_parts(&parts)
     }
 
     fn from_parts(parts: &Parts<'_>) -> Result<Self, ShardError> {

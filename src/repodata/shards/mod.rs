@@ -3,8 +3,11 @@
 //! Belongs here: MessagePack under limits, the shard index, shards, and where made shards lie. Does not: fetching shards
 //! (`refresh`), the JSON side (`scan`, `build`).
 //!
-//! Rules from PROTOCOL section 0: the index may be rewritten, because nobody hashes it; shards are content-addressed and must
-//! stay byte for byte what their digest says; both groups of packages must be in every shard.
+//! Clients only ever get the gate's own index, which names shards of one generation. Upstream's is a source: of digests while
+//! there is no generation, of whole shards that say the same, of everything where upstream has nothing but shards.
+//!
+//! Rules from PROTOCOL section 0: shards are content-addressed and must stay byte for byte what their digest says; both groups
+//! of packages must be in every shard.
 
 mod cursor;
 mod direct;
@@ -28,7 +31,7 @@ mod tests;
 
 pub use document::{Head, Shard, write_document};
 pub use error::ShardError;
-pub use index::{UpstreamIndex, rewrite_index};
+pub use index::UpstreamIndex;
 pub use maker::Theirs;
 pub use map::ShardAt;
 pub(super) use map::{ShardMap, ShardMapBuilder};

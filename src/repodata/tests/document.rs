@@ -30,7 +30,7 @@ fn shards_of(json: &[u8]) -> Vec<Shard> {
     let mut built = bench.build(json, Packing::Json).unwrap();
     built.make_shards(Reuse::default()).unwrap();
     let generation = bench.store.publish(built).unwrap();
-    let index = UpstreamIndex::parse(&body(&generation, IndexFile::ShardIndex)).unwrap();
+    let index = UpstreamIndex::parse(&body(&generation, IndexFile::ShardIndex), "noarch").unwrap();
     let read = |(name, digest): (&str, _)| {
         let at = generation.shard(&digest).unwrap();
         let pack = fs::read(at.path).unwrap();

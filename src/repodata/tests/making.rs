@@ -1,5 +1,7 @@
 //! How shards are made: on any number of threads, of upstream's own, for a generation that is out of use already.
 
+use sha2::Digest as _;
+
 use super::*;
 use crate::conda::digest::Sha256;
 use crate::repodata::attach::Reuse;
@@ -14,7 +16,7 @@ fn shard(bench: &Bench, digest: &Sha256) -> Option<Vec<u8>> {
 }
 
 fn index(generation: &Generation) -> UpstreamIndex {
-    UpstreamIndex::parse(&body(generation, IndexFile::ShardIndex)).unwrap()
+    UpstreamIndex::parse(&body(generation, IndexFile::ShardIndex), "noarch").unwrap()
 }
 
 /// A few hundred packages of very different size, several megabytes in all.
@@ -33,8 +35,6 @@ fn many() -> String {
     }
     document(&records.join(","))
 }
-
-use sha2::Digest as _;
 
 #[test]
 fn the_number_of_threads_changes_no_byte() {
@@ -70,6 +70,10 @@ fn a_document_that_was_cut_is_an_error_on_every_thread() {
     let error = bench.store.make_shards(&generation, Reuse::default()).unwrap_err();
     assert!(error.to_string().contains("can't read"), "{error}");
     assert_eq!(bench.left_behind(), 0);
+    let mut built = bench.build(many().as_bytes(), Packing::Json).unwrap();
+    fs::write(built.dir().join("repodata.json"), "{}").unwrap();
+    built.make_shards(Reuse::default()).unwrap_err();
+    assert!(!built.dir().join(PACK).exists(), "half a pack");
 }
 
 #[test]

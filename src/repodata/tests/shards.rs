@@ -25,7 +25,7 @@ fn shard(generation: &Generation, digest: &Sha256) -> Vec<u8> {
 }
 
 fn index(generation: &Generation) -> UpstreamIndex {
-    UpstreamIndex::parse(&body(generation, IndexFile::ShardIndex)).unwrap()
+    UpstreamIndex::parse(&body(generation, IndexFile::ShardIndex), "noarch").unwrap()
 }
 
 fn publish(bench: &Bench, json: &[u8]) -> std::sync::Arc<Generation> {

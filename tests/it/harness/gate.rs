@@ -21,6 +21,7 @@ const START: UnixMillis = UnixMillis(1_793_750_400_000);
 /// How a gate is started.
 pub struct Setup {
     home: Home,
+    gathered_shards: Option<usize>,
 }
 
 impl Setup {
@@ -28,12 +29,18 @@ impl Setup {
     pub fn rules(text: &str) -> Self {
         let home = Home::new();
         home.write_rules(text);
-        Self { home }
+        Self { home, gathered_shards: None }
     }
 
     /// In directories that were used before, with the rules they have.
     pub fn again(home: Home) -> Self {
-        Self { home }
+        Self { home, gathered_shards: None }
+    }
+
+    /// With another limit on the shards that an index is made of.
+    pub fn gathering_at_most(mut self, shards: usize) -> Self {
+        self.gathered_shards = Some(shards);
+        self
     }
 
     /// With a configuration file.
@@ -44,7 +51,7 @@ impl Setup {
 
     /// Starts the gate.
     pub fn start(self) -> Gate {
-        let Self { home } = self;
+        let Self { home, gathered_shards } = self;
         let flags = Flags {
             config: Some(home.config()).filter(|file| file.exists()).into_iter().collect(),
             rules: Some(home.rules()),
@@ -58,7 +65,8 @@ impl Setup {
         let rules = config::rules::load(&config.rules, &sources.machine());
         let rules = rules.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         let clock = ManualClock::new(START);
-        let options = app::GateOptions { config, rules, clock: clock.clone(), tuning: tuning() };
+        let options =
+            app::GateOptions { config, rules, clock: clock.clone(), tuning: tuning(gathered_shards) };
         let running =
             app::Gate::start(options).unwrap_or_else(|error| panic!("the gate did not start: {error}"));
         let address = *running.addresses().first().expect("an address");
@@ -67,10 +75,12 @@ impl Setup {
 }
 
 /// The pauses between attempts are there for the sake of real upstreams; nothing else differs from a real gate.
-fn tuning() -> app::Tuning {
+fn tuning(gathered_shards: Option<usize>) -> app::Tuning {
     app::Tuning {
         cache: Some(Box::new(|cache| cache.retry_delay = Duration::from_millis(5))),
-        delivery: None,
+        delivery: Some(Box::new(move |delivery| {
+            delivery.index.gathered_shards = gathered_shards.unwrap_or(delivery.index.gathered_shards);
+        })),
         upstream: Some(Arc::new(|upstream| {
             upstream.retry.base_delay = Duration::from_millis(5);
             upstream.retry.max_delay = Duration::from_millis(20);

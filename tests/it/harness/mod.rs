@@ -10,6 +10,7 @@ pub mod gate;
 pub mod home;
 pub mod process;
 pub mod rules;
+pub mod shards;
 pub mod stage;
 pub mod upstream;
 pub mod wait;
