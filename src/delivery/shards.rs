@@ -110,6 +110,10 @@ impl Delivery {
         if generation.has_shards() {
             return Ok(());
         }
+        let memo = (generation.id().to_owned(), IndexFile::ShardIndex);
+        if let Some(sentence) = self.inner.indexes.absent.get(&memo) {
+            return Err(Refusal::BadUpstream(sentence));
+        }
         let making = self.make_shards(stored, subdir, generation);
         match tokio::time::timeout(self.inner.settings.patience, making).await {
             Ok(made) => made,
@@ -132,6 +136,11 @@ impl Delivery {
         let (this, target, landing) = (self.clone(), Arc::clone(generation), key.clone());
         let task = self.inner.runtime.spawn(async move {
             let made = this.make_shards_now(&landing, target).await;
+            if let Err(Refusal::BadUpstream(sentence)) = &made {
+                // The records will not change, and neither will the answer.
+                let memo = (landing.2.clone(), IndexFile::ShardIndex);
+                this.inner.indexes.absent.insert(memo, sentence.clone());
+            }
             this.inner.shards.making.lock().remove(&landing);
             made
         });

@@ -20,6 +20,18 @@ fn channel() -> Channel {
 
 /// The client's view: file names, digests and URLs below the channel, of all that `app` may need.
 fn resolve(base: &str, sharded: bool, cache: &Path) -> Result<Vec<String>, String> {
+    let found = query(base, &["app".to_owned()], true, sharded, cache)?;
+    Ok(found.iter().map(|record| line(record, base)).collect())
+}
+
+/// The records of `names` (and of all that they need) in linux-64 and noarch, in order.
+fn query(
+    base: &str,
+    names: &[String],
+    recursive: bool,
+    sharded: bool,
+    cache: &Path,
+) -> Result<Vec<RepoDataRecord>, String> {
     // The client was built without a provider of its own; whoever comes first installs the gate's.
     let _first_or_not = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -35,14 +47,26 @@ fn resolve(base: &str, sharded: bool, cache: &Path) -> Result<Vec<String>, Strin
             .finish();
         let config = ChannelConfig::default_with_root_dir(cache.to_path_buf());
         let channel = Url::from_str(format!("{base}/chan"), &config).expect("a channel");
-        let spec = MatchSpec::from_str("app", ParseStrictness::Strict).expect("a spec");
-        let query = client.query([channel], [Subdir::Linux64, Subdir::NoArch], [spec]).recursive(true);
+        let specs: Vec<_> =
+            names.iter().map(|n| MatchSpec::from_str(n, ParseStrictness::Strict).expect("a spec")).collect();
+        let query = client.query([channel], [Subdir::Linux64, Subdir::NoArch], specs).recursive(recursive);
         let answer = query.await.map_err(|e| format!("{e:?}"))?;
-        let mut records: Vec<String> =
-            answer.iter().flat_map(|data| data.iter()).map(|record| line(record, base)).collect();
-        records.sort();
+        let mut records: Vec<_> = answer.iter().flat_map(|data| data.iter().cloned()).collect();
+        records.sort_by(|a, b| a.url.cmp(&b.url));
         Ok(records)
     })
+}
+
+/// Every member that the client knows of every record is the same with shards and without; how many there are.
+fn same_with_and_without_shards(gate: &Gate, names: &[String]) -> Vec<RepoDataRecord> {
+    let caches: [_; 2] = std::array::from_fn(|_| tempfile::tempdir().expect("a cache"));
+    let classic = query(&gate.url(), names, false, false, caches[0].path()).expect("classic");
+    let sharded = query(&gate.url(), names, false, true, caches[1].path()).expect("sharded");
+    assert_eq!(sharded.len(), classic.len());
+    for (sharded, classic) in sharded.iter().zip(&classic) {
+        assert_eq!(format!("{sharded:?}"), format!("{classic:?}"));
+    }
+    classic
 }
 
 fn line(record: &RepoDataRecord, base: &str) -> String {
@@ -105,11 +129,60 @@ fn resolves_from_shards_that_upstream_does_not_have() {
 }
 
 #[test]
+fn the_records_are_the_same_with_shards_and_without() {
+    let names = ["app", "lib", "tool", "unrelated"].map(str::to_owned);
+    for channel in [channel(), channel().sharded()] {
+        let Scene { gate, upstream } = scene(&channel);
+        assert_eq!(same_with_and_without_shards(&gate, &names).len(), 5);
+        let shards = upstream.paths().into_iter().filter(|p| p.contains("/shards/"));
+        assert_eq!(shards.filter(|p| upstream.gets(p) > 0).count(), 0, "the gate has its own");
+    }
+    // Of an upstream that has nothing but shards, too.
+    let upstream = Upstream::start();
+    channel().sharded().publish(&upstream);
+    for path in upstream.paths().iter().filter(|p| p.contains("repodata.json")) {
+        upstream.remove(path);
+    }
+    let gate = Setup::rules(&rules::all_from(&upstream)).start();
+    assert_eq!(same_with_and_without_shards(&gate, &names).len(), 5);
+}
+
+#[test]
+fn real_records_are_the_same_with_shards_and_without() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/conda-forge");
+    let upstream = Upstream::start();
+    let mut names = std::collections::BTreeSet::new();
+    let mut expected = 0;
+    for subdir in ["linux-64", "noarch"] {
+        let packed = std::fs::read(fixtures.join(subdir).join("repodata.json.zst")).expect("a fixture");
+        let json = zstd::stream::decode_all(&packed[..]).expect("zstd");
+        let tree: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        for group in ["packages", "packages.conda"] {
+            let records = tree[group].as_object().expect("a group").values();
+            expected += records.len();
+            names.extend(records.map(|record| record["name"].as_str().expect("a name").to_owned()));
+        }
+        upstream.put(&format!("/chan/{subdir}/repodata.json.zst"), packed);
+        upstream.put(&format!("/chan/{subdir}/repodata.json"), json);
+    }
+    let names: Vec<_> = names.into_iter().collect();
+    let gate = Setup::rules(&rules::all_from(&upstream)).start();
+    let through = same_with_and_without_shards(&gate, &names);
+    assert_eq!((names.len(), through.len()), (70, expected));
+    let cache = tempfile::tempdir().expect("a cache");
+    let direct = query(&upstream.url(), &names, false, false, cache.path()).expect("from upstream");
+    let lines = |records: &[RepoDataRecord], base: &str| -> Vec<String> {
+        records.iter().map(|record| line(record, base)).collect()
+    };
+    assert_eq!(lines(&through, &gate.url()), lines(&direct, &upstream.url()));
+}
+
+#[test]
 fn an_upstream_in_trouble_does_not_poison_the_client() {
     let channel = channel().sharded();
     let Scene { gate, mut upstream } = scene(&channel);
     let cache = tempfile::tempdir().expect("a cache");
-    let (direct, paths) = (tempfile::tempdir().expect("a cache"), upstream.paths());
+    let direct = tempfile::tempdir().expect("a cache");
     let expected = resolve(&upstream.url(), true, direct.path()).expect("from upstream");
     upstream.stop();
     resolve(&gate.url(), true, cache.path()).expect_err("nothing is cached yet");
@@ -118,8 +191,13 @@ fn an_upstream_in_trouble_does_not_poison_the_client() {
         gate.advance(std::time::Duration::from_mins(1));
         resolve(&gate.url(), true, cache.path()).ok().filter(|records| *records == expected)
     });
-    let shards = paths.iter().filter(|p| p.contains("/shards/")).any(|p| upstream.gets(p) > 0);
-    assert!(shards, "the client gave up on shards");
+    crate::harness::eventually_true(
+        "a shard in the access log: the client did not give up on shards",
+        || {
+            let log = std::fs::read_to_string(gate.home().path("stdout")).unwrap_or_default();
+            log.contains("/chan/noarch/shards/")
+        },
+    );
 }
 
 /// Absolute URLs in what upstream says never make the client leave.

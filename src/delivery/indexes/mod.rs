@@ -92,8 +92,9 @@ struct Memory {
 pub(super) struct Indexes {
     flights: Mutex<HashMap<Key, Flight>>,
     memory: moka::sync::Cache<Key, Memory>,
-    /// Attachments that upstream does not have or that disagree with the generation: by generation id.
-    absent: moka::sync::Cache<(String, IndexFile), String>,
+    /// Attachments that upstream does not have or that disagree with the generation, and shards that can't be made: by
+    /// generation id.
+    pub(super) absent: moka::sync::Cache<(String, IndexFile), String>,
     /// Open variants by path; a path names its bytes, because generations do not change.
     bodies: moka::sync::Cache<PathBuf, Arc<FileBody>>,
     pub(super) builds: Semaphore,

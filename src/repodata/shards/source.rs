@@ -114,3 +114,42 @@ impl Buffer {
         self.places.iter().map(|place| self.bytes.get(place.clone()).unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conda::digest::Expected;
+    use crate::repodata::scan::Group;
+
+    fn entry(record: (u64, u32)) -> Entry<'static> {
+        Entry { file: "f", name: None, expected: Expected::default(), record, group: Group::Packages }
+    }
+
+    #[test]
+    fn records_near_and_far_are_read_in_the_order_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let text: Vec<u8> = (0..10_000u32).map(|n| b'a' + u8::try_from(n % 26).unwrap()).collect();
+        std::fs::write(dir.path().join("repodata.json"), &text).unwrap();
+        let reader = Reader::open(dir.path()).unwrap();
+        let mut buf = Buffer::default();
+        for places in [
+            &[(0, 5), (7, 3), (1000, 1), (5000, 20), (5020, 0), (9999, 1)][..],
+            &[(9000, 900), (100, 10), (105, 10), (0, 10_000)],
+            &[],
+        ] {
+            let entries: Vec<_> = places.iter().copied().map(entry).collect();
+            reader.records(&entries, &mut buf).unwrap();
+            let expected = places.iter().map(|(at, len)| {
+                let at = usize::try_from(*at).unwrap();
+                &text[at..at + *len as usize]
+            });
+            assert!(buf.iter().eq(expected), "{places:?}");
+        }
+        assert!(matches!(reader.records(&[entry((9_990, 11))], &mut buf), Err(BuildError::Io { .. })));
+        let huge = [entry((0, 40 << 20)), entry((1 << 40, 40 << 20))];
+        for entries in [&huge[..], &[entry((5, u32::MAX))]] {
+            let error = reader.records(entries, &mut buf).unwrap_err();
+            assert!(matches!(error, BuildError::Shards(ShardError::TooLarge { .. }) | BuildError::Io { .. }));
+        }
+    }
+}
