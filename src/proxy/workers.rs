@@ -19,6 +19,9 @@ use tokio::sync::watch;
 
 use super::front::FrontApp;
 
+/// After so many turns of its tasks a worker looks for new connections and for what the sockets have to say. A turn may send a
+/// megabyte to a socket, so the runtime's own 61 keep a new client waiting behind a crowd that is being served.
+const TURNS: u32 = 8;
 /// After accept() failed for want of something, such as file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -55,6 +58,8 @@ impl Workers {
             let runtime = Builder::new_current_thread()
                 .enable_all()
                 .max_blocking_threads(blocking_threads.max(1))
+                .event_interval(TURNS)
+                .global_queue_interval(TURNS)
                 .build()?;
             let handle = runtime.handle().clone();
             let mut quitting = quitting.clone();

@@ -37,6 +37,10 @@ impl ByName {
         let mut read = 0;
         for (n, entry) in table.iter().enumerate() {
             read += 1;
+            // A merged index knows files that it does not show.
+            if !entry.is_shown() {
+                continue;
+            }
             let own;
             let name = if let Some(name) = entry.name {
                 name

@@ -122,7 +122,14 @@ mod tests {
     use crate::repodata::scan::Group;
 
     fn entry(record: (u64, u32)) -> Entry<'static> {
-        Entry { file: "f", name: None, expected: Expected::default(), record, group: Group::Packages }
+        Entry {
+            file: "f",
+            name: None,
+            expected: Expected::default(),
+            record,
+            group: Group::Packages,
+            member: 0,
+        }
     }
 
     #[test]

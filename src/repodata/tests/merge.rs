@@ -182,10 +182,10 @@ fn shards_are_made_from_the_merged_records() {
     ];
     let members = members(&bench, &documents);
     let mut built = merged(&bench, &rule(Priority::Strict, 2), &members).unwrap();
-    built.make_shards(None).unwrap();
+    built.make_shards(crate::repodata::attach::Reuse::default()).unwrap();
     let generation = bench.store.publish(built).unwrap();
     let index = body(&generation, IndexFile::ShardIndex);
-    let index = crate::repodata::shards::UpstreamIndex::parse(&index).unwrap();
+    let index = crate::repodata::shards::UpstreamIndex::parse(&index, "noarch").unwrap();
     assert_eq!(index.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a", "b"]);
     assert!(index.iter().all(|(_, digest)| generation.shard(&digest).is_some()));
 }
