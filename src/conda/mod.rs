@@ -6,5 +6,6 @@
 pub mod archive;
 pub mod channel;
 pub mod digest;
+pub mod spec;
 pub mod subdir;
 pub mod url;
