@@ -34,6 +34,9 @@ impl Core {
         if let Err(errors) = self.upstreams.set(convert::upstreams(&rules, self.tune_upstream.as_ref())) {
             return Err(self.keep_old(errors.iter().map(ToString::to_string).collect()));
         }
+        for note in rules.policy().notes() {
+            tracing::warn!(%note, "one rule may weaken another");
+        }
         let revision = rules.revision();
         self.live.replace(Arc::new(rules));
         self.delivery.forget_absences();

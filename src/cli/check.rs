@@ -21,7 +21,8 @@ pub(super) fn run(args: &CheckArgs, sources: &dyn Fn(Flags) -> Sources, terminal
     match checked {
         Ok((config, rules)) => {
             if args.json {
-                terminal.json(&json!({"mistakes": []}));
+                let notes: Vec<_> = rules.policy().notes().iter().map(as_json).collect();
+                terminal.json(&json!({"mistakes": [], "notes": notes}));
             } else {
                 terminal.line(summary(&config.rules.path, &rules));
             }
@@ -49,16 +50,22 @@ fn summary(dir: &Path, rules: &Rules) -> String {
         format!("the built-in rules; {shown} is not there")
     };
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let mut text = format!(
-        "configuration and rules are right: {}, {}, {} ({whose})",
+    let mut counts = vec![
         count(rules.upstreams().len(), "upstream"),
         count(rules.channels().len(), "channel entry").replace("entrys", "entries"),
         count(rules.files().len(), "file prefix").replace("prefixs", "prefixes"),
-    );
+    ];
+    let more = [(rules.policy().rules().len(), "policy rule"), (rules.notice_count(), "notice")];
+    counts.extend(more.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| count(n, what)));
+    let mut text = format!("configuration and rules are right: {} ({whose})", counts.join(", "));
     for upstream in rules.upstreams().iter().filter(|u| u.has_credentials()) {
         text.push_str("\nnote: `");
         text.push_str(&upstream.name);
         text.push_str("` is read with credentials; what comes from it is only for callers on this machine");
+    }
+    for note in rules.policy().notes() {
+        text.push_str("\nnote: ");
+        text.push_str(&note.to_string());
     }
     text
 }

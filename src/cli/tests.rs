@@ -183,6 +183,25 @@ fn check_tells_every_mistake_of_settings_and_rules() {
 }
 
 #[test]
+fn check_counts_policy_rules_and_tells_notes() {
+    let text = "policy:\n\
+                - {id: mit, allow: {licenses: [MIT]}}\n\
+                - {id: recall, deny: {names: [xz]}}\n\
+                notices: [{id: n, message: hello}]\n";
+    let home = Home::new(&[("rules/a.yaml", text)]);
+    let ran = home.run("condagate check --rules ~/rules");
+    assert!(ran.is(0), "{}", ran.err);
+    assert!(ran.out.contains("2 file prefixes, 2 policy rules, 1 notice ("), "{}", ran.out);
+    assert!(ran.out.contains("\nnote: ~/rules/a.yaml:3:3: the deny `recall` does not act on"), "{}", ran.out);
+    let ran = home.run("condagate check --rules ~/rules --json");
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        (json["notes"][0]["line"].as_u64(), json["mistakes"].as_array().map(Vec::len)),
+        (Some(3), Some(0))
+    );
+}
+
+#[test]
 fn settings_are_shown_with_their_origin() {
     let home = Home::new(&[("c.yaml", "cache:\n  size: 2048MiB\n")]);
     let ran = home.run("condagate config show --origin --config ~/c.yaml");

@@ -71,11 +71,15 @@ impl Machine {
 
 impl Outside for Machine {
     fn read(&self, path: &Path) -> Result<String, String> {
+        self.read_up_to(path, MAX_BYTES)
+    }
+
+    fn read_up_to(&self, path: &Path, limit: u64) -> Result<String, String> {
         let file = fs::File::open(path).map_err(|e| reason(&e))?;
         let mut text = String::new();
-        let read = file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|e| reason(&e))?;
-        if u64::try_from(read).unwrap_or(u64::MAX) > MAX_BYTES {
-            return Err("it is larger than 4 MiB".to_owned());
+        let read = file.take(limit.saturating_add(1)).read_to_string(&mut text).map_err(|e| reason(&e))?;
+        if u64::try_from(read).unwrap_or(u64::MAX) > limit {
+            return Err(format!("it is larger than {} MiB", limit >> 20));
         }
         Ok(text)
     }

@@ -44,6 +44,8 @@ pub(super) fn written() -> Written {
         ],
         files: vec![file("miniconda/"), file("archive/")],
         hosts: Vec::new(),
+        policy: Vec::new(),
+        notices: Vec::new(),
         builtins: None,
     }
 }
@@ -91,6 +93,9 @@ struct Nothing;
 impl Outside for Nothing {
     fn read(&self, _: &Path) -> Result<String, String> {
         Err("there are no files here".to_owned())
+    }
+    fn read_up_to(&self, path: &Path, _: u64) -> Result<String, String> {
+        self.read(path)
     }
     fn variable(&self, _: &str) -> Option<String> {
         None

@@ -18,7 +18,7 @@ use super::read::Located;
 use super::rule::{
     Written, WrittenChannel, WrittenChannelSource, WrittenFile, WrittenSource, WrittenUpstream,
 };
-use super::{builtin, channels, upstreams, virtuals};
+use super::{builtin, channels, judge, notices, upstreams, virtuals};
 
 /// What rules may ask of the machine; the only impure thing here, handed in by `config`.
 pub trait Outside {
@@ -27,6 +27,11 @@ pub trait Outside {
     /// # Errors
     /// Why it can't be read, without its content.
     fn read(&self, path: &Path) -> Result<String, String>;
+    /// The text of a file of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Why it can't be read, without its content.
+    fn read_up_to(&self, path: &Path, limit: u64) -> Result<String, String>;
     /// An environment variable.
     fn variable(&self, name: &str) -> Option<String>;
     /// Whether a directory stands there.
@@ -71,8 +76,14 @@ pub(super) fn compile_written(
     let channels = all_channels(merged.channels, &named, &mut mistakes);
     let files = merged.files.into_iter().filter_map(|f| file(f, &named, outside, &mut mistakes)).collect();
     let hosts = host_table(builtin_hosts, user_hosts, &named, &mut mistakes);
+    let policy = judge::compile::compile(merged.policy, outside, &mut mistakes);
+    let notices = notices::merge(merged.notices, &mut mistakes);
     mistakes.or(())?;
-    Ok(assemble(named, channels, files, hosts))
+    let mut rules = assemble(named, channels, files, hosts);
+    rules.policy = Arc::new(policy);
+    rules.notices = notices;
+    rules.revision = revision(&rules);
+    Ok(rules)
 }
 
 /// A host, and the name of the upstream that claims it.
@@ -105,6 +116,8 @@ fn merge(merged: &mut Written, file: Written, hosts: &mut Vec<Claim>, mistakes: 
         merged.files.push(new);
     }
     hosts.extend(file.hosts);
+    merged.policy.extend(file.policy);
+    merged.notices.extend(file.notices);
 }
 
 fn refuse_twice(what: &str, old: &Located<String>, new: &Located<String>, mistakes: &mut Mistakes) {
@@ -246,6 +259,8 @@ fn assemble(
         upstreams,
         files,
         hosts,
+        policy: Arc::default(),
+        notices: Vec::new(),
         exact: HashMap::new(),
         globs: Vec::new(),
         any: None,
@@ -263,13 +278,13 @@ fn assemble(
         }
         rules.channels.push(rule);
     }
-    rules.revision = revision(&rules);
     rules
 }
 
 /// A digest of what the rules say. Their debug form shows everything except secrets, which is exactly what counts.
 fn revision(rules: &Rules) -> u64 {
-    let text = format!("{:?}", (&rules.upstreams, &rules.channels, &rules.files, &rules.hosts));
+    let said = (&rules.policy, notices::content(&rules.notices));
+    let text = format!("{:?}", (&rules.upstreams, &rules.channels, &rules.files, &rules.hosts, said));
     let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
     // 53 bits: it stands in JSON, where many readers know no larger integers.
     u64::from_be_bytes(std::array::from_fn(|i| digest[i])) >> 11

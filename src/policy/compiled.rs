@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use globset::GlobMatcher;
 
+use super::judge::Policy;
+use super::notices::{self, Notice, NoticeRule};
 use super::virtual_rule::VirtualRule;
 use crate::conda::channel::ChannelName;
 use crate::secret::{SafeUrl, Secret};
@@ -205,6 +207,8 @@ pub struct Rules {
     pub(super) channels: Vec<Arc<ChannelRule>>,
     pub(super) files: Vec<Arc<FileRule>>,
     pub(super) hosts: Vec<(String, HostRoute)>,
+    pub(super) policy: Arc<Policy>,
+    pub(super) notices: Vec<NoticeRule>,
     pub(super) exact: HashMap<ChannelName, Arc<ChannelRule>>,
     pub(super) globs: Vec<(GlobMatcher, Arc<ChannelRule>)>,
     pub(super) any: Option<Arc<ChannelRule>>,
@@ -217,6 +221,8 @@ impl PartialEq for Rules {
             && self.channels == other.channels
             && self.files == other.files
             && self.hosts == other.hosts
+            && self.policy == other.policy
+            && self.notices == other.notices
     }
 }
 
@@ -253,6 +259,25 @@ impl Rules {
     #[must_use]
     pub fn hosts(&self) -> &[(String, HostRoute)] {
         &self.hosts
+    }
+
+    /// What may be seen and fetched, and why not.
+    #[must_use]
+    pub const fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// What the gate has to tell the users of a source channel (label excluded), in the order written; expired ones too
+    /// ([`Notice::is_current`]).
+    #[must_use]
+    pub fn notices_for(&self, channel: &str) -> Vec<Notice> {
+        notices::for_channel(&self.notices, channel)
+    }
+
+    /// How many notices there are, for all channels.
+    #[must_use]
+    pub const fn notice_count(&self) -> usize {
+        self.notices.len()
     }
 
     /// Whether any upstream is read with credentials of the gate's own.

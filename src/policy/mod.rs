@@ -1,4 +1,4 @@
-//! Rules: which upstream answers for which channel, file or host, and with whose credentials.
+//! Rules: which upstream answers for which channel, file or host, and with whose credentials; which packages may be seen.
 //!
 //! The road of a rule: a YAML document becomes a [`node::Node`] (`config::yaml`), is read into entries as written
 //! ([`rule`]), compiled into [`Rules`] or a list of [`Mistake`]s ([`mod@compile`]), and matched ([`matching`]).
@@ -9,10 +9,12 @@
 pub mod builtin;
 pub mod compile;
 pub mod compiled;
+pub mod judge;
 pub mod matching;
 pub mod mistake;
 pub mod network;
 pub mod node;
+pub mod notices;
 pub mod read;
 pub mod rule;
 pub mod units;
@@ -29,6 +31,9 @@ pub use compiled::{
     Anonymous, ChannelRule, ChannelSource, Credentials, DEFAULT_TTL, FileRoute, FileRule, FileSource,
     HostRoute, Pattern, Rules, Unlisted, UpstreamRule,
 };
+pub use judge::Policy;
+pub use judge::explain::{Explained, Standing};
 pub use mistake::{Mistake, Mistakes};
 pub use node::{At, Node};
 pub use virtual_rule::{NameGlobs, Priority, VirtualRule};
+pub use notices::Notice;

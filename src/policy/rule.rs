@@ -8,20 +8,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::compiled::{Pattern, Unlisted};
+use super::judge::read::Draft;
 use super::mistake::Mistakes;
 use super::node::{At, Node, Value};
+use super::notices::NoticeRule;
 use super::read::{Fields, Located, boolean, text};
 use super::virtual_rule::{NameGlobs, Priority};
-use super::{channels, files, upstreams};
+use super::{channels, files, judge, notices, upstreams};
 use crate::clock::UnixMillis;
 use crate::conda::channel::ChannelRef;
 use crate::secret::SafeUrl;
 
 /// Keys of the language that this version does not have.
-const LATER: &[&str] = &["access", "policy", "owns", "hosted", "virtual"];
+const LATER: &[&str] = &["access", "owns", "hosted", "virtual"];
 
 /// One file of rules.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Written {
     /// `upstreams:`
     pub upstreams: Vec<WrittenUpstream>,
@@ -31,6 +33,10 @@ pub struct Written {
     pub files: Vec<WrittenFile>,
     /// `hosts:`, host and upstream
     pub hosts: Vec<(Located<String>, Located<String>)>,
+    /// `policy:`
+    pub policy: Vec<Draft>,
+    /// `notices:`
+    pub notices: Vec<NoticeRule>,
     /// `builtins:`; `false` takes the built-in rules away
     pub builtins: Option<bool>,
 }
@@ -173,6 +179,10 @@ impl Written {
         }
         for (path, node) in entries(&mut fields, "files", mistakes) {
             written.files.extend(files::read(node, &path, mistakes));
+        }
+        written.policy = judge::compile::read(entries(&mut fields, "policy", mistakes), mistakes);
+        for (path, node) in entries(&mut fields, "notices", mistakes) {
+            written.notices.extend(notices::read(node, &path, mistakes));
         }
         if let Some(section) = fields.section("hosts", mistakes) {
             for entry in section.entries() {

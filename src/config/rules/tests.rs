@@ -1,5 +1,8 @@
 //! The language of rules: what is refused and how, who wins, what is hidden.
 
+mod judging;
+mod naive;
+mod policy;
 mod virtuals;
 
 use std::path::Path;
@@ -48,7 +51,7 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("chanels: []", &["1:1 unknown key `chanels` | did you mean `channels`?"]),
     ("channels: {}", &["1:11 `channels` must be a list, not a map"]),
     ("channels: [x]", &["1:12 `channels[0]` must be a map of keys and values, not a single value"]),
-    ("policy: []", &["1:1 `policy` is not there yet in this version | take it out: it would not be obeyed"]),
+    ("policy: {}", &["1:9 `policy` must be a list, not a map"]),
     (
         "access: []\nchannels:\n- {name: team, hosted: true, owns: [\"acme-*\"]}",
         &[
@@ -422,6 +425,15 @@ const WORDS: &[&str] = &[
     "files: ",
     "hosts: ",
     "builtins: ",
+    "policy: ",
+    "notices: ",
+    "id: ",
+    "hide: ",
+    "deny: ",
+    "patch: ",
+    "names: ",
+    "specs: ",
+    "message: ",
     "{",
     "}",
     "[",

@@ -1,0 +1,141 @@
+//! The policy: which records are shown, hidden, denied or changed, and who says so.
+//!
+//! **Order.** Rules stand in the order written, files in name order. Of the `allow`, `hide` and `deny` rules the first one
+//! that matches a record decides; where none matches, the record is shown. So an exception stands before the rule it is an
+//! exception from, or inside it as `unless`. `patch` rules take no part in that: all that match change a record that is shown, in
+//! their order. Every rule, a `patch` too, looks at the record as upstream has it, never at a patched one. A hotfix file counts
+//! as a `hide` for files that it removes and as a `patch` for the others. Rules with `dry_run: true` decide and change nothing;
+//! a `hide` or `deny` among them is reported for a record when it would have decided, were it not on trial.
+//!
+//! A `deny` that an earlier rule makes useless is a mistake, and one that an earlier rule may weaken is noted
+//! ([`conflicts`]): a recall must not be undone by an older rule without anybody seeing it.
+//!
+//! **Scope.** `channels` are source channels under the names that rules use, labels excluded; a rule follows its records into
+//! every view that contains them.
+//!
+//! Belongs here: everything about the `policy:` section. Does not: carrying decisions out (`repodata`, `delivery`).
+
+pub mod bench;
+pub mod case;
+pub mod compile;
+mod conditions;
+pub mod conflicts;
+pub mod explain;
+pub mod hotfix;
+pub mod licenses;
+pub mod lists;
+pub mod matcher;
+mod patching;
+pub mod patterns;
+pub mod read;
+pub mod statement;
+
+use std::fmt;
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use parking_lot::RwLock;
+use sha2::{Digest, Sha256};
+
+use self::bench::Bench;
+use self::statement::Statement;
+use super::mistake::Mistake;
+use super::verdict::{Judge, RuleRef};
+
+/// Channels with subdirs whose judges are remembered; when made-up names fill it, it starts anew.
+const REMEMBERED: usize = 4096;
+
+/// All rules of `policy:`, compiled.
+pub struct Policy {
+    rules: Vec<Arc<Statement>>,
+    notes: Vec<Mistake>,
+    digest: [u8; 32],
+    benches: RwLock<AHashMap<Place, Arc<Bench>>>,
+}
+
+/// Channel and subdir.
+type Place = (Box<str>, Box<str>);
+
+impl Policy {
+    fn new(rules: Vec<Arc<Statement>>, notes: Vec<Mistake>) -> Self {
+        let digest = digest(&rules);
+        Self { rules, notes, digest, benches: RwLock::default() }
+    }
+
+    /// Who judges the records of a source channel (label excluded) and subdir. Idle when no rule is about them.
+    #[must_use]
+    pub fn judge(&self, channel: &str, subdir: &str) -> Arc<dyn Judge> {
+        self.bench(channel, subdir)
+    }
+
+    fn bench(&self, channel: &str, subdir: &str) -> Arc<Bench> {
+        let key = (Box::from(channel), Box::from(subdir));
+        if let Some(known) = self.benches.read().get(&key) {
+            return Arc::clone(known);
+        }
+        let rules = self.rules.iter().filter(|rule| rule.concerns(channel, subdir)).cloned().collect();
+        let bench = Arc::new(Bench::new(rules));
+        let mut benches = self.benches.write();
+        if benches.len() >= REMEMBERED {
+            benches.clear();
+        }
+        benches.insert(key, Arc::clone(&bench));
+        bench
+    }
+
+    /// Whether some `hide` or `deny` there can't judge a file of which only the name is known. Age is not among what it may
+    /// lack: a file that nobody has seen is young.
+    #[must_use]
+    pub fn needs_metadata(&self, channel: &str, subdir: &str) -> bool {
+        self.bench(channel, subdir).needs_metadata()
+    }
+
+    /// Every rule as people are told about it, in order.
+    pub fn rules(&self) -> impl ExactSizeIterator<Item = &Arc<RuleRef>> {
+        self.rules.iter().map(|rule| &rule.source)
+    }
+
+    /// Whether there are no rules.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// Places where one rule may weaken another, for `check` and the log; not mistakes.
+    #[must_use]
+    pub fn notes(&self) -> &[Mistake] {
+        &self.notes
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::new(Vec::new(), Vec::new())
+    }
+}
+
+/// Equal when the same rules stand at the same places: the places are part of what is told.
+impl PartialEq for Policy {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest && self.rules().eq(other.rules())
+    }
+}
+
+impl Eq for Policy {}
+
+/// Enough to tell two policies apart by what they say.
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} rules {}", self.rules.len(), hex::encode(self.digest))
+    }
+}
+
+/// A digest of all that rules say, their channels and subdirs included.
+fn digest(rules: &[Arc<Statement>]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for rule in rules {
+        digest.update(rule.fingerprint);
+        digest.update(rule.scope);
+    }
+    digest.finalize().into()
+}
