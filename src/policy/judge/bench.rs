@@ -72,6 +72,24 @@ impl Bench {
         self.rules.iter().any(|rule| !rule.dry_run && refuses(rule) && rule.matcher.needs_metadata())
     }
 
+    /// The first hiding or denying rule that might refuse a file of which only the name is known, and that more would have to
+    /// be known for. `None` when what is known decides.
+    #[must_use]
+    pub fn undecidable(&self, case: &Case<'_>, now: UnixMillis) -> Option<&Statement> {
+        for (_, rule) in self.meant(case).filter(|(_, rule)| !rule.dry_run) {
+            let applies = rule.applies(case, now);
+            if applies == Applies::Yes && rule.decides(case.subject.file) {
+                return None;
+            }
+            let refuses = matches!(rule.effect, Effect::Hide { .. } | Effect::Deny);
+            let excepted = rule.unless.as_ref().is_some_and(|unless| unless.is_match(case, now, false));
+            if refuses && !excepted && rule.matcher.needs_metadata() && rule.matcher.might_match(case, now) {
+                return Some(rule);
+            }
+        }
+        None
+    }
+
     /// The positions of rules that can mean a record, ascending.
     fn candidates(&self, case: &Case<'_>) -> impl Iterator<Item = u32> + '_ {
         let named = case.name.as_deref().and_then(|name| self.by_name.get(name));

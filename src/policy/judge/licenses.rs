@@ -26,8 +26,9 @@ use super::patterns::{Kind, Patterns, is_glob};
 const MAX_LEN: usize = 1024;
 /// Ways to satisfy an expression that are looked at, where an entry is an expression itself.
 const MAX_WAYS: usize = 64;
-/// Verdicts on license texts kept in memory; a channel has a few hundred.
-const MAX_REMEMBERED: usize = 4096;
+/// Verdicts on license texts kept in memory; a channel has a few hundred short ones.
+const MAX_REMEMBERED: usize = 1024;
+const MAX_REMEMBERED_LEN: usize = 128;
 
 /// The licenses of one matcher.
 #[derive(Debug)]
@@ -75,6 +76,9 @@ impl Licenses {
             return *known;
         }
         let found = self.judge(license);
+        if license.len() > MAX_REMEMBERED_LEN {
+            return found;
+        }
         let mut remembered = self.remembered.write();
         if remembered.len() >= MAX_REMEMBERED {
             remembered.clear();

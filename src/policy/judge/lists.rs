@@ -64,6 +64,12 @@ impl Specs {
         unknown
     }
 
+    /// Whether one of them is about a package of this name, in lower case.
+    #[must_use]
+    pub fn name(&self, name: &str) -> bool {
+        self.by_name.contains_key(name) || self.wild.iter().any(|(names, _)| names.is_match(name))
+    }
+
     /// The only names that can match, if they can be told.
     #[must_use]
     pub fn only_names(&self) -> Option<impl Iterator<Item = &str>> {

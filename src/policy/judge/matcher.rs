@@ -98,12 +98,6 @@ impl Matcher {
         by_names.or_else(|| self.specs.as_ref().and_then(Specs::only_names).map(Iterator::collect))
     }
 
-    /// Whether it is about particular packages, not about a property of many.
-    #[must_use]
-    pub const fn is_particular(&self) -> bool {
-        self.names.is_some() || self.specs.is_some() || self.digests.is_some() || self.files.is_some()
-    }
-
     /// Whether a file that no index lists can't be judged by it: it asks for more than a file name tells.
     #[must_use]
     pub fn needs_metadata(&self) -> bool {
@@ -114,6 +108,29 @@ impl Matcher {
             || self.larger_than.is_some()
             || self.smaller_than.is_some()
             || self.specs.as_ref().is_some_and(|specs| !specs.fit_file_names())
+    }
+
+    /// Whether a file of which little more than the name is known might match, were the rest known: what is known does not
+    /// speak against it.
+    #[must_use]
+    pub fn might_match(&self, case: &Case<'_>, now: UnixMillis) -> bool {
+        let subject = case.subject;
+        let named = Self::named(case);
+        let size = |holds: &dyn Fn(u64) -> bool| subject.size.is_none_or(holds);
+        let has_digest = subject.sha256.is_some() || subject.md5.is_some();
+        self.younger_than.is_none_or(|age| case.first_seen().is_none_or(|seen| now < seen.plus(age)))
+            && self.older_than.is_none_or(|age| case.first_seen().is_some_and(|seen| now >= seen.plus(age)))
+            && self.removed.is_none_or(|removed| removed == subject.removed)
+            && self.larger_than.is_none_or(|limit| size(&|has| has > limit))
+            && self.smaller_than.is_none_or(|limit| size(&|has| has < limit))
+            && self.digests.as_ref().is_none_or(|list| !has_digest || list.is_match(subject))
+            && self.names.as_ref().is_none_or(|names| named(&|name| names.is_match(name)))
+            && self.specs.as_ref().is_none_or(|specs| named(&|name| specs.name(name)))
+            && self.files.as_ref().is_none_or(|files| files.is_match(subject.file))
+    }
+
+    fn named<'c>(case: &'c Case<'_>) -> impl Fn(&dyn Fn(&str) -> bool) -> bool + 'c {
+        |holds| case.name.as_deref().is_some_and(holds)
     }
 
     /// Why a record that matches does so: clauses such as "its name is `xz`".

@@ -38,23 +38,56 @@ use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 
 use self::bench::Bench;
+use self::case::Case;
 use self::statement::Statement;
 use super::mistake::Mistake;
-use super::verdict::{Judge, RuleRef};
+use super::verdict::{Judge, RuleRef, Subject};
+use crate::clock::UnixMillis;
 
 /// Channels with subdirs whose judges are remembered; when made-up names fill it, it starts anew.
 const REMEMBERED: usize = 4096;
+
+/// Judges made so far. Places with the same rules share one, so that names that callers make up cost little.
+#[derive(Default)]
+struct Benches {
+    by_place: AHashMap<Box<str>, AHashMap<Box<str>, Arc<Bench>>>,
+    by_rules: AHashMap<Vec<u32>, Arc<Bench>>,
+    places: usize,
+}
+
+impl Benches {
+    fn find(&self, channel: &str, subdir: &str) -> Option<&Arc<Bench>> {
+        self.by_place.get(channel)?.get(subdir)
+    }
+
+    fn add(
+        &mut self,
+        channel: &str,
+        subdir: &str,
+        rules: Vec<u32>,
+        make: impl FnOnce(&[u32]) -> Bench,
+    ) -> Arc<Bench> {
+        if self.places >= REMEMBERED {
+            *self = Self::default();
+        }
+        self.places += 1;
+        let bench = match self.by_rules.get(&rules) {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(make(&rules)),
+        };
+        self.by_rules.insert(rules, Arc::clone(&bench));
+        self.by_place.entry(channel.into()).or_default().insert(subdir.into(), Arc::clone(&bench));
+        bench
+    }
+}
 
 /// All rules of `policy:`, compiled.
 pub struct Policy {
     rules: Vec<Arc<Statement>>,
     notes: Vec<Mistake>,
     digest: [u8; 32],
-    benches: RwLock<AHashMap<Place, Arc<Bench>>>,
+    benches: RwLock<Benches>,
 }
-
-/// Channel and subdir.
-type Place = (Box<str>, Box<str>);
 
 impl Policy {
     fn new(rules: Vec<Arc<Statement>>, notes: Vec<Mistake>) -> Self {
@@ -69,18 +102,15 @@ impl Policy {
     }
 
     fn bench(&self, channel: &str, subdir: &str) -> Arc<Bench> {
-        let key = (Box::from(channel), Box::from(subdir));
-        if let Some(known) = self.benches.read().get(&key) {
+        if let Some(known) = self.benches.read().find(channel, subdir) {
             return Arc::clone(known);
         }
-        let rules = self.rules.iter().filter(|rule| rule.concerns(channel, subdir)).cloned().collect();
-        let bench = Arc::new(Bench::new(rules));
-        let mut benches = self.benches.write();
-        if benches.len() >= REMEMBERED {
-            benches.clear();
-        }
-        benches.insert(key, Arc::clone(&bench));
-        bench
+        let concerned = (0..).zip(&self.rules).filter(|(_, rule)| rule.concerns(channel, subdir));
+        let positions: Vec<u32> = concerned.map(|(at, _)| at).collect();
+        let rule = |at: &u32| self.rules.get(usize::try_from(*at).ok()?).cloned();
+        self.benches.write().add(channel, subdir, positions, |positions| {
+            Bench::new(positions.iter().filter_map(rule).collect())
+        })
     }
 
     /// Whether some `hide` or `deny` there can't judge a file of which only the name is known. Age is not among what it may
@@ -88,6 +118,14 @@ impl Policy {
     #[must_use]
     pub fn needs_metadata(&self, channel: &str, subdir: &str) -> bool {
         self.bench(channel, subdir).needs_metadata()
+    }
+
+    /// The rule that might refuse a file that no index lists, if more were known of it than `subject` says: its license, its
+    /// size. `None` when what is known decides.
+    #[must_use]
+    pub fn undecidable(&self, subject: &Subject<'_>, now: UnixMillis) -> Option<Arc<RuleRef>> {
+        let bench = self.bench(subject.channel, subject.subdir);
+        bench.undecidable(&Case::new(subject), now).map(|rule| Arc::clone(&rule.source))
     }
 
     /// Every rule as people are told about it, in order.

@@ -300,6 +300,37 @@ fn metadata_is_needed_only_by_what_refuses() {
 }
 
 #[test]
+fn the_rule_that_more_must_be_known_for_is_named() {
+    let unlisted = Subject {
+        channel: "conda-forge",
+        subdir: "linux-64",
+        file: "xz-5.6.1-h1_3.conda",
+        name: Some("xz".into()),
+        version: Some("5.6.1".into()),
+        build: Some("h1_3".into()),
+        ..Subject::default()
+    };
+    for (entries, expected) in [
+        ("{id: a, deny: {licenses: [MIT]}}", Some("a")),
+        ("{id: a, deny: {licenses: [MIT], names: [other]}}", None),
+        ("{id: a, deny: {licenses: [MIT], names: [xz]}}", Some("a")),
+        ("{id: a, deny: {licenses: [MIT], specs: [\"other >1\"]}}", None),
+        ("{id: a, deny: {specs: [\"xz[build_number=3]\"]}}", Some("a")),
+        ("{id: a, hide: {larger_than: 1MB}, unless: {names: [xz]}}", None),
+        ("{id: a, hide: {larger_than: 1MB, older_than: 1d}}", None),
+        ("{id: a, allow: {names: [xz]}}, {id: b, hide: {larger_than: 1MB}}", None),
+        ("{id: a, hide: {younger_than: 1d}}, {id: b, hide: {larger_than: 1MB}}", None),
+        ("{id: b, hide: {larger_than: 1MB}}, {id: a, hide: {younger_than: 1d}}", Some("b")),
+        ("{id: a, dry_run: true, deny: {licenses: [MIT]}}", None),
+    ] {
+        let found = policy(entries).policy().undecidable(&unlisted, NOW);
+        assert_eq!(found.as_ref().map(|rule| rule.id.as_str()), expected, "{entries}");
+    }
+    let known = Subject { size: Some(5), ..unlisted };
+    assert_eq!(policy("{id: a, deny: {larger_than: 1MB}}").policy().undecidable(&known, NOW), None);
+}
+
+#[test]
 fn explanations_name_every_rule_that_has_a_say() {
     let rules = policy(
         "{id: t, dry_run: true, hide: {older_than: 7d}}, {id: e, hide: {names: [xz]}, unless: {licenses: [\"LGPL*\"]}}, \
