@@ -100,6 +100,9 @@ pub enum StartError {
     /// The log's level can't be read.
     #[error("{0}")]
     Log(#[from] crate::telemetry::log::LogError),
+    /// The rules say something that this version can't do.
+    #[error("{0}")]
+    NotObeyed(String),
     /// The front door did not start.
     #[error("the front door can't be started: {0}")]
     Door(String),
@@ -142,6 +145,7 @@ impl Gate {
     /// As [`StartError`].
     pub fn start(options: GateOptions) -> Result<Self, StartError> {
         let GateOptions { config, rules, clock, tuning } = options;
+        reload::refuse_what_is_not_obeyed(&rules).map_err(StartError::NotObeyed)?;
         let wanted: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
         let bound = listen::bind_all(&wanted).map_err(StartError::Listen)?;
         let addresses = bound.iter().map(Bound::address).collect();

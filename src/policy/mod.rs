@@ -35,5 +35,5 @@ pub use judge::Policy;
 pub use judge::explain::{Explained, Standing};
 pub use mistake::{Mistake, Mistakes};
 pub use node::{At, Node};
-pub use virtual_rule::{NameGlobs, Priority, VirtualRule};
 pub use notices::Notice;
+pub use virtual_rule::{NameGlobs, Priority, VirtualRule};

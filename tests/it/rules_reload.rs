@@ -85,3 +85,22 @@ fn a_bad_edit_keeps_the_old_rules_and_says_so() {
     gate.set_rules(&good).expect("good rules");
     eventually_true("all well again", || !said(&gate).contains("50-test.yaml"));
 }
+
+/// Ignoring it could open what it was meant to close.
+#[test]
+fn a_section_that_is_not_obeyed_yet_is_refused_at_start_and_at_reload() {
+    let (upstream, channel) = published("chan", 1_000);
+    let right = rules(&[("up", &upstream)], "  - {name: chan, upstream: up}\n");
+    let with_policy = format!("{right}policy:\n  - {{id: recall, deny: {{names: [alpha]}}}}\n");
+    let gate = Setup::rules(&right).start();
+    let refused = gate.set_rules(&with_policy).expect_err("the reload must be refused");
+    assert!(refused.contains("`policy:`") && refused.contains("take them out"), "{refused}");
+    gate.get(&channel.path("alpha")).expect(200);
+    let home = Home::new();
+    home.write_rules(&with_policy);
+    let (data, rules) = (home.data(), home.rules());
+    let flags = ["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap(), "--rules"];
+    let output = crate::harness::process::run(&[&flags[..], &[rules.to_str().unwrap()]].concat());
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(crate::harness::process::text_of(&output).contains("`policy:`"), "{output:?}");
+}
