@@ -5,6 +5,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// One request's id: 16 hex digits, in the answer's `X-Request-Id`, in problem documents and in the access log.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct RequestId(u64);
@@ -39,8 +41,8 @@ impl RequestId {
     #[must_use]
     pub fn hex(self) -> [u8; 16] {
         let mut digits = [0; 16];
-        for (digit, nibble) in digits.iter_mut().zip((0..64).step_by(4).rev()) {
-            *digit = b"0123456789abcdef"[(self.0 >> nibble) as usize & 15];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0.to_be_bytes()) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         }
         digits
     }

@@ -10,7 +10,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::cache::guard::{self, Watched};
 
@@ -57,7 +59,7 @@ impl Mapped {
         }
         let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1;
         let looked = self.looked.load(Ordering::Relaxed);
-        let due = looked == 0 || now - looked.min(now) >= LOOK_EVERY.as_millis() as u64;
+        let due = looked == 0 || u128::from(now.saturating_sub(looked)) >= LOOK_EVERY.as_millis();
         if due || self.watched.is_none() {
             if self.file.metadata().ok()?.len() < self.map.len() as u64 {
                 return None;

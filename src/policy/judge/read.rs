@@ -1,6 +1,6 @@
 //! One entry of `policy:`, read.
 //!
-//! Belongs here: its keys. Does not: the keys of a matcher ([`super::conditions`]) and of a patch ([`super::patching`]), how
+//! Belongs here: its keys. Does not: the keys of a matcher (`conditions`) and of a patch (`patching`), how
 //! entries of several files meet ([`super::compile`]).
 
 use std::path::PathBuf;
