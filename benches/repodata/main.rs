@@ -33,7 +33,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A phase's name, and what it does with the directory of documents and the number of records.
 type Phase = (&'static str, fn(&Path, u64));
 
-const PHASES: [Phase; 8] = [
+const PHASES: [Phase; 9] = [
     ("decode zst, count newlines", decode),
     ("scan only", scan),
     ("serde_json tree", tree),
@@ -41,6 +41,7 @@ const PHASES: [Phase; 8] = [
     ("build from json, packed anew", build_json),
     ("shards, from nothing", shards),
     ("shards, 1 % of packages changed", shards_again),
+    ("current_repodata, packed too", current),
     ("table lookup", lookup),
 ];
 
@@ -257,6 +258,16 @@ fn shards_again(dir: &Path, _: u64) {
     measure("shards, 1 % of packages changed", len(&dir.join("two.json")), || {
         built.make_shards(Reuse { before: Some(&before), theirs: None }).expect("room");
     });
+}
+
+fn current(dir: &Path, _: u64) {
+    let place = Place::new(dir);
+    let generation = place.store.current(&place.channel, &place.subdir).expect("the one before");
+    measure("current_repodata, packed too", len(&dir.join("one.json")), || {
+        place.store.make_current(&generation, &Limits::default()).expect("room");
+    });
+    let made = generation.manifest().files["current_repodata.json"].len;
+    println!("{:34} {:8.1} MB json", "", mega(made));
 }
 
 fn lookup(dir: &Path, records: u64) {

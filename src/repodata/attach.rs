@@ -44,7 +44,6 @@ impl GenerationStore {
     /// | document | must be |
     /// |---|---|
     /// | `repodata.json.bz2` | bzip2 of exactly this generation's `repodata.json` |
-    /// | `current_repodata.json` | repodata of this subdir, every record listed in the generation with the same digests |
     /// | `repodata_from_packages.json`, `run_exports.json` | of this subdir; edited as `repodata.json` is |
     /// | `patch_instructions.json` | a JSON object |
     ///
@@ -56,7 +55,7 @@ impl GenerationStore {
         let mut made = Made::new(work.path(), modified_at);
         match attach.file {
             IndexFile::Repodata(Packing::Bz2) => same_as_json(generation, attach, &mut made)?,
-            IndexFile::Repodata(_) | IndexFile::ShardIndex => {
+            IndexFile::Repodata(_) | IndexFile::Current(_) | IndexFile::ShardIndex => {
                 return Err(BuildError::NotAttachable { document: file_name(attach.file) });
             }
             _ => document(generation, attach, work.path(), &mut made)?,
@@ -214,10 +213,6 @@ fn document(
     made: &mut Made<'_>,
 ) -> Result<(), BuildError> {
     let (name, shape, purpose) = match attach.file {
-        IndexFile::Current(_) => {
-            let name = file_name(IndexFile::Current(Packing::Json));
-            (name, Shape::Records, Purpose::Agree(generation.table(), name))
-        }
         IndexFile::FromPackages(_) => {
             (file_name(IndexFile::FromPackages(Packing::Json)), Shape::Records, Purpose::Free)
         }

@@ -204,14 +204,14 @@ pub(super) struct Task<'a> {
     pub limits: Limits,
 }
 
-impl<'a> Task<'a> {
+impl Task<'_> {
     /// Unpacks, scans and rewrites into a new file at `json`. Also gives the number of packed members.
     pub fn rewrite(
         &self,
         shape: Shape,
         json: &Path,
-        purpose: Purpose<'a>,
-    ) -> Result<(Rewritten<'a>, u32), BuildError> {
+        purpose: Purpose,
+    ) -> Result<(Rewritten, u32), BuildError> {
         let mut rewriter =
             Rewriter::new(HashingFile::create(json)?, self.subdir.as_str(), &self.limits, purpose);
         if shape == Shape::Plain {

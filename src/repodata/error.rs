@@ -60,6 +60,11 @@ pub enum BuildError {
         /// The first difference.
         what: String,
     },
+    /// Working out the current records takes more steps than for any honest channel. Upstream's fault.
+    #[error(
+        "the dependencies in upstream's index are too tangled to make current_repodata.json of it; use repodata.json"
+    )]
+    TooTangled,
     /// This document can't be attached to a generation.
     #[error("{document} is made by the gate itself and can't be attached")]
     NotAttachable {

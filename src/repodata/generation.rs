@@ -9,7 +9,7 @@
 //! | `manifest.json` | every file below with length, digest and `ETag`; written last |
 //! | `repodata.json` `.zst` `.bz2` | the index; `.bz2` only where it is small or upstream's own could be used |
 //! | `packages.table` | see `table` |
-//! | `current_repodata.json` … | documents attached later |
+//! | `current_repodata.json` … | documents attached or made later |
 //! | `repodata_shards.msgpack.zst` `shards.map` | shards the gate made, see `shards::map` |
 
 use std::collections::HashMap;

@@ -8,6 +8,7 @@
 
 pub mod attach;
 pub mod build;
+mod current;
 mod encode;
 mod error;
 mod files;

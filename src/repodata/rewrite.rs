@@ -9,15 +9,13 @@ use super::files::{HashingFile, Written};
 use super::info;
 use super::manifest::Report;
 use super::scan::{Flaw, Good, Group, Record, Sink};
-use super::table::{NewEntry, PackageTable, TableBuilder};
+use super::table::{NewEntry, TableBuilder};
 
 /// What a document's records are to be held against.
 #[derive(Debug)]
-pub(super) enum Purpose<'a> {
+pub(super) enum Purpose {
     /// They are the generation's records: list them.
     List(TableBuilder),
-    /// Each must be listed in the generation with the same digests.
-    Agree(&'a PackageTable, &'static str),
     /// They stand for themselves.
     Free,
 }
@@ -28,7 +26,7 @@ pub(super) struct Rewriter<'a> {
     out: HashingFile,
     subdir: &'a str,
     max_records: usize,
-    purpose: Purpose<'a>,
+    purpose: Purpose,
     report: Report,
     kept_in_group: u64,
     has_info: bool,
@@ -36,14 +34,14 @@ pub(super) struct Rewriter<'a> {
 
 /// What a document became.
 #[derive(Debug)]
-pub(super) struct Rewritten<'a> {
+pub(super) struct Rewritten {
     pub json: Written,
-    pub purpose: Purpose<'a>,
+    pub purpose: Purpose,
     pub report: Report,
 }
 
 impl<'a> Rewriter<'a> {
-    pub fn new(out: HashingFile, subdir: &'a str, limits: &Limits, purpose: Purpose<'a>) -> Self {
+    pub fn new(out: HashingFile, subdir: &'a str, limits: &Limits, purpose: Purpose) -> Self {
         Self {
             out,
             subdir,
@@ -60,7 +58,7 @@ impl<'a> Rewriter<'a> {
         self.has_info = true;
     }
 
-    pub fn finish(self) -> Result<Rewritten<'a>, BuildError> {
+    pub fn finish(self) -> Result<Rewritten, BuildError> {
         Ok(Rewritten { json: self.out.finish()?, purpose: self.purpose, report: self.report })
     }
 
@@ -106,19 +104,6 @@ impl<'a> Rewriter<'a> {
             if table.len() >= self.max_records || !table.push(&entry) {
                 return Err(BuildError::TooManyRecords { limit: self.max_records });
             }
-        }
-        Ok(())
-    }
-
-    fn agrees(&self, good: &Good<'_>) -> Result<(), BuildError> {
-        let Purpose::Agree(table, document) = &self.purpose else { return Ok(()) };
-        let disagrees = |what| Err(BuildError::Disagrees { document, what });
-        let Some(listed) = table.lookup(&good.file) else {
-            return disagrees(format!("`{}` is not in repodata.json", good.file));
-        };
-        let (here, there) = (good.expected, listed);
-        if (here.sha256, here.md5, here.size) != (there.sha256, there.md5, there.size) {
-            return disagrees(format!("`{}` has another digest or size in repodata.json", good.file));
         }
         Ok(())
     }
@@ -178,7 +163,6 @@ impl Sink for Rewriter<'_> {
                 return Ok(());
             }
         };
-        self.agrees(&good)?;
         let at = self.keep(record)?;
         self.list(&good, record.group(), at)
     }

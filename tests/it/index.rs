@@ -78,9 +78,7 @@ fn a_zst_that_is_newer_than_the_json_is_never_mixed_in() {
 #[test]
 fn other_documents_pass_through() {
     let stage = Stage::new(channel());
-    for file in
-        ["current_repodata.json", "current_repodata.json.zst", "run_exports.json", "run_exports.json.zst"]
-    {
+    for file in ["run_exports.json", "run_exports.json.zst"] {
         let got = read(&stage, "noarch", file);
         assert_eq!(got["info"]["subdir"], "noarch", "{file}");
     }
@@ -90,10 +88,39 @@ fn other_documents_pass_through() {
     stage.get("/chan/terms.json").expect_problem(404);
 }
 
+/// Upstream's own may list what the gate's index does not; one that is made always agrees, and channels without one get it too.
+#[test]
+fn the_current_index_is_made_of_the_generation_and_never_fetched() {
+    let documents = ["current_repodata.json", "current_repodata.json.zst", "current_repodata.json.bz2"];
+    for fault in [None, Some(Act::status(404)), Some(Act::status(500)), Some(Act::html())] {
+        let stage = Stage::new(newer().with("noarch", &package("gamma", "1.1")));
+        let path = |file| stage.channel.at("noarch", file);
+        for file in documents {
+            if let Some(fault) = &fault {
+                stage.upstream.always(&path(file), fault.clone());
+            }
+        }
+        std::thread::scope(|scope| {
+            for n in 0..12 {
+                let path = path(documents[n % 3]);
+                let stage = &stage;
+                scope.spawn(move || stage.get(&path).expect(200));
+            }
+        });
+        for file in documents {
+            let current = read(&stage, "noarch", file);
+            assert_eq!(names(&current), ["alpha-1.0-0.conda", "gamma-1.1-0.conda"], "{file}");
+            assert_eq!(current["info"], stage.channel.repodata("noarch")["info"]);
+            assert_eq!(stage.upstream.gets(&path(file)), 0, "{file}");
+        }
+    }
+}
+
 #[test]
 fn unknown_subdirs_are_404_as_upstream() {
     let stage = Stage::new(channel());
-    for file in ["repodata.json", "repodata.json.zst", "repodata_shards.msgpack.zst"] {
+    for file in ["repodata.json", "repodata.json.zst", "current_repodata.json", "repodata_shards.msgpack.zst"]
+    {
         stage.get(&stage.channel.at("osx-arm64", file)).expect_problem(404);
     }
 }

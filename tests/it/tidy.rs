@@ -44,6 +44,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("reqwest", &["upstream", "cli"]),
     ("axum", &["api"]),
     ("memmap2", &["cache", "repodata"]),
+    ("rattler_conda_types", &["conda", "repodata"]),
     ("rmp", &["repodata"]),
     ("rmp_serde", &["repodata"]),
     ("serde_saphyr", &["config"]),

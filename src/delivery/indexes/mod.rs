@@ -98,6 +98,8 @@ pub(super) struct Indexes {
     /// Open variants by path; a path names its bytes, because generations do not change.
     bodies: moka::sync::Cache<PathBuf, Arc<FileBody>>,
     pub(super) builds: Semaphore,
+    /// Current indexes are made one at a time: several clients ask for the same one, and all of them can wait.
+    currents: Semaphore,
 }
 
 impl Indexes {
@@ -111,6 +113,7 @@ impl Indexes {
                 .time_to_idle(Duration::from_mins(5))
                 .build(),
             builds: Semaphore::new(settings.builds.max(1)),
+            currents: Semaphore::new(1),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::repodata::generation::{Generation, Variant};
 use crate::snapshot::Channel;
 
 impl Delivery {
-    /// Fetches a document that belongs to the generation but was not needed so far, checks that it agrees, and adds it.
+    /// Fetches (or makes) a document that belongs to the generation but was not needed so far, checks that it agrees, and adds it.
     pub(in crate::delivery) async fn attach(
         &self,
         channel: &Arc<Channel>,
@@ -27,6 +27,9 @@ impl Delivery {
         let memo = (generation.id().to_string(), file);
         if let Some(sentence) = self.inner.indexes.absent.get(&memo) {
             return Err(Refusal::NotFound(sentence));
+        }
+        if matches!(file, IndexFile::Current(_)) {
+            return self.make_current(generation, memo).await;
         }
         let mut last = format!("upstream has no `{}` for `{asked}/{subdir}`", file.file_name());
         for form in forms(file) {
@@ -57,6 +60,40 @@ impl Delivery {
         }
         self.inner.indexes.absent.insert(memo, last.clone());
         Err(Refusal::NotFound(last))
+    }
+
+    /// Makes the current index of a generation out of its own records, one at a time. Runs to its end whoever waits, so that
+    /// clients that lose patience do not start more of them.
+    async fn make_current(
+        &self,
+        generation: &Arc<Generation>,
+        memo: (String, IndexFile),
+    ) -> Result<(), Refusal> {
+        let (this, generation) = (self.clone(), Arc::clone(generation));
+        let task = self.inner.runtime.spawn(async move {
+            let indexes = &this.inner.indexes;
+            let _alone = indexes.currents.acquire().await;
+            if let Some(sentence) = indexes.absent.get(&memo) {
+                return Err(Refusal::NotFound(sentence));
+            }
+            if generation.variant(memo.1).is_some() {
+                return Ok(());
+            }
+            let _build = indexes.builds.acquire().await;
+            let (store, limits) = (Arc::clone(&this.inner.generations), this.inner.settings.index.limits);
+            let target = Arc::clone(&generation);
+            let sentence = match this.blocking(move || store.make_current(&target, &limits)).await {
+                Ok(()) if generation.variant(memo.1).is_some() => return Ok(()),
+                Ok(()) => format!("`{}` would be too large to make; ask for the `.zst`", memo.1.file_name()),
+                Err(Refusal::BadUpstream(sentence)) => sentence,
+                Err(refusal) => return Err(refusal),
+            };
+            indexes.absent.insert(memo, sentence.clone());
+            Err(Refusal::NotFound(sentence))
+        });
+        task.await.unwrap_or_else(|_| {
+            Err(Refusal::Internal("making the current index failed inside; see the log".into()))
+        })
     }
 
     /// The answer for a variant that the generation has.
@@ -135,7 +172,6 @@ fn packing_of(file: IndexFile) -> Packing {
 /// Which upstream documents can give `file`, best first.
 fn forms(file: IndexFile) -> Vec<IndexFile> {
     match file {
-        IndexFile::Current(_) => vec![IndexFile::Current(Packing::Zst), IndexFile::Current(Packing::Json)],
         IndexFile::FromPackages(_) => {
             vec![IndexFile::FromPackages(Packing::Zst), IndexFile::FromPackages(Packing::Json)]
         }
@@ -143,8 +179,8 @@ fn forms(file: IndexFile) -> Vec<IndexFile> {
             vec![IndexFile::RunExports(Packing::Zst), IndexFile::RunExports(Packing::Json)]
         }
         IndexFile::PatchInstructions | IndexFile::Repodata(Packing::Bz2) => vec![file],
-        // The other forms of repodata are always in the generation; shards are not attached.
-        IndexFile::Repodata(_) | IndexFile::ShardIndex => Vec::new(),
+        // The other forms of repodata are always in the generation, the current index is made of it; shards are not attached.
+        IndexFile::Repodata(_) | IndexFile::Current(_) | IndexFile::ShardIndex => Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod attach;
 mod build;
+mod current;
 mod document;
 mod making;
 mod merge;
