@@ -48,7 +48,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rmp", &["repodata"]),
     ("rmp_serde", &["repodata"]),
     ("serde_saphyr", &["config"]),
-    ("rattler_conda_types", &["conda"]),
     ("spdx", &["policy"]),
     ("prometheus_client", &["telemetry"]),
     ("notify", &["app", "config"]),
