@@ -38,7 +38,9 @@ pub use serve::{OfflineError, offline, serve};
 /// Threads of the runtime that fetches, builds and serves the control socket.
 const BACKGROUND_THREADS: usize = 2;
 /// Its blocking threads: index builds, disk work.
-const BLOCKING_THREADS: usize = 64;
+const BLOCKING_THREADS: usize = 32;
+/// How long one of them waits for more work.
+const BLOCKING_KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// Blocking threads of each front-door worker: small documents to compress.
 const DOOR_BLOCKING_THREADS: usize = 4;
 
@@ -153,6 +155,8 @@ impl Gate {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(BACKGROUND_THREADS)
             .max_blocking_threads(BLOCKING_THREADS)
+            // A thread that waits for work keeps the memory of its last one.
+            .thread_keep_alive(BLOCKING_KEEP_ALIVE)
             .thread_name("gate-background")
             .enable_all()
             .build()
