@@ -28,9 +28,11 @@ use condagate::http::conditional::{Preconditions, evaluate};
 use condagate::http::etag::ETag;
 use condagate::http::range;
 use condagate::policy::Rules;
+use condagate::policy::verdict::Lenient;
 use condagate::proxy::head::{self, HeadLimits};
 use condagate::repodata::build::{BuildInput, Limits, build};
 use condagate::repodata::generation::Generation;
+use condagate::repodata::judging::Court;
 use condagate::repodata::store::GenerationStore;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
@@ -133,7 +135,8 @@ fn generation(dir: &Path) -> Arc<Generation> {
         etag: None,
         last_modified: None,
         modified_at: None,
-        rules_revision: 1,
+        court: Court { judge: &Lenient, source: "bench", sightings: None },
+        before: None,
         now: UnixMillis(1_700_000_000_000),
         limits: Limits::default(),
         out_dir: &store.staging(),

@@ -21,8 +21,10 @@ use condagate::clock::UnixMillis;
 use condagate::conda::channel::{ChannelName, ChannelRef};
 use condagate::conda::subdir::Subdir;
 use condagate::conda::url::Packing;
+use condagate::policy::verdict::Lenient;
 use condagate::repodata::attach::Reuse;
 use condagate::repodata::build::{BuildInput, Built, Limits, build};
+use condagate::repodata::judging::Court;
 use condagate::repodata::scan::{Group, Record, ScanError, ScanLimits, Scanner, Shape, Sink};
 use condagate::repodata::store::GenerationStore;
 use tokio::time::Instant;
@@ -217,7 +219,8 @@ impl Place {
             etag: None,
             last_modified: None,
             modified_at: None,
-            rules_revision: 0,
+            court: Court { judge: &Lenient, source: "bench", sightings: None },
+            before: None,
             now: UnixMillis(now),
             limits: Limits::default(),
             out_dir: &self.store.staging(),

@@ -7,6 +7,7 @@ mod eyes;
 mod operator;
 mod reload;
 mod serve;
+mod tend;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -102,9 +103,6 @@ pub enum StartError {
     /// The log's level can't be read.
     #[error("{0}")]
     Log(#[from] crate::telemetry::log::LogError),
-    /// The rules say something that this version can't do.
-    #[error("{0}")]
-    NotObeyed(String),
     /// The front door did not start.
     #[error("the front door can't be started: {0}")]
     Door(String),
@@ -147,7 +145,6 @@ impl Gate {
     /// As [`StartError`].
     pub fn start(options: GateOptions) -> Result<Self, StartError> {
         let GateOptions { config, rules, clock, tuning } = options;
-        reload::refuse_what_is_not_obeyed(&rules).map_err(StartError::NotObeyed)?;
         let wanted: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
         let bound = listen::bind_all(&wanted).map_err(StartError::Listen)?;
         let addresses = bound.iter().map(Bound::address).collect();
@@ -347,5 +344,6 @@ impl Core {
             }
         });
         self.watch_rules(runtime, stop.clone());
+        self.keep_tending(runtime, stop.clone());
     }
 }

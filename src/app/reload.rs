@@ -7,24 +7,8 @@ use tokio::sync::mpsc;
 
 use super::{Core, convert};
 use crate::config;
-use crate::policy::Rules;
 use crate::proxy::server::Stop;
 use crate::telemetry::health::RulesState;
-
-/// Refuses sections that are read and checked but not carried out yet: to ignore one could open what it was meant to close.
-///
-/// # Errors
-/// The sentence for the administrator.
-pub(super) fn refuse_what_is_not_obeyed(rules: &Rules) -> Result<(), String> {
-    let (policy, notices) = (rules.policy().rules().len(), rules.notice_count());
-    if policy + notices == 0 {
-        return Ok(());
-    }
-    Err(format!(
-        "the rules have {policy} entries under `policy:` and {notices} under `notices:`; this version checks them and does not \
-         obey them yet, so it does not run with them: take them out"
-    ))
-}
 
 impl Core {
     /// Reads the rules directory again and puts what it says in force.
@@ -43,9 +27,6 @@ impl Core {
                 return Err(self.keep_old(mistakes.iter().map(ToString::to_string).collect()));
             }
         };
-        if let Err(sentence) = refuse_what_is_not_obeyed(&rules) {
-            return Err(self.keep_old(vec![sentence]));
-        }
         if rules == *self.live.view().rules() {
             self.eyes.health.set_rules(RulesState::Current { revision: rules.revision() });
             return Ok(());
@@ -59,6 +40,8 @@ impl Core {
         let revision = rules.revision();
         self.live.replace(Arc::new(rules));
         self.delivery.forget_absences();
+        // Indexes that say something else now are made again at once; downloads go by the new rules already.
+        self.tend(true);
         self.eyes.health.set_rules(RulesState::Current { revision });
         tracing::info!(revision, "new rules are in force");
         Ok(())

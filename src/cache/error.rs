@@ -107,9 +107,14 @@ pub enum FillError {
     /// The file can't be stored or read back.
     #[error("the cache can't store the file: {0}")]
     Disk(Arc<str>),
-    /// The index, found meanwhile, does not let it through.
-    #[error("{0}")]
-    Refused(Arc<str>),
+    /// A rule, asked meanwhile, does not let it through.
+    #[error("{why}")]
+    Refused {
+        /// Which rule, as people are told about it.
+        rule: Arc<str>,
+        /// The sentence.
+        why: Arc<str>,
+    },
     /// No index could be had to verify the file against.
     #[error("{0}")]
     Unverifiable(Arc<str>),

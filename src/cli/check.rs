@@ -63,9 +63,6 @@ fn summary(dir: &Path, rules: &Rules) -> String {
         text.push_str(&upstream.name);
         text.push_str("` is read with credentials; what comes from it is only for callers on this machine");
     }
-    if rules.policy().rules().len() + rules.notice_count() > 0 {
-        text.push_str("\nnote: `policy:` and `notices:` are checked, but not obeyed yet: `condagate serve` refuses to run with them");
-    }
     for note in rules.policy().notes() {
         text.push_str("\nnote: ");
         text.push_str(&note.to_string());

@@ -16,8 +16,11 @@ mod packages;
 mod pass;
 mod purge;
 mod refusal;
+mod rulings;
 mod shards;
+mod sidecars;
 mod source;
+mod tending;
 mod upstream_shards;
 mod virtual_channels;
 
@@ -91,6 +94,7 @@ struct Inner {
     objects: objects::Objects,
     indexes: indexes::Indexes,
     shards: shards::ShardState,
+    rulings: rulings::Rulings,
     events: Arc<dyn Events>,
 }
 
@@ -102,7 +106,9 @@ impl Delivery {
         let objects = objects::Objects::new(Arc::clone(&clock), settings.negative_ttl, settings.index.retry);
         let indexes = indexes::Indexes::new(&settings.index);
         let shards = shards::ShardState::new();
-        let inner = Inner { cache, generations, clock, runtime, settings, objects, indexes, shards, events };
+        let rulings = rulings::Rulings::new(20_000);
+        let inner =
+            Inner { cache, generations, clock, runtime, settings, objects, indexes, shards, rulings, events };
         Self { inner: Arc::new(inner), via: None }
     }
 

@@ -256,7 +256,7 @@ pub(super) fn refusal_of_fill(error: &FillError) -> Refusal {
         FillError::DigestMismatch { .. } | FillError::WrongLength { .. } | FillError::Changed => {
             Refusal::BadUpstream(message)
         }
-        FillError::Refused(_) => Refusal::Rule { rule: "unlisted".to_owned(), message },
+        FillError::Refused { rule, .. } => Refusal::rule(rule, message),
         FillError::NeverLearned(_) | FillError::Unverifiable(_) | FillError::Stopped => {
             Refusal::unavailable(message)
         }

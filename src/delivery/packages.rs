@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::objects::{ObjectAsk, outcome_of};
+use super::rulings::{Wanted, must_be_listed};
 use super::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome, Refusal};
 use crate::cache::{Blob, Fill, FillKind, FillRequest};
 use crate::conda::archive::{ArchiveKind, ArchiveName};
@@ -12,15 +13,26 @@ use crate::conda::digest::{Expected, Sha256};
 use crate::conda::subdir::Subdir;
 use crate::http::etag::ETag;
 use crate::policy::Unlisted;
+use crate::repodata::generation::Generation;
+use crate::repodata::judging::KnownFile;
+use crate::repodata::table::Stance;
 use crate::snapshot::Channel;
 use crate::upstream::Purpose;
 
+/// How long an answer waits for what rules say of a package that no index at hand lists, before its download is followed all the
+/// same: its last bytes stay here until they are asked.
+const RULING_PATIENCE: Duration = Duration::from_secs(8);
+
 /// What the gate knows of a package file before it has the bytes.
 pub(super) enum Listing {
-    /// An index lists it.
+    /// An index lists it, and no rule refuses it.
     Listed(Expected),
-    /// The current index does not list it.
-    Unlisted,
+    /// This generation knows it, and the rules have to be asked.
+    Asking(Arc<Generation>),
+    /// The current index does not list it; what is known of it, if it ever did.
+    Unlisted(Option<Expected>),
+    /// A shard of upstream's lists it.
+    Sharded(Arc<KnownFile>),
     /// There is no index to ask, or it is past its time: upstream has to be asked.
     Unknown,
 }
@@ -37,6 +49,10 @@ pub(super) struct PackageAsk {
 impl PackageAsk {
     fn key(&self) -> String {
         format!("pkg:{}/{}/{}", self.channel.stored_as(&self.asked), self.subdir, self.archive)
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted { channel: &self.channel, asked: &self.asked, subdir: &self.subdir, archive: &self.archive }
     }
 
     fn rest(&self) -> String {
@@ -70,14 +86,35 @@ impl Delivery {
             archive: archive.clone(),
         };
         match listing {
-            Listing::Listed(expected) if expected.has_digest() => self.package_listed(&ask, expected).await,
-            Listing::Listed(expected) => self.package_without_digest(&ask, expected).await,
-            Listing::Unlisted => self.package_unlisted(&ask).await,
+            Listing::Asking(generation) => {
+                self.rule_listed(ask.wanted(), &generation).await?;
+                match generation.table().find(archive.as_str()) {
+                    Some(entry) if entry.standing.departed || !entry.has_record() => {
+                        self.package_unlisted(&ask, Some(entry.expected)).await
+                    }
+                    Some(entry) => self.package_of_record(&ask, entry.expected).await,
+                    None => self.package_unlisted(&ask, None).await,
+                }
+            }
+            Listing::Listed(expected) => self.package_of_record(&ask, expected).await,
+            Listing::Sharded(known) => {
+                self.rule_known(ask.wanted(), &known)?;
+                self.package_of_record(&ask, known.expected).await
+            }
+            Listing::Unlisted(last) => self.package_unlisted(&ask, last).await,
             Listing::Unknown => self.package_unknown(&ask).await,
         }
     }
 
-    /// What memory knows: the generation's table, then digests learned from shards. Never waits.
+    async fn package_of_record(&self, ask: &PackageAsk, expected: Expected) -> Result<Answer, Refusal> {
+        if expected.has_digest() {
+            self.package_listed(ask, expected).await
+        } else {
+            self.package_without_digest(ask, expected).await
+        }
+    }
+
+    /// What memory knows: the generation's table, then records learned from shards. Never waits.
     fn listed_now(
         &self,
         channel: &Arc<Channel>,
@@ -85,22 +122,33 @@ impl Delivery {
         subdir: &Subdir,
         archive: &ArchiveName,
     ) -> Listing {
+        let sharded = || self.shard_memo(channel, asked, subdir, archive).map(Listing::Sharded);
         let stored = channel.stored_as(asked);
         let Some(generation) = self.inner.generations.current(&stored, subdir) else {
-            return self.shard_memo(&stored, subdir, archive).map_or(Listing::Unknown, Listing::Listed);
+            return sharded().unwrap_or(Listing::Unknown);
         };
         let age = self.inner.clock.now().since(generation.checked_at());
-        if age >= channel.ttl {
+        if age >= channel.ttl || self.is_due(channel, subdir, &generation) {
             // Keeps the index of a busy channel warm; returns at once.
             self.refresh_behind(channel, asked, subdir);
         }
-        if let Some(expected) = generation.lookup(archive.as_str()) {
-            return Listing::Listed(expected);
-        }
-        match self.shard_memo(&stored, subdir, archive) {
-            Some(expected) => Listing::Listed(expected),
+        let last = match generation.table().find(archive.as_str()) {
+            None => None,
+            Some(entry) => {
+                match self.stance_now(channel, subdir, &generation, &entry) {
+                    Some(Stance::Open | Stance::Kept) => {}
+                    Some(Stance::Refused) | None => return Listing::Asking(Arc::clone(&generation)),
+                }
+                if !entry.standing.departed && entry.has_record() {
+                    return Listing::Listed(entry.expected);
+                }
+                Some(entry.expected)
+            }
+        };
+        match sharded() {
+            Some(listing) => listing,
             None if age >= channel.ttl => Listing::Unknown,
-            None => Listing::Unlisted,
+            None => Listing::Unlisted(last),
         }
     }
 
@@ -147,45 +195,63 @@ impl Delivery {
         Ok(answer)
     }
 
-    /// Not in the current index: what was verified once stays good (lock files); anything else as the channel's rule says.
-    async fn package_unlisted(&self, ask: &PackageAsk) -> Result<Answer, Refusal> {
-        if let Some(blob) = self.inner.cache.verified(&ask.key()).await {
+    /// Not in the current index: what was verified once stays good (lock files), if no rule refuses it; anything else as the
+    /// channel's rule says. `last`: what the index said of it when it still listed it.
+    async fn package_unlisted(&self, ask: &PackageAsk, last: Option<Expected>) -> Result<Answer, Refusal> {
+        let blob = self.inner.cache.verified(&ask.key()).await;
+        if let Some(known) = self.newer_shard(ask).await {
+            self.rule_known(ask.wanted(), &known)?;
+            return self.package_listed(ask, known.expected).await;
+        }
+        // What an index said once was judged before.
+        if !last.is_some_and(|last| last.has_digest()) {
+            let expected = blob.as_ref().map_or_else(Expected::default, |blob| Expected {
+                sha256: Some(*blob.digest()),
+                size: Some(blob.len()),
+                md5: None,
+            });
+            self.rule_unlisted(ask.wanted(), &KnownFile::unlisted(ask.archive.as_str(), expected))?;
+        }
+        if let Some(blob) = blob {
             return Ok(blob_answer(blob, &ask.archive, Outcome::Hit));
         }
-        if let Some(expected) = self.newer_shard(ask).await {
-            return self.package_listed(ask, expected).await;
-        }
         if ask.channel.unlisted == Unlisted::Deny {
-            return Err(Refusal::Rule {
-                rule: "unlisted".to_owned(),
-                message: format!(
-                    "`{}` is not in the index of `{}/{}`, and the channel's rule says `unlisted: deny`",
-                    ask.archive, ask.asked, ask.subdir
-                ),
-            });
+            return Err(must_be_listed(ask.wanted()));
         }
-        self.package_without_digest(ask, Expected::default()).await
+        self.package_of_record(ask, last.unwrap_or_default()).await
     }
 
     /// Shards may be newer than the generation: where clients of this channel use upstream's, they are asked before a file counts
     /// as unlisted.
-    async fn newer_shard(&self, ask: &PackageAsk) -> Option<Expected> {
+    async fn newer_shard(&self, ask: &PackageAsk) -> Option<Arc<KnownFile>> {
         let PackageAsk { channel, asked, subdir, archive } = ask;
         if !self.knows_upstream_shards(channel, asked, subdir) {
             return None;
         }
-        let found = self.expected_from_shard(channel, asked, subdir, archive).await;
-        found.ok().flatten().filter(Expected::has_digest)
+        let found = self.known_from_shard(channel, asked, subdir, archive).await;
+        found.ok().flatten().filter(|known| known.expected.has_digest())
     }
 
     /// No index to ask: what was verified once is good; else the download starts at once and its tail waits for the digest,
-    /// which is looked up meanwhile.
+    /// which is looked up meanwhile. Where rules are about the channel, they are asked first, for as long as a client bears.
     async fn package_unknown(&self, ask: &PackageAsk) -> Result<Answer, Refusal> {
-        if let Some(blob) = self.inner.cache.verified(&ask.key()).await {
-            return Ok(blob_answer(blob, &ask.archive, Outcome::Hit));
+        let ruled = !ask.channel.judge(&ask.subdir).is_idle();
+        let blob = self.inner.cache.verified(&ask.key()).await;
+        if let Some(blob) = blob.as_ref().filter(|_| !ruled) {
+            return Ok(blob_answer(Arc::clone(blob), &ask.archive, Outcome::Hit));
         }
         if let Some(sentence) = self.inner.objects.negative.get(&ask.key()) {
             return Err(Refusal::NotFound(sentence));
+        }
+        if ruled {
+            match tokio::time::timeout(RULING_PATIENCE, self.look_up(ask)).await {
+                Ok(Err(refusal @ Refusal::Rule { .. })) => return Err(refusal),
+                Ok(Ok(Some(expected))) => return self.package_of_record(ask, expected).await,
+                Ok(Ok(None)) => return self.package_unlisted(ask, None).await,
+                // Upstream's index is out of reach: an older record or the file's own digest decides.
+                Ok(Err(trouble)) => return self.ruled_without_index(ask, trouble).await,
+                Err(_) => {}
+            }
         }
         let fill = self.start_package_fill(ask, Expected::default());
         let outcome = outcome_of(&fill);
@@ -196,16 +262,35 @@ impl Delivery {
         Ok(fill_answer(fill, ask, Expected::default(), outcome))
     }
 
+    /// No index can be had at the moment, and rules are about the channel: what is here already may go out if they have nothing against
+    /// it.
+    async fn ruled_without_index(&self, ask: &PackageAsk, trouble: Refusal) -> Result<Answer, Refusal> {
+        let PackageAsk { channel, asked, subdir, archive } = ask;
+        let current = self.inner.generations.current(&channel.stored_as(asked), subdir);
+        let last = current.and_then(|generation| generation.lookup(archive.as_str()));
+        let blob = self.inner.cache.verified(&ask.key()).await;
+        match (last, blob) {
+            (None, None) => Err(trouble),
+            (last, _) => self.package_unlisted(ask, last).await,
+        }
+    }
+
     /// Finds the digest of a download that is under way: from a shard, else from a generation.
     async fn find_digest(&self, ask: &PackageAsk, fill: &Fill) {
-        match self.look_up(ask).await {
+        let found = self.look_up(ask).await.and_then(|found| {
+            if found.is_none() {
+                let unknown = KnownFile::unlisted(ask.archive.as_str(), Expected::default());
+                self.rule_unlisted(ask.wanted(), &unknown)?;
+            }
+            match found {
+                None if ask.channel.unlisted == Unlisted::Deny => Err(must_be_listed(ask.wanted())),
+                found => Ok(found),
+            }
+        });
+        match found {
             Ok(Some(expected)) if expected.has_digest() => fill.learn(expected),
-            Ok(Some(expected)) => fill.learn_none(expected.size),
-            Ok(None) if ask.channel.unlisted != Unlisted::Deny => fill.learn_none(None),
-            Ok(None) => fill.refuse(format!(
-                "`{}` is not in the index of `{}/{}`, and the channel's rule says `unlisted: deny`",
-                ask.archive, ask.asked, ask.subdir
-            )),
+            Ok(found) => fill.learn_none(found.and_then(|expected| expected.size)),
+            Err(Refusal::Rule { rule, message, .. }) => fill.refuse(&rule, message),
             Err(refusal) => fill.unverifiable(format!(
                 "no index of `{}/{}` could be had to verify `{}` against: {refusal}",
                 ask.asked, ask.subdir, ask.archive
@@ -214,98 +299,48 @@ impl Delivery {
     }
 
     /// The record of a package, asking upstream for a shard or the whole index where memory does not know it.
+    ///
+    /// # Errors
+    /// [`Refusal::Rule`] where a rule refuses the file; else why no index could be had.
     async fn look_up(&self, ask: &PackageAsk) -> Result<Option<Expected>, Refusal> {
         let PackageAsk { channel, asked, subdir, archive } = ask;
-        let stored = channel.stored_as(asked);
-        let known = || {
-            let table =
-                self.inner.generations.current(&stored, subdir).and_then(|g| g.lookup(archive.as_str()));
-            table.or_else(|| self.shard_memo(&stored, subdir, archive))
-        };
-        if let Some(expected) = known() {
+        let judged = |known: &KnownFile| self.rule_known(ask.wanted(), known).map(|()| Some(known.expected));
+        if let Some(generation) = self.inner.generations.current(&channel.stored_as(asked), subdir)
+            && let Some(expected) = self.listed_by(ask, &generation).await?
+        {
             return Ok(Some(expected));
         }
-        match self.expected_from_shard(channel, asked, subdir, archive).await {
-            Ok(Some(expected)) => return Ok(Some(expected)),
+        if let Some(known) = self.shard_memo(channel, asked, subdir, archive) {
+            return judged(&known);
+        }
+        match self.known_from_shard(channel, asked, subdir, archive).await {
+            Ok(Some(known)) => return judged(&known),
             // Without shards, or with shards that do not list it, the whole index has the last word.
             Ok(None) | Err(Refusal::NotFound(_)) => {}
             Err(refusal) => tracing::debug!(%refusal, "no shard could be had; asking for the whole index"),
         }
         match self.refresh(channel, asked, subdir).await {
-            Ok(generation) => Ok(generation.lookup(archive.as_str())),
+            Ok(generation) => self.listed_by(ask, &generation).await,
             Err(Refusal::NotFound(_)) => Ok(None),
             Err(refusal) => Err(refusal),
         }
     }
 
-    /// A signature file beside a package (CEP 50). Its name may carry its digest; without one it is revalidated.
-    ///
-    /// # Errors
-    /// As [`Refusal`].
-    pub async fn sidecar(
+    /// What a generation promises of a file that it lists and no rule refuses.
+    async fn listed_by(
         &self,
-        channel: &Arc<Channel>,
-        asked: &ChannelRef,
-        subdir: &Subdir,
-        file: &str,
-    ) -> Result<Answer, Refusal> {
-        let rest = format!("{subdir}/{file}");
-        let digest = file.rsplit_once('.').and_then(|(_, hex)| Sha256::from_hex(hex));
-        let Some(sha256) = digest else {
-            let held = self
-                .object(ObjectAsk {
-                    key: format!("doc:{}/{rest}", channel.stored_as(asked)),
-                    upstream: Arc::clone(&channel.upstream),
-                    path: channel.upstream_path(asked, &rest),
-                    ttl: channel.ttl,
-                    purpose: Purpose::Plain,
-                })
-                .await?;
-            return Ok(Self::object_answer(held, "application/json", CacheFor::Index));
+        ask: &PackageAsk,
+        generation: &Arc<Generation>,
+    ) -> Result<Option<Expected>, Refusal> {
+        let entry = generation.table().find(ask.archive.as_str());
+        let Some(entry) = entry.filter(|entry| !entry.standing.departed && entry.has_record()) else {
+            return Ok(None);
         };
-        let key = format!("sig:{}/{rest}", channel.stored_as(asked));
-        let expected = Expected { sha256: Some(sha256), ..Expected::default() };
-        self.by_digest(channel, asked, subdir, &rest, key, expected, "application/json").await
-    }
-
-    /// A file that is named by its own digest, kept per channel: another channel's blob of that digest does not count.
-    #[expect(clippy::too_many_arguments, reason = "names one file in full")]
-    pub(super) async fn by_digest(
-        &self,
-        channel: &Arc<Channel>,
-        asked: &ChannelRef,
-        subdir: &Subdir,
-        rest: &str,
-        key: String,
-        expected: Expected,
-        content_type: &'static str,
-    ) -> Result<Answer, Refusal> {
-        let etag = package_etag(&expected);
-        if let Some(blob) = self.inner.cache.verified(&key).await {
-            let mut answer = plain_blob(blob, content_type, CacheFor::Package, Outcome::Hit);
-            answer.facts.etag = etag;
-            return Ok(answer);
+        match self.stance_now(&ask.channel, &ask.subdir, generation, &entry) {
+            Some(Stance::Open | Stance::Kept) => {}
+            Some(Stance::Refused) | None => self.rule_listed(ask.wanted(), generation).await?,
         }
-        if let Some(sentence) = self.inner.objects.negative.get(&key) {
-            return Err(Refusal::NotFound(sentence));
-        }
-        let source = self.source(channel, asked, subdir, rest, &key, Purpose::Index);
-        let fill = self.inner.cache.fill(FillRequest { key, expected, kind: FillKind::Package, source });
-        let outcome = outcome_of(&fill);
-        Ok(Answer {
-            facts: Facts {
-                etag,
-                named_by: NamedBy::Digest,
-                last_modified: None,
-                len: None,
-                content_type: content_type.into(),
-                cache_for: CacheFor::Package,
-                outcome,
-            },
-            body: Body::Fill(fill),
-            zstd: None,
-            compressible: false,
-        })
+        Ok(Some(entry.expected))
     }
 }
 

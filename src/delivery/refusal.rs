@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// What refuses files that an index does not list, where nothing else does.
+pub(super) const UNLISTED: &str = "unlisted";
+
 /// A delivery that did not happen. Every message says what, where and what to do, and holds no secret.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Refusal {
@@ -29,6 +32,8 @@ pub enum Refusal {
         rule: String,
         /// The sentence.
         message: String,
+        /// File and line of the rule, for those who may see the gate's insides.
+        at: Option<String>,
     },
     /// This machine can't (disk full, read-only, …).
     #[error("{0}")]
@@ -36,6 +41,16 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// A rule that is not written anywhere in particular.
+    pub(super) fn rule(rule: &str, message: String) -> Self {
+        Self::Rule { rule: rule.to_owned(), message, at: None }
+    }
+
+    /// Whether it only says that an index does not list the file.
+    pub(super) fn is_unlisted(&self) -> bool {
+        matches!(self, Self::Rule { rule, .. } if rule == UNLISTED)
+    }
+
     /// What a failed download means.
     #[must_use]
     pub fn of_fill(error: &crate::cache::FillError) -> Self {

@@ -18,20 +18,31 @@ use crate::conda::channel::ChannelRef;
 use crate::conda::digest::{Expected, Sha256};
 use crate::conda::subdir::Subdir;
 use crate::conda::url::IndexFile;
+use crate::repodata::judging::KnownFile;
 use crate::repodata::shards::{self, UpstreamIndex};
 use crate::snapshot::Channel;
+
+/// Bytes of records that are remembered.
+const MOST_REMEMBERED: u64 = 16 << 20;
+/// What a record costs without its text.
+const LIGHTEST: usize = 320;
 
 /// What is remembered between requests.
 pub(super) struct Sources {
     /// By the digest of upstream's index; a few megabytes each at conda-forge's size.
     indexes: Memo<Sha256, Arc<UpstreamIndex>>,
     /// Records found in shards: `<channel>/<subdir>/<file>`.
-    records: Memo<(ChannelRef, Subdir, ArchiveName), Expected>,
+    records: Memo<(ChannelRef, Subdir, ArchiveName), Arc<KnownFile>>,
 }
 
 impl Sources {
     pub(super) fn new() -> Self {
-        Self { indexes: Memo::new(8), records: Memo::new(50_000) }
+        let weight = |_: &(ChannelRef, Subdir, ArchiveName), known: &Arc<KnownFile>| {
+            let record = known.record.as_ref().map_or(0, Vec::len);
+            u32::try_from(record + LIGHTEST).unwrap_or(u32::MAX)
+        };
+        let records = Memo::builder().weigher(weight).max_capacity(MOST_REMEMBERED).build();
+        Self { indexes: Memo::new(8), records }
     }
 
     pub(super) fn forget(&self) {
@@ -169,35 +180,47 @@ impl Delivery {
         self.inner.cache.object(&key).is_some()
     }
 
-    /// What shards have taught about a file; memory only.
+    /// What shards have taught about a file, record included where rules want to see it; memory only.
     pub(super) fn shard_memo(
         &self,
-        stored: &ChannelRef,
+        channel: &Channel,
+        asked: &ChannelRef,
         subdir: &Subdir,
         archive: &ArchiveName,
-    ) -> Option<Expected> {
-        self.inner.shards.sources.records.get(&(stored.clone(), subdir.clone(), archive.clone()))
+    ) -> Option<Arc<KnownFile>> {
+        let key = (channel.stored_as(asked), subdir.clone(), archive.clone());
+        let known = self.inner.shards.sources.records.get(&key)?;
+        (known.record.is_some() || channel.judge(subdir).is_idle()).then_some(known)
     }
 
     /// The record of a package from upstream's shards: two small documents instead of the whole index. `None` when they do not
     /// list it; [`Refusal::NotFound`] when upstream has no shards.
-    pub(super) async fn expected_from_shard(
+    pub(super) async fn known_from_shard(
         &self,
         channel: &Arc<Channel>,
         asked: &ChannelRef,
         subdir: &Subdir,
         archive: &ArchiveName,
-    ) -> Result<Option<Expected>, Refusal> {
+    ) -> Result<Option<Arc<KnownFile>>, Refusal> {
         let index = self.upstream_shards(channel, asked, subdir).await?;
         let Some(digest) = archive.parts().and_then(|(name, ..)| index.shard(name)) else {
             return Ok(None);
         };
         let raw = self.upstream_shard(channel, asked, subdir, &index, &digest).await?;
-        let file = archive.clone();
-        let found = self.blocking(move || Ok(shards::find_in_shard(&raw, file.as_str())?)).await?;
-        if let Some(expected) = found {
-            let key = (channel.stored_as(asked), subdir.clone(), archive.clone());
-            self.inner.shards.sources.records.insert(key, expected);
+        let (file, stored) = (archive.clone(), channel.stored_as(asked));
+        let sightings = self.inner.generations.sightings(&stored, subdir);
+        let (ruled, now) = (!channel.judge(subdir).is_idle(), self.inner.clock.now());
+        let found = self
+            .blocking(move || {
+                let Some(expected) = shards::find_in_shard(&raw, file.as_str())? else { return Ok(None) };
+                let record = if ruled { shards::record_in_shard(&raw, file.as_str())? } else { None };
+                KnownFile::of_shard(file.as_str(), expected, record, &sightings, now).map(Some)
+            })
+            .await?
+            .map(Arc::new);
+        if let Some(known) = &found {
+            let key = (stored, subdir.clone(), archive.clone());
+            self.inner.shards.sources.records.insert(key, Arc::clone(known));
         }
         Ok(found)
     }

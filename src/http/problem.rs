@@ -25,6 +25,8 @@ pub struct Problem {
     pub detail: String,
     /// Id of the rule that decided.
     pub rule: Option<String>,
+    /// File and line of that rule; only for those who may see the gate's insides.
+    pub at: Option<String>,
     /// What to do about it, where `detail` does not say.
     pub hint: Option<String>,
     /// Seconds for the `Retry-After` header (the caller sends it; it is also in the document).
@@ -40,6 +42,8 @@ struct Document<'a> {
     detail: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,7 +103,16 @@ impl Problem {
     /// A problem of a kind that has no constructor here. `kind` is a slug of lower-case words joined by `-`.
     #[must_use]
     pub fn new(status: u16, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into(), rule: None, hint: None, retry_after: None }
+        Self {
+            status,
+            kind,
+            title,
+            detail: detail.into(),
+            rule: None,
+            at: None,
+            hint: None,
+            retry_after: None,
+        }
     }
 
     /// Names the rule that decided.
@@ -133,6 +146,7 @@ impl Problem {
             status: self.status,
             detail: &self.detail,
             rule: self.rule.as_deref(),
+            at: self.at.as_deref(),
             hint: self.hint.as_deref(),
             retry_after: self.retry_after,
             request_id: &id,

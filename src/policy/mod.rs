@@ -31,8 +31,8 @@ pub use compiled::{
     Anonymous, ChannelRule, ChannelSource, Credentials, DEFAULT_TTL, FileRoute, FileRule, FileSource,
     HostRoute, Pattern, Rules, Unlisted, UpstreamRule,
 };
-pub use judge::Policy;
 pub use judge::explain::{Explained, Standing};
+pub use judge::{Policy, SourceNames};
 pub use mistake::{Mistake, Mistakes};
 pub use node::{At, Node};
 pub use notices::Notice;

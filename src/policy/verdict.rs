@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::judge::explain::Explained;
 use super::node::At;
 use crate::clock::UnixMillis;
 use crate::conda::digest::{Md5, Sha256};
@@ -135,6 +136,13 @@ pub trait Judge: Send + Sync {
 
     /// A number made from the rules that this judge asks: equal numbers, equal decisions.
     fn revision(&self) -> u64;
+
+    /// The rule that might refuse a file that no index lists, if more were known of it than `subject` says: its license, its
+    /// size. `None` when what is known decides.
+    fn undecidable(&self, subject: &Subject<'_>, now: UnixMillis) -> Option<Arc<RuleRef>>;
+
+    /// Every rule that matches a record, or is kept from it by its `unless`, in order.
+    fn explain(&self, subject: &Subject<'_>, now: UnixMillis) -> Vec<Explained>;
 }
 
 /// A judge without rules: everything is shown.
@@ -152,5 +160,13 @@ impl Judge for Lenient {
 
     fn revision(&self) -> u64 {
         0
+    }
+
+    fn undecidable(&self, _: &Subject<'_>, _: UnixMillis) -> Option<Arc<RuleRef>> {
+        None
+    }
+
+    fn explain(&self, _: &Subject<'_>, _: UnixMillis) -> Vec<Explained> {
+        Vec::new()
     }
 }

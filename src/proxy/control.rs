@@ -25,6 +25,14 @@ pub struct ControlPages {
 }
 
 impl ControlPages {
+    /// Whether the caller may see the gate's insides.
+    pub(super) fn is_insider(&self, ctx: &Ctx) -> bool {
+        ctx.client().is_none_or(|client| {
+            let ip = client.ip().to_canonical();
+            ip.is_loopback() || (self.insider)(ip)
+        })
+    }
+
     /// Answers `/-/<rest>`.
     pub(super) async fn answer(
         &self,
@@ -34,10 +42,7 @@ impl ControlPages {
         rest: &str,
     ) -> pingora::Result<()> {
         ctx.kind = RouteKind::Control;
-        let trusted = ctx.client().is_none_or(|client| {
-            let ip = client.ip().to_canonical();
-            ip.is_loopback() || (self.insider)(ip)
-        });
+        let trusted = self.is_insider(ctx);
         match rest.trim_end_matches('/') {
             "healthz" => {
                 let body = Bytes::from_static(b"{\"healthy\":true}");

@@ -102,11 +102,13 @@ impl Door {
         match delivered {
             Ok(answer) => respond::answer(session, ctx, stamp, answer).await,
             Err(refusal) => {
-                let problem = if shard_index {
+                let mut problem = if shard_index {
                     refuse::shard_index_problem(refusal)
                 } else {
                     refuse::problem_of(refusal)
                 };
+                // Strangers learn which rule it was, not where it is written.
+                problem.at = problem.at.filter(|_| self.control.is_insider(ctx));
                 respond::problem(session, ctx, stamp, problem).await
             }
         }

@@ -19,7 +19,9 @@ pub(super) fn problem_of(refusal: Refusal) -> Problem {
         Refusal::Unavailable { message, retry_after } => Problem::upstream_unavailable(message)
             .with_retry_after(seconds(retry_after.unwrap_or(Duration::from_secs(5)))),
         Refusal::BadUpstream(detail) => Problem::bad_gateway(detail),
-        Refusal::Rule { rule, message } => Problem::denied_by_rule(message).with_rule(rule),
+        Refusal::Rule { rule, message, at } => {
+            Problem { at, ..Problem::denied_by_rule(message).with_rule(rule) }
+        }
         Refusal::Internal(detail) => Problem::internal(detail),
     }
 }

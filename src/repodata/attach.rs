@@ -13,7 +13,7 @@ use super::generation::{Generation, read_manifest};
 use super::manifest::{FileEntry, Manifest};
 use super::names::{SHARD_MAP, TABLE, file_name};
 use super::rewrite::Purpose;
-use super::scan::Shape;
+use super::scan::{Good, Shape};
 use super::shards::{PACK, Previous, Records, Synthesised, Theirs, synthesise};
 use super::store::{GenerationStore, adopt_pack};
 use super::table::PackageTable;
@@ -44,7 +44,8 @@ impl GenerationStore {
     /// | document | must be |
     /// |---|---|
     /// | `repodata.json.bz2` | bzip2 of exactly this generation's `repodata.json` |
-    /// | `repodata_from_packages.json`, `run_exports.json` | of this subdir; edited as `repodata.json` is |
+    /// | `run_exports.json` | of this subdir; edited as `repodata.json` is; only files that this generation shows pass |
+    /// | `repodata_from_packages.json` | the same where rules are about the subdir; without rules every file passes |
     /// | `patch_instructions.json` | a JSON object |
     ///
     /// # Errors
@@ -212,12 +213,17 @@ fn document(
     work: &Path,
     made: &mut Made<'_>,
 ) -> Result<(), BuildError> {
+    let shown = |good: &Good<'_>| generation.shows(&good.file);
     let (name, shape, purpose) = match attach.file {
-        IndexFile::FromPackages(_) => {
+        // Without patches it may list more than the index does; where rules hide records it must not.
+        IndexFile::FromPackages(_) if generation.rules_revision() == 0 => {
             (file_name(IndexFile::FromPackages(Packing::Json)), Shape::Records, Purpose::Free)
         }
+        IndexFile::FromPackages(_) => {
+            (file_name(IndexFile::FromPackages(Packing::Json)), Shape::Records, Purpose::Within(&shown))
+        }
         IndexFile::RunExports(_) => {
-            (file_name(IndexFile::RunExports(Packing::Json)), Shape::Records, Purpose::Free)
+            (file_name(IndexFile::RunExports(Packing::Json)), Shape::Records, Purpose::Within(&shown))
         }
         other => (file_name(other), Shape::Plain, Purpose::Free),
     };

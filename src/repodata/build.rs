@@ -3,7 +3,7 @@
 //! Belongs here: the order of the work and its limits. Does not: the parts (`unpack`, `scan`, `rewrite`, `table`, `encode`),
 //! making the result visible (`store`).
 //!
-//! Memory: decoder window (≤ 128 MiB, 8 MiB for conda-forge), one record, about 130 bytes for each record; after that the
+//! Memory: decoder window (≤ 128 MiB, 8 MiB for conda-forge), one record, about 160 bytes for each record; after that the
 //! encoder (about 90 MB at level 9). The document itself is never in memory.
 
 use std::collections::BTreeMap;
@@ -11,11 +11,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::departed;
 use super::encode;
 use super::error::BuildError;
 use super::files::{self, HashingFile, Written};
-use super::manifest::{FORMAT, FileEntry, Manifest, Report, Source};
-use super::names::{MANIFEST, TABLE};
+use super::generation::Generation;
+use super::judging::{Clerk, Court};
+use super::manifest::{FORMAT, FileEntry, Judged, Manifest, Report, Source};
+use super::names::{MANIFEST, TABLE, WITHHELD};
 use super::rewrite::{Purpose, Rewriter, Rewritten};
 use super::scan::{ScanLimits, Scanner, Shape};
 use super::table::{PackageTable, TableBuilder};
@@ -69,8 +72,10 @@ pub struct BuildInput<'a> {
     pub last_modified: Option<&'a str>,
     /// The same as a moment, for clients; `now` where upstream sent none.
     pub modified_at: Option<UnixMillis>,
-    /// The rules that decide.
-    pub rules_revision: u64,
+    /// The rules that decide, and who keeps ages.
+    pub court: Court<'a>,
+    /// The generation in force: files that left the index since stay known by their last records.
+    pub before: Option<&'a Generation>,
     /// When this happens.
     pub now: UnixMillis,
     /// What is too much.
@@ -140,14 +145,23 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
     let staging = Staging::create(input.out_dir)?;
     let json = staging.path().join("repodata.json");
     let task = Task { subdir: input.subdir, raw: input.raw, packing: input.packing, limits: input.limits };
-    let (rewritten, members) = task.rewrite(Shape::Records, &json, Purpose::List(TableBuilder::default()))?;
-    let Rewritten { json: written, purpose, mut report } = rewritten;
+    let withheld = staging.path().join(WITHHELD);
+    let clerk = Clerk::new(input.court, input.subdir.as_str(), input.now, &withheld)?;
+    let purpose = Purpose::List(TableBuilder::default(), Box::new(clerk));
+    let (rewritten, members) = task.rewrite(Shape::Records, &json, purpose)?;
+    let Rewritten { json: written, purpose, mut report, removed } = rewritten;
     let mut made = Made::new(staging.path(), input.modified_at.unwrap_or(input.now));
     made.add("repodata.json", written);
-    if let Purpose::List(table) = purpose {
+    let mut judged = Judged::default();
+    if let Purpose::List(mut table, mut clerk) = purpose {
+        let departed = departed::carry_over(&mut table, &mut clerk, input.before, removed)?;
         let table = table.write(&staging.path().join(TABLE))?;
-        (report.files, report.conflicts) = (table.entries as u64, table.conflicts);
+        (report.files, report.conflicts) = (table.entries as u64 - departed.strangers, table.conflicts);
         made.add(TABLE, Written { len: table.len, sha256: table.sha256 });
+        let withheld;
+        (judged, withheld) = clerk.finish()?;
+        judged.departed = departed.known;
+        made.add(WITHHELD, withheld);
     }
     let own_bytes = (!report.edited && members == 1).then_some((input.raw, input.packing));
     made.pack("repodata.json", written.len, own_bytes, input.limits.bz2)?;
@@ -158,14 +172,10 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
         sha256: input.digest.map(|digest| digest.to_hex()),
         members: Vec::new(),
     };
-    let head = Head {
-        channel: input.channel,
-        subdir: input.subdir,
-        now: input.now,
-        rules_revision: input.rules_revision,
-    };
+    let rules_revision = input.court.judge.revision();
+    let head = Head { channel: input.channel, subdir: input.subdir, now: input.now, rules_revision };
     let files = made.files;
-    finish(staging, &head, Some(source), report, files)
+    finish(staging, &head, Some(source), report, judged, files)
 }
 
 /// Builds the index of a subdir that has no packages, where upstream has none (`noarch` must exist for every channel).
@@ -192,7 +202,8 @@ pub fn build_empty(
     made.add(TABLE, Written { len: table.len, sha256: table.sha256 });
     made.pack("repodata.json", written.len, None, u64::MAX)?;
     let files = made.files;
-    finish(staging, &Head { channel, subdir, now, rules_revision }, None, Report::default(), files)
+    let head = Head { channel, subdir, now, rules_revision };
+    finish(staging, &head, None, Report::default(), Judged::default(), files)
 }
 
 /// One document to be read.
@@ -204,14 +215,17 @@ pub(super) struct Task<'a> {
     pub limits: Limits,
 }
 
-impl Task<'_> {
+impl<'a> Task<'a> {
     /// Unpacks, scans and rewrites into a new file at `json`. Also gives the number of packed members.
-    pub fn rewrite(
+    pub fn rewrite<'p>(
         &self,
         shape: Shape,
         json: &Path,
-        purpose: Purpose,
-    ) -> Result<(Rewritten, u32), BuildError> {
+        purpose: Purpose<'p>,
+    ) -> Result<(Rewritten<'p>, u32), BuildError>
+    where
+        'a: 'p,
+    {
         let mut rewriter =
             Rewriter::new(HashingFile::create(json)?, self.subdir.as_str(), &self.limits, purpose);
         if shape == Shape::Plain {
@@ -296,6 +310,7 @@ pub(super) fn finish(
     head: &Head<'_>,
     source: Option<Source>,
     report: Report,
+    judged: Judged,
     files: BTreeMap<String, FileEntry>,
 ) -> Result<Built, BuildError> {
     let digest = files.get("repodata.json").map_or("", |file| &file.sha256[..12]);
@@ -309,6 +324,7 @@ pub(super) fn finish(
         rules_revision: head.rules_revision,
         source,
         report,
+        judged,
         files,
     };
     // Whatever was written must be readable, before anyone relies on it.

@@ -77,6 +77,14 @@ pub enum BuildError {
     /// A package table that was just written, or belongs to a generation, can't be read.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// The file of first sightings is damaged. Not upstream's fault.
+    #[error("the first sightings in {path} are damaged: {what}")]
+    Sightings {
+        /// Which file.
+        path: PathBuf,
+        /// What does not fit.
+        what: &'static str,
+    },
     /// The gate's own disk: full, read-only, or a file is gone. Not upstream's fault.
     #[error("can't {action} {path}: {source}")]
     Io {
@@ -95,6 +103,7 @@ impl BuildError {
         !matches!(
             self,
             Self::Io { .. }
+                | Self::Sightings { .. }
                 | Self::Table(_)
                 | Self::NotAttachable { .. }
                 | Self::Shards(ShardError::Io { .. })

@@ -9,19 +9,23 @@
 //! | `manifest.json` | every file below with length, digest and `ETag`; written last |
 //! | `repodata.json` `.zst` `.bz2` | the index; `.bz2` only where it is small or upstream's own could be used |
 //! | `packages.table` | see `table` |
+//! | `withheld.json` | records that `repodata.json` has not, or has otherwise than upstream, one behind the other; see `table` |
 //! | `current_repodata.json` … | documents attached or made later |
 //! | `repodata_shards.msgpack.zst` `shards.map` | shards the gate made, see `shards::map` |
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 
 use super::error::BuildError;
+use super::judging::KnownFile;
 use super::manifest::{FORMAT, Manifest};
-use super::names::{self, MANIFEST, SHARD_MAP, TABLE};
+use super::names::{self, MANIFEST, SHARD_MAP, TABLE, WITHHELD};
 use super::shards::{ShardAt, ShardError, ShardMap, pack_path};
 use super::table::{self, PackageTable};
 use crate::clock::UnixMillis;
@@ -47,12 +51,16 @@ pub struct Variant {
 #[derive(Debug)]
 pub struct Generation {
     id: String,
+    key: Arc<str>,
     dir: PathBuf,
     /// Where the packs of made shards are.
     packs: PathBuf,
     table: PackageTable,
     checked_at: AtomicI64,
     state: ArcSwap<State>,
+    /// Opened when a record is first read.
+    json: OnceLock<File>,
+    withheld: OnceLock<File>,
 }
 
 /// What grows when documents are attached.
@@ -98,7 +106,9 @@ impl Generation {
         let table = PackageTable::open(&dir.join(TABLE))?;
         let checked_at = AtomicI64::new(manifest.built_at);
         let state = ArcSwap::from_pointee(State::load(&dir, &packs, manifest)?);
-        Ok(Self { id, dir, packs, table, checked_at, state })
+        let (json, withheld) = (OnceLock::new(), OnceLock::new());
+        let key = dir.to_string_lossy().into();
+        Ok(Self { id, key, dir, packs, table, checked_at, state, json, withheld })
     }
 
     /// Reads the manifest again after documents were attached.
@@ -110,6 +120,16 @@ impl Generation {
     /// Unique within its channel and subdir.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Unique among all generations of a store.
+    pub fn key(&self) -> Arc<str> {
+        Arc::clone(&self.key)
+    }
+
+    /// When it was built.
+    pub fn built_at(&self) -> UnixMillis {
+        UnixMillis(self.state.load().manifest.built_at)
     }
 
     /// Its directory.
@@ -141,6 +161,55 @@ impl Generation {
     /// The rules revision that decided what is in it; for a virtual channel, the fingerprint of its rule.
     pub fn rules_revision(&self) -> u64 {
         self.state.load().manifest.rules_revision
+    }
+
+    /// When time alone first changes what the rules say of a record in it.
+    pub fn next_turn(&self) -> Option<UnixMillis> {
+        self.state.load().manifest.judged.next_turn.map(UnixMillis)
+    }
+
+    /// Everything that is known of a file, its record as upstream has it; `None` for a file nobody knows. Reads from disk.
+    ///
+    /// # Errors
+    /// The disk is in trouble, or the record is not where it was.
+    pub fn known_file(&self, file: &str) -> Result<Option<KnownFile>, BuildError> {
+        self.table.find(file).map_or(Ok(None), |entry| self.known(&entry))
+    }
+
+    /// The same for a line of its table.
+    pub(super) fn known(&self, entry: &table::Entry<'_>) -> Result<Option<KnownFile>, BuildError> {
+        let (name, opened, (at, len)) = match entry.standing.withheld {
+            (_, 0) => ("repodata.json", &self.json, entry.record),
+            place => (WITHHELD, &self.withheld, place),
+        };
+        let record = if len == 0 { None } else { Some(self.read(name, opened, at, len)?) };
+        Ok(Some(KnownFile {
+            file: entry.file.to_owned(),
+            expected: entry.expected,
+            record,
+            standing: entry.standing,
+            shown: entry.is_shown(),
+        }))
+    }
+
+    fn read(&self, name: &str, opened: &OnceLock<File>, at: u64, len: u32) -> Result<Vec<u8>, BuildError> {
+        let path = self.dir.join(name);
+        let file = match opened.get() {
+            Some(file) => file,
+            None => {
+                let file = File::open(&path).map_err(BuildError::io("open", &path))?;
+                opened.get_or_init(|| file)
+            }
+        };
+        let mut raw = vec![0; len as usize];
+        file.read_exact_at(&mut raw, at).map_err(BuildError::io("read", &path))?;
+        match (raw.first(), raw.last()) {
+            (Some(b'{'), Some(b'}')) => Ok(raw),
+            _ => Err(ShardError::Generation {
+                what: "its package table and its records do not belong together",
+            }
+            .into()),
+        }
     }
 
     /// In a merged index, the place of the member that a file comes from; `None` when the index does not list it.

@@ -2,13 +2,10 @@
 //!
 //! Belongs here: which of its members may pass. Does not: where it stands in the document (`rewrite`).
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::error::BuildError;
+use super::members::Members;
 use super::scan::is_absolute;
 
 /// What `info` must become; `None`: it may stay byte for byte.
@@ -24,12 +21,12 @@ pub(super) fn edit(info: &[u8], subdir: &str) -> Result<Option<Vec<u8>>, BuildEr
     if info == b"null" {
         return Ok(Some(fresh(subdir)));
     }
-    let members: Members<'_> = serde_json::from_slice(info)
+    let mut members: Members<'_> = serde_json::from_slice(info)
         .map_err(|e| BuildError::Unknown { what: format!("its `info` is not an object: {e}") })?;
     let mut found = None;
     for (key, value) in &members.0 {
         if key == "subdir" {
-            let text: String = serde_json::from_str(value.get())
+            let text: String = serde_json::from_str(value)
                 .map_err(|_| BuildError::Unknown { what: "its `info.subdir` is not a string".to_owned() })?;
             if found.replace(text).is_some() {
                 return Err(BuildError::Unknown { what: "it has `info.subdir` twice".to_owned() });
@@ -44,27 +41,20 @@ pub(super) fn edit(info: &[u8], subdir: &str) -> Result<Option<Vec<u8>>, BuildEr
             wanted: subdir.to_owned(),
         });
     }
-    let stays = |(key, value): &(String, &RawValue)| match key.as_str() {
+    let before = members.0.len();
+    members.0.retain(|(key, value)| match key.as_ref() {
         "base_url" => false,
         "channel_relations" => !leads_away(value),
         _ => true,
-    };
-    if found.is_some() && members.0.iter().all(stays) {
+    });
+    if found.is_some() && members.0.len() == before {
         return Ok(None);
     }
-    let mut edited = if found.is_some() { Vec::from(b"{") } else { fresh(subdir) };
     if found.is_none() {
-        edited.pop();
+        members.0.insert(0, ("subdir".into(), format!("\"{subdir}\"").into()));
     }
-    for (key, value) in members.0.iter().filter(|member| stays(member)) {
-        if edited.len() > 1 {
-            edited.push(b',');
-        }
-        edited.extend_from_slice(Value::from(key.as_str()).to_string().as_bytes());
-        edited.push(b':');
-        edited.extend_from_slice(value.get().as_bytes());
-    }
-    edited.push(b'}');
+    let mut edited = Vec::with_capacity(info.len());
+    members.write(&mut edited);
     Ok(Some(edited))
 }
 
@@ -83,7 +73,7 @@ pub(super) fn fresh(subdir: &str) -> Vec<u8> {
 }
 
 /// Whether any string in there is a URL that a client could follow to another server.
-fn leads_away(value: &RawValue) -> bool {
+fn leads_away(value: &str) -> bool {
     fn any(value: &Value) -> bool {
         match value {
             Value::String(text) => is_absolute(text),
@@ -92,32 +82,7 @@ fn leads_away(value: &RawValue) -> bool {
             _ => false,
         }
     }
-    serde_json::from_str(value.get()).map_or(true, |value| any(&value))
-}
-
-/// An object's members in order, repetitions included, values untouched.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry::<String, &'de RawValue>()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        from.deserialize_map(Collect)
-    }
+    serde_json::from_str(value).map_or(true, |value| any(&value))
 }
 
 #[cfg(test)]

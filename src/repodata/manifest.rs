@@ -12,7 +12,7 @@ use crate::clock::UnixMillis;
 use crate::conda::digest::Sha256;
 
 /// The version of the generation directory's layout. A generation of another version counts as damaged and is built anew.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// Where a generation came from and what is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct Manifest {
     pub source: Option<Source>,
     /// What became of upstream's records.
     pub report: Report,
+    /// What rules and sightings said of them.
+    #[serde(default)]
+    pub judged: Judged,
     /// File name → the file.
     pub files: BTreeMap<String, FileEntry>,
 }
@@ -76,6 +79,23 @@ pub struct Report {
     pub edited: bool,
     /// Where the value of `removed` stands in the written document: offset and length.
     pub removed_at: Option<(u64, u64)>,
+}
+
+/// What rules and sightings said of a document's records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// Records hidden or denied, by the rule that says so.
+    pub withheld: BTreeMap<String, u64>,
+    /// Records changed, by rule.
+    pub patched: BTreeMap<String, u64>,
+    /// Records that a rule on trial would have hidden or denied.
+    pub trial: BTreeMap<String, u64>,
+    /// Files seen for the first time.
+    pub first_seen: u64,
+    /// Files that upstream listed once and lists no more.
+    pub departed: u64,
+    /// When time alone first changes what the rules say, in Unix milliseconds.
+    pub next_turn: Option<i64>,
 }
 
 /// One file of a generation.

@@ -9,20 +9,28 @@
 pub mod attach;
 pub mod build;
 mod current;
+mod departed;
+mod edit;
 mod encode;
 mod error;
 mod files;
 pub mod generation;
 mod gone;
 mod info;
+pub mod judging;
 pub mod manifest;
 mod map;
+mod members;
 pub mod merge;
+mod moment;
 mod names;
+mod patch;
 mod rewrite;
 pub mod scan;
 pub mod shards;
+pub mod sightings;
 pub mod store;
+pub mod subject;
 pub mod table;
 mod unpack;
 

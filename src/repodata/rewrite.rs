@@ -1,47 +1,57 @@
 //! The sink that makes of upstream's document what clients get: edits `info`, judges every record, fills the package table.
 //!
-//! Belongs here: deciding byte by byte what passes. This is where policy, patches and first sightings act on a record
-//! ([`Rewriter::record`]); a record that is kept as it is costs one copy. Does not: the grammar (`scan`), packing (`encode`).
+//! Belongs here: deciding byte by byte what passes. This is where policy acts on a record ([`Rewriter::record`]); a record that
+//! is kept as it is costs one copy. Does not: the grammar (`scan`), what becomes of a record (`judging`), its new text (`edit`),
+//! packing (`encode`).
 
 use super::build::Limits;
+use super::edit;
 use super::error::BuildError;
 use super::files::{HashingFile, Written};
 use super::info;
+use super::judging::{Clerk, Ruling};
 use super::manifest::Report;
 use super::scan::{Flaw, Good, Group, Record, Sink};
-use super::table::{NewEntry, TableBuilder};
+use super::table::{NewEntry, Standing, TableBuilder};
+
+/// Whether a document beside the index may list a record.
+pub(super) type Filter<'a> = dyn Fn(&Good<'_>) -> bool + 'a;
 
 /// What a document's records are to be held against.
-#[derive(Debug)]
-pub(super) enum Purpose {
-    /// They are the generation's records: list them.
-    List(TableBuilder),
+pub(super) enum Purpose<'a> {
+    /// They are the generation's records: rules are asked about them, and they are listed.
+    List(TableBuilder, Box<Clerk<'a>>),
+    /// They are listed beside the generation's: only those that it shows may pass.
+    Within(&'a Filter<'a>),
     /// They stand for themselves.
     Free,
 }
 
 /// Writes the edited document.
-#[derive(Debug)]
 pub(super) struct Rewriter<'a> {
     out: HashingFile,
     subdir: &'a str,
     max_records: usize,
-    purpose: Purpose,
+    purpose: Purpose<'a>,
     report: Report,
     kept_in_group: u64,
     has_info: bool,
+    /// The value of `removed`, as it came.
+    removed: Vec<u8>,
+    edited: Vec<u8>,
 }
 
 /// What a document became.
-#[derive(Debug)]
-pub(super) struct Rewritten {
+pub(super) struct Rewritten<'a> {
     pub json: Written,
-    pub purpose: Purpose,
+    pub purpose: Purpose<'a>,
     pub report: Report,
+    /// File names in `removed`; what is no list of texts counts as none.
+    pub removed: Vec<String>,
 }
 
 impl<'a> Rewriter<'a> {
-    pub fn new(out: HashingFile, subdir: &'a str, limits: &Limits, purpose: Purpose) -> Self {
+    pub fn new(out: HashingFile, subdir: &'a str, limits: &Limits, purpose: Purpose<'a>) -> Self {
         Self {
             out,
             subdir,
@@ -50,6 +60,8 @@ impl<'a> Rewriter<'a> {
             report: Report::default(),
             kept_in_group: 0,
             has_info: false,
+            removed: Vec::new(),
+            edited: Vec::new(),
         }
     }
 
@@ -58,8 +70,9 @@ impl<'a> Rewriter<'a> {
         self.has_info = true;
     }
 
-    pub fn finish(self) -> Result<Rewritten, BuildError> {
-        Ok(Rewritten { json: self.out.finish()?, purpose: self.purpose, report: self.report })
+    pub fn finish(self) -> Result<Rewritten<'a>, BuildError> {
+        let removed = serde_json::from_slice(&self.removed).unwrap_or_default();
+        Ok(Rewritten { json: self.out.finish()?, purpose: self.purpose, report: self.report, removed })
     }
 
     fn drop_record(&mut self, flaw: Flaw) {
@@ -67,45 +80,59 @@ impl<'a> Rewriter<'a> {
         self.report.edited = true;
     }
 
-    /// Writes a record as it stands, or without the `url` that names another host; gives offset and length of its value in the
-    /// output.
-    fn keep(&mut self, record: &Record<'_>) -> Result<(u64, u32), BuildError> {
-        let value = record.value();
-        let cut = record.foreign_url();
-        let (lead, tail) = match cut {
-            Some((from, to)) => {
-                self.report.edited = true;
-                (record.value_at() + from, &value[to..])
-            }
-            None => (record.whole().len(), &[][..]),
-        };
-        let (mut skipped, mut before) = (0, &[][..]);
+    /// Writes a record as clients get it; gives offset and length of its value in the output.
+    fn keep(&mut self, record: &Record<'_>, ruling: &Ruling) -> Result<(u64, u32), BuildError> {
+        self.edited.clear();
+        let changed = edit::record(record, ruling, &mut self.edited)?;
+        self.report.edited |= changed;
+        let whole = record.whole();
+        let (mut before, mut skipped) = (&[][..], 0);
         if self.kept_in_group == 0 {
             let (head, rest) = record.lead_without_comma();
-            (before, skipped) = (head, record.whole().len() - rest.len());
+            (before, skipped) = (head, whole.len() - rest.len());
         }
         self.out.put(before)?;
-        self.out.put(&record.whole()[skipped..lead])?;
-        self.out.put(tail)?;
-        let value_len = value.len() - cut.map_or(0, |(from, to)| to - from);
+        let value_len = if changed {
+            self.out.put(whole.get(skipped..record.value_at()).unwrap_or_default())?;
+            self.out.put(&self.edited)?;
+            self.edited.len()
+        } else {
+            self.out.put(whole.get(skipped..).unwrap_or_default())?;
+            record.value().len()
+        };
         self.kept_in_group += 1;
         self.report.records += 1;
         Ok((self.out.len() - value_len as u64, u32::try_from(value_len).unwrap_or(u32::MAX)))
     }
 
-    fn list(&mut self, good: &Good<'_>, group: Group, record: (u64, u32)) -> Result<(), BuildError> {
+    /// Notes a file in the package table. `record`: where its value stands in the output; length 0: it is not shown.
+    fn list(
+        &mut self,
+        good: &Good<'_>,
+        group: Group,
+        record: (u64, u32),
+        standing: Standing,
+    ) -> Result<(), BuildError> {
         if !good.listed {
-            self.report.unlisted += 1;
+            self.report.unlisted += u64::from(record.1 > 0);
             return Ok(());
         }
-        if let Purpose::List(table) = &mut self.purpose {
+        if let Purpose::List(table, _) = &mut self.purpose {
             let (file, name) = (good.file.as_ref(), good.name.as_deref());
-            let entry = NewEntry { file, name, expected: good.expected, record, group };
+            let entry = NewEntry { file, name, expected: good.expected, record, group, standing };
             if table.len() >= self.max_records || !table.push(&entry) {
                 return Err(BuildError::TooManyRecords { limit: self.max_records });
             }
         }
         Ok(())
+    }
+
+    fn rule(&mut self, record: &Record<'_>, good: &Good<'_>) -> Result<Ruling, BuildError> {
+        match &mut self.purpose {
+            Purpose::List(_, clerk) => clerk.rule(record, good),
+            Purpose::Within(may_pass) => Ok(Ruling { shown: may_pass(good), ..Ruling::default() }),
+            Purpose::Free => Ok(Ruling { shown: true, ..Ruling::default() }),
+        }
     }
 }
 
@@ -147,6 +174,9 @@ impl Sink for Rewriter<'_> {
 
     fn removed(&mut self, value: &[u8]) -> Result<(), BuildError> {
         self.report.removed_at = Some((self.out.len(), value.len() as u64));
+        if matches!(self.purpose, Purpose::List(..)) {
+            self.removed = value.to_vec();
+        }
         self.out.put(value)
     }
 
@@ -163,8 +193,14 @@ impl Sink for Rewriter<'_> {
                 return Ok(());
             }
         };
-        let at = self.keep(record)?;
-        self.list(&good, record.group(), at)
+        let ruling = self.rule(record, &good)?;
+        let at = if ruling.shown {
+            self.keep(record, &ruling)?
+        } else {
+            self.report.edited = true;
+            (0, 0)
+        };
+        self.list(&good, record.group(), at, ruling.standing)
     }
 
     fn closing(&mut self) -> Result<(), BuildError> {

@@ -12,6 +12,7 @@
 //! | `<channel>/<subdir>/checked` | when upstream last confirmed the current generation, Unix milliseconds |
 //! | `<channel>/<subdir>/<id>/` | a generation |
 //! | `<channel>/<subdir>/shards/<name>.pack` | made shards, shared by generations |
+//! | `../sightings/<channel>/<subdir>.seen` | when each file was first seen; see `sightings` |
 //! | `<channel>/<subdir>/shards/gone-<day>.map` | shards that left the index on that day since 1970, kept for a week |
 
 use std::collections::HashSet;
@@ -39,11 +40,14 @@ const CURRENT: &str = "current";
 const CHECKED: &str = "checked";
 const PACKS: &str = "shards";
 const STAGING: &str = ".staging";
+const SIGHTINGS: &str = "sightings";
 
 /// The generations of every channel and subdir.
 #[derive(Debug)]
 pub struct GenerationStore {
     root: PathBuf,
+    /// Where first sightings are: beside the generations, because they outlive them.
+    sightings: PathBuf,
     live: RwLock<AHashMap<ChannelRef, AHashMap<Subdir, Slot>>>,
     /// Held while directories change; readers never take it.
     pub(super) writing: Mutex<()>,
@@ -81,7 +85,8 @@ impl GenerationStore {
         let staging = root.join(STAGING);
         files::remove_dir(&staging)?;
         fs::create_dir_all(&staging).map_err(BuildError::io("create", &staging))?;
-        Ok(Self { root: root.to_owned(), live: RwLock::default(), writing: Mutex::new(()) })
+        let sightings = root.with_file_name(SIGHTINGS);
+        Ok(Self { root: root.to_owned(), sightings, live: RwLock::default(), writing: Mutex::new(()) })
     }
 
     /// Where builds work: on the same file system, so that publishing is a rename.
@@ -92,6 +97,11 @@ impl GenerationStore {
     /// The directory of one subdir.
     fn place(&self, channel: &ChannelRef, subdir: &Subdir) -> PathBuf {
         self.root.join(channel_dir(channel)).join(subdir.as_str())
+    }
+
+    /// The file of first sightings of one subdir. It is never removed with generations.
+    pub fn sightings(&self, channel: &ChannelRef, subdir: &Subdir) -> PathBuf {
+        self.sightings.join(channel_dir(channel)).join(format!("{subdir}.seen"))
     }
 
     /// The generation that answers now. The first call for a subdir opens it from disk; one that is damaged is logged and

@@ -8,7 +8,11 @@ use parking_lot::RwLock;
 
 use super::virtual_channel::{Member, VirtualChannel};
 use crate::conda::channel::{ChannelName, ChannelRef};
-use crate::policy::{ChannelRule, ChannelSource, FileSource, Rules, Unlisted, VirtualRule};
+use crate::conda::subdir::Subdir;
+use crate::policy::verdict::Judge;
+use crate::policy::{
+    ChannelRule, ChannelSource, FileSource, Pattern, Policy, Rules, SourceNames, Unlisted, VirtualRule,
+};
 use crate::telemetry::metrics::ChannelSeries;
 use crate::upstream::{Upstream, Upstreams};
 
@@ -32,11 +36,38 @@ pub struct Channel {
     pub label: Arc<str>,
     /// What its requests report into, from the first answer on.
     pub series: OnceLock<Arc<ChannelSeries>>,
+    /// The names it is judged under, and by what.
+    judges: Judges,
     /// Whether answers may be kept: `false` only for callers that pass their own upstream token.
     identity: ChannelName,
 }
 
+/// Who judges the records of a channel.
+#[derive(Clone)]
+struct Judges {
+    names: SourceNames,
+    policy: Arc<Policy>,
+}
+
 impl Channel {
+    /// Who judges its records in a subdir.
+    #[must_use]
+    pub fn judge(&self, subdir: &Subdir) -> Arc<dyn Judge> {
+        self.judges.policy.judge_of(&self.judges.names, subdir.as_str())
+    }
+
+    /// Whether there are no rules at all: then nobody needs to be asked.
+    #[must_use]
+    pub fn is_unruled(&self) -> bool {
+        self.judges.policy.is_empty()
+    }
+
+    /// The name its records are judged under.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        self.judges.names.first()
+    }
+
     /// Under which name generations are kept: `<upstream>/<name there>`, so two names for one channel share them.
     #[must_use]
     pub fn stored_as(&self, asked: &ChannelRef) -> ChannelRef {
@@ -184,6 +215,7 @@ impl View {
         let upstream = self.upstreams.get(&source.name)?;
         let path: Arc<str> = path.as_deref().unwrap_or(name.as_str()).into();
         let identity = ChannelName::parse(&format!("{}/{path}", source.name))?;
+        let judges = self.judges(&source.name, &path);
         Some(Place::Proxied(Arc::new(Channel {
             upstream,
             identity,
@@ -193,6 +225,7 @@ impl View {
             label: name.as_str().into(),
             series: OnceLock::new(),
             path,
+            judges,
         })))
     }
 
@@ -230,8 +263,24 @@ impl View {
             needs_identity: host.needs_identity,
             label: name.as_str().into(),
             series: OnceLock::new(),
+            judges: self.judges(host.upstream.name(), name.as_str()),
             identity,
         }))
+    }
+
+    /// A channel is judged under its name at the upstream and under every name that a rule gives it: all of them share its
+    /// generations, and a rule about one of them must not be got round by another.
+    fn judges(&self, upstream: &str, path: &str) -> Judges {
+        let named = |rule: &'_ Arc<ChannelRule>| match (&rule.pattern, &rule.source) {
+            (Pattern::Exact(name), ChannelSource::Proxied { upstream: there, path: other }) => {
+                let same = there.name == upstream && other.as_deref().unwrap_or(name.as_str()) == path;
+                same.then(|| name.as_str().to_owned())
+            }
+            _ => None,
+        };
+        let aliases: Vec<String> = self.rules.channels().iter().filter_map(named).collect();
+        let names = SourceNames::new(aliases.iter().map(String::as_str).chain([path]));
+        Judges { names, policy: Arc::clone(self.rules.policy()) }
     }
 
     /// The file that `path` (decoded, with its leading slash) means; `None` when no prefix matches.

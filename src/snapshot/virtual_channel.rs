@@ -36,6 +36,7 @@ pub struct VirtualChannel {
     pub needs_identity: bool,
     /// The name metrics and logs use.
     pub label: Arc<str>,
+    name: ChannelName,
     identity: ChannelName,
 }
 
@@ -55,8 +56,15 @@ impl VirtualChannel {
             ttl: rule.ttl,
             unlisted: rule.unlisted,
             label: name.as_str().into(),
+            name: name.clone(),
             identity: identity(name)?,
         })
+    }
+
+    /// Its own name.
+    #[must_use]
+    pub fn asked(&self) -> ChannelRef {
+        ChannelRef { name: self.name.clone(), label: None }
     }
 
     /// Under which name its generations are kept: one component, so that it never meets `<upstream>/<channel>`.

@@ -108,8 +108,8 @@ impl Fill {
     }
 
     /// Tells that the file must not pass after all; followers are cut before their last bytes.
-    pub fn refuse(&self, why: String) {
-        self.shared.give_up(FillError::Refused(why.into()));
+    pub fn refuse(&self, rule: &str, why: String) {
+        self.shared.give_up(FillError::Refused { rule: rule.into(), why: why.into() });
     }
 
     /// Tells that no index can be had at the moment, so the file can't be verified; followers are cut before their last bytes.

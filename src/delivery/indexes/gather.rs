@@ -53,7 +53,7 @@ impl Delivery {
             Err(refusal) => return Err(refusal),
         };
         let checked_at = refreshed.object.meta.checked_at;
-        if let Some(confirmed) = self.confirmed(key, &refreshed, checked_at) {
+        if let Some(confirmed) = self.confirmed(channel, key, &refreshed, checked_at) {
             return confirmed.map(Some);
         }
         let index = match self.upstream_index(&refreshed.object, subdir).await {

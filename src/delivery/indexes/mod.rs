@@ -97,6 +97,8 @@ pub(super) struct Indexes {
     pub(super) absent: moka::sync::Cache<(String, IndexFile), String>,
     /// Open variants by path; a path names its bytes, because generations do not change.
     bodies: moka::sync::Cache<PathBuf, Arc<FileBody>>,
+    /// Indexes that were asked for since the start, with a name they were asked by.
+    pub(super) in_use: moka::sync::Cache<Key, ChannelRef>,
     pub(super) builds: Semaphore,
     /// Current indexes are made one at a time: several clients ask for the same one, and all of them can wait.
     currents: Semaphore,
@@ -107,6 +109,7 @@ impl Indexes {
         Self {
             flights: Mutex::new(HashMap::new()),
             memory: moka::sync::Cache::new(4096),
+            in_use: moka::sync::Cache::new(4096),
             absent: moka::sync::Cache::new(4096),
             bodies: moka::sync::Cache::builder()
                 .max_capacity(256)
@@ -159,7 +162,8 @@ impl Delivery {
     ) -> Result<(Arc<Generation>, Outcome), Refusal> {
         let key = (channel.stored_as(asked), subdir.clone());
         if let Some(current) = self.inner.generations.current(&key.0, &key.1) {
-            let fresh = self.is_fresh(&key, &current, channel.ttl);
+            self.note_use(&key, asked);
+            let fresh = self.is_fresh(&key, &current, channel.ttl) && !self.is_due(channel, subdir, &current);
             if !fresh && !self.is_resting(&key) {
                 drop(self.refresh(channel, asked, subdir));
             }

@@ -15,10 +15,12 @@ use crate::conda::url::{IndexFile, Packing};
 use crate::delivery::objects::Refreshed;
 use crate::delivery::upstream_shards::AtHand;
 use crate::delivery::{Delivery, Refusal};
+use crate::policy::verdict::Judge;
 use crate::repodata::BuildError;
 use crate::repodata::attach::Reuse;
 use crate::repodata::build::{self, BuildInput, Built, Limits};
 use crate::repodata::generation::Generation;
+use crate::repodata::judging::Court;
 use crate::repodata::store::{GenerationStore, Scratch};
 use crate::snapshot::Channel;
 
@@ -175,9 +177,10 @@ impl Delivery {
             let _build = self.inner.indexes.builds.acquire().await;
             let (store, key, now) =
                 (Arc::clone(&self.inner.generations), key.clone(), self.inner.clock.now());
+            let revision = channel.judge(subdir).revision();
             return self
                 .blocking(move || {
-                    store.publish(build::build_empty(&key.0, &key.1, 0, now, &store.staging())?)
+                    store.publish(build::build_empty(&key.0, &key.1, revision, now, &store.staging())?)
                 })
                 .await;
         }
@@ -193,7 +196,7 @@ impl Delivery {
         idx_key: &str,
         refreshed: Refreshed,
     ) -> Result<Arc<Generation>, Refusal> {
-        if let Some(confirmed) = self.confirmed(key, &refreshed, self.inner.clock.now()) {
+        if let Some(confirmed) = self.confirmed(channel, key, &refreshed, self.inner.clock.now()) {
             return confirmed;
         }
         let raw = self.inner.cache.path_of(&refreshed.object.blob);
@@ -201,16 +204,20 @@ impl Delivery {
         self.build(channel, key, idx_key, snapshot).await
     }
 
-    /// The generation in force, if it was built from this very document: fresh again, unless upstream could not confirm it.
+    /// The generation in force, if it was built from this very document and says what the rules say now: fresh again, unless
+    /// upstream could not confirm it.
     pub(super) fn confirmed(
         &self,
+        channel: &Channel,
         key: &Key,
         refreshed: &Refreshed,
         at: UnixMillis,
     ) -> Option<Result<Arc<Generation>, Refusal>> {
         let digest = *refreshed.object.blob.digest();
         let current = self.inner.generations.current(&key.0, &key.1);
-        let current = current.filter(|generation| generation.source_digest() == Some(digest))?;
+        let current = current
+            .filter(|generation| generation.source_digest() == Some(digest))
+            .filter(|generation| self.is_ruled(channel, &key.1, generation))?;
         if let Some(trouble) = &refreshed.trouble {
             return Some(Err(trouble.clone()));
         }
@@ -234,6 +241,8 @@ impl Delivery {
             store: Arc::clone(&self.inner.generations),
             key: key.clone(),
             at_hand: self.shards_at_hand(&key.0, &key.1).await,
+            judge: channel.judge(&key.1),
+            source: channel.source().to_owned(),
             now: self.inner.clock.now(),
             limits: self.inner.settings.index.limits,
         };
@@ -287,6 +296,8 @@ struct Work {
     store: Arc<GenerationStore>,
     key: Key,
     at_hand: Option<AtHand>,
+    judge: Arc<dyn Judge>,
+    source: String,
     now: UnixMillis,
     limits: Limits,
 }
@@ -295,6 +306,8 @@ impl Work {
     fn run(&self, snapshot: &Snapshot) -> Result<Arc<Generation>, BuildError> {
         let validators = &snapshot.object.meta.validators;
         let last_modified = validators.last_modified.as_deref();
+        let sightings = self.store.sightings(&self.key.0, &self.key.1);
+        let before = self.store.current(&self.key.0, &self.key.1);
         let built = build::build(&BuildInput {
             channel: &self.key.0,
             subdir: &self.key.1,
@@ -304,7 +317,8 @@ impl Work {
             etag: validators.etag.as_deref(),
             last_modified,
             modified_at: last_modified.and_then(crate::http::date::parse),
-            rules_revision: 0,
+            court: Court { judge: &*self.judge, source: &self.source, sightings: Some(&sightings) },
+            before: before.as_deref(),
             now: self.now,
             limits: self.limits,
             out_dir: &self.store.staging(),

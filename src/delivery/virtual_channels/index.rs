@@ -61,6 +61,7 @@ impl Delivery {
     ) -> Result<(Arc<Generation>, Outcome), Refusal> {
         let key = (channel.stored_as(), subdir.clone());
         if let Some(current) = self.inner.generations.current(&key.0, &key.1) {
+            self.note_use(&key, &channel.asked());
             let fresh = self.is_up_to_date(channel, subdir, &current);
             if !fresh {
                 self.merge_behind(channel, subdir);
@@ -102,7 +103,7 @@ impl Delivery {
     }
 
     /// Starts a merge unless one is under way or the last one failed a moment ago. Returns at once.
-    pub(super) fn merge_behind(&self, channel: &Arc<VirtualChannel>, subdir: &Subdir) {
+    pub(in crate::delivery) fn merge_behind(&self, channel: &Arc<VirtualChannel>, subdir: &Subdir) {
         if !self.is_resting(&(channel.stored_as(), subdir.clone())) {
             drop(self.merge(channel, subdir));
         }
@@ -116,16 +117,31 @@ impl Delivery {
         merged: &Generation,
     ) -> bool {
         let age = self.inner.clock.now().since(merged.checked_at());
-        if age >= channel.ttl || merged.rules_revision() != channel.fingerprint {
+        age < channel.ttl && self.is_merged_of_current(channel, subdir, merged)
+    }
+
+    /// Whether a merged generation is what the rule makes of the indexes that its members have now.
+    pub(in crate::delivery) fn is_merged_of_current(
+        &self,
+        channel: &VirtualChannel,
+        subdir: &Subdir,
+        merged: &Generation,
+    ) -> bool {
+        if merged.rules_revision() != channel.fingerprint {
             return false;
         }
         let mut ids = Vec::with_capacity(channel.members.len());
         for member in &channel.members {
             let stored = member.place.stored_as(&member.asked);
             let generation = self.inner.generations.current(&stored, subdir);
-            if let (Place::Virtual(inner), Some(generation)) = (&member.place, &generation)
-                && !self.is_up_to_date(inner, subdir, generation)
-            {
+            let old = match (&member.place, &generation) {
+                (Place::Virtual(inner), Some(generation)) => {
+                    !self.is_merged_of_current(inner, subdir, generation)
+                }
+                (Place::Proxied(proxied), Some(generation)) => self.is_due(proxied, subdir, generation),
+                (_, None) => false,
+            };
+            if old {
                 return false;
             }
             let absent = self.is_gone(&(stored.clone(), subdir.clone()));
@@ -243,7 +259,9 @@ impl Delivery {
 
     fn member_is_fresh(&self, member: &Member, subdir: &Subdir, key: &Key, current: &Generation) -> bool {
         match &member.place {
-            Place::Proxied(channel) => self.is_fresh(key, current, channel.ttl),
+            Place::Proxied(channel) => {
+                self.is_fresh(key, current, channel.ttl) && !self.is_due(channel, subdir, current)
+            }
             Place::Virtual(channel) => self.is_up_to_date(channel, subdir, current),
         }
     }
@@ -282,7 +300,7 @@ fn of_member(channel: &VirtualChannel, member: &Member, refusal: Refusal) -> Ref
             Refusal::Unavailable { message: named(message), retry_after }
         }
         Refusal::BadUpstream(s) => Refusal::BadUpstream(named(s)),
-        Refusal::Rule { rule, message } => Refusal::Rule { rule, message: named(message) },
+        Refusal::Rule { rule, message, at } => Refusal::Rule { rule, message: named(message), at },
         Refusal::Internal(s) => Refusal::Internal(named(s)),
     }
 }

@@ -7,13 +7,12 @@ use futures_util::future::BoxFuture;
 
 use crate::conda::archive::ArchiveName;
 use crate::conda::subdir::Subdir;
+use crate::delivery::refusal::UNLISTED;
+use crate::delivery::sidecars::package_of;
 use crate::delivery::{Answer, Body, Delivery, Refusal};
 use crate::policy::Unlisted;
 use crate::repodata::generation::Generation;
 use crate::snapshot::{Member, Place, VirtualChannel};
-
-/// The rule that refuses what a member is not asked for.
-const UNLISTED: &str = "unlisted";
 
 impl Delivery {
     /// A package archive.
@@ -91,9 +90,7 @@ impl Delivery {
                 Err(refusal @ Refusal::NotFound(_)) if matches!(last, Refusal::NotFound(_)) => last = refusal,
                 Err(Refusal::NotFound(_)) => {}
                 // This member gives nothing that its index does not list; the next one may.
-                Err(Refusal::Rule { rule, message }) if rule == UNLISTED => {
-                    last = Refusal::Rule { rule, message };
-                }
+                Err(refusal @ Refusal::Rule { .. }) if refusal.is_unlisted() => last = refusal,
                 // One that can't tell must not make way for the next.
                 Err(refusal) => return Err(refusal),
             }
@@ -164,35 +161,13 @@ fn owner<'a>(channel: &'a VirtualChannel, merged: &Generation, archive: &Archive
     channel.members.get(merged.member_of(archive.as_str())?)
 }
 
-/// `x-1-0.conda` of `x-1-0.conda.v0.sigs`.
-fn package_of(file: &str) -> Option<ArchiveName> {
-    [".conda", ".tar.bz2", ".whl"].into_iter().find_map(|extension| {
-        let at = file.rfind(extension)?;
-        ArchiveName::parse(file.get(..at + extension.len())?)
-    })
-}
-
 fn left_out(channel: &VirtualChannel, subdir: &Subdir, archive: &ArchiveName) -> Refusal {
-    Refusal::Rule {
-        rule: UNLISTED.to_owned(),
-        message: format!(
+    Refusal::rule(
+        UNLISTED,
+        format!(
             "`{archive}` is not in the index of the virtual channel `{}/{subdir}`: its rule (members, `priority`, `owns`, `as_of`) \
              leaves it out; `unlisted: allow` there would let it pass unless its name is owned",
             channel.label
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn packages_of_sidecars() {
-        let of = |file| package_of(file).map(|archive| archive.to_string());
-        assert_eq!(of("x-1-0.conda.v0.sigs").as_deref(), Some("x-1-0.conda"));
-        assert_eq!(of("x-1-0.tar.bz2.v0.sigs.00ff").as_deref(), Some("x-1-0.tar.bz2"));
-        assert_eq!(of("repodata.json.sig"), None);
-        assert_eq!(of(".conda.sig"), None);
-    }
+    )
 }

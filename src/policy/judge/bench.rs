@@ -10,6 +10,7 @@ use ahash::AHashMap;
 use sha2::{Digest, Sha256};
 
 use super::case::Case;
+use super::explain::{Explained, explain};
 use super::matcher::Matcher;
 use super::statement::{Applies, Effect, Statement};
 use crate::clock::UnixMillis;
@@ -74,8 +75,7 @@ impl Bench {
 
     /// The first hiding or denying rule that might refuse a file of which only the name is known, and that more would have to
     /// be known for. `None` when what is known decides.
-    #[must_use]
-    pub fn undecidable(&self, case: &Case<'_>, now: UnixMillis) -> Option<&Statement> {
+    fn undecided(&self, case: &Case<'_>, now: UnixMillis) -> Option<&Statement> {
         for (_, rule) in self.meant(case).filter(|(_, rule)| !rule.dry_run) {
             let applies = rule.applies(case, now);
             if applies == Applies::Yes && rule.decides(case.subject.file) {
@@ -190,6 +190,14 @@ impl Judge for Bench {
 
     fn revision(&self) -> u64 {
         self.revision
+    }
+
+    fn undecidable(&self, subject: &Subject<'_>, now: UnixMillis) -> Option<Arc<RuleRef>> {
+        self.undecided(&Case::new(subject), now).map(|rule| Arc::clone(&rule.source))
+    }
+
+    fn explain(&self, subject: &Subject<'_>, now: UnixMillis) -> Vec<Explained> {
+        explain(self, subject, now)
     }
 }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::Policy;
+use super::SourceNames;
 use super::bench::Bench;
 use super::case::Case;
 use super::matcher::Matcher;
@@ -59,11 +60,12 @@ impl Policy {
     /// has anything to do with it.
     #[must_use]
     pub fn explain(&self, subject: &Subject<'_>, now: UnixMillis) -> Vec<Explained> {
-        explain(&self.bench(subject.channel, subject.subdir), subject, now)
+        explain(&self.bench(&SourceNames::one(subject.channel), subject.subdir), subject, now)
     }
 }
 
-fn explain(bench: &Bench, subject: &Subject<'_>, now: UnixMillis) -> Vec<Explained> {
+/// See [`Judge::explain`](crate::policy::verdict::Judge::explain).
+pub(super) fn explain(bench: &Bench, subject: &Subject<'_>, now: UnixMillis) -> Vec<Explained> {
     let case = Case::new(subject);
     let decided = bench.decided_by(&case, now);
     let by = decided.and_then(|at| bench.rules().get(at));

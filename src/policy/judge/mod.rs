@@ -38,7 +38,6 @@ use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 
 use self::bench::Bench;
-use self::case::Case;
 use self::statement::Statement;
 use super::mistake::Mistake;
 use super::verdict::{Judge, RuleRef, Subject};
@@ -46,6 +45,42 @@ use crate::clock::UnixMillis;
 
 /// Channels with subdirs whose judges are remembered; when made-up names fill it, it starts anew.
 const REMEMBERED: usize = 4096;
+
+/// All the names that rules have for one channel of an upstream, label excluded: records are judged once, whatever name a caller
+/// uses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceNames {
+    key: Arc<str>,
+}
+
+impl SourceNames {
+    /// A channel with these names; at least one.
+    #[must_use]
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut names: Vec<&str> = names.into_iter().collect();
+        names.sort_unstable();
+        names.dedup();
+        // No name of a channel has a line break.
+        Self { key: names.join("\n").into() }
+    }
+
+    /// A channel with one name.
+    #[must_use]
+    pub fn one(name: &str) -> Self {
+        Self { key: name.into() }
+    }
+
+    /// The names.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.key.split('\n')
+    }
+
+    /// The first of them.
+    #[must_use]
+    pub fn first(&self) -> &str {
+        self.iter().next().unwrap_or_default()
+    }
+}
 
 /// Judges made so far. Places with the same rules share one, so that names that callers make up cost little.
 #[derive(Default)]
@@ -98,14 +133,22 @@ impl Policy {
     /// Who judges the records of a source channel (label excluded) and subdir. Idle when no rule is about them.
     #[must_use]
     pub fn judge(&self, channel: &str, subdir: &str) -> Arc<dyn Judge> {
-        self.bench(channel, subdir)
+        self.bench(&SourceNames::one(channel), subdir)
     }
 
-    fn bench(&self, channel: &str, subdir: &str) -> Arc<Bench> {
+    /// The same for a channel that has several names: a rule about any of them is about it.
+    #[must_use]
+    pub fn judge_of(&self, names: &SourceNames, subdir: &str) -> Arc<dyn Judge> {
+        self.bench(names, subdir)
+    }
+
+    fn bench(&self, names: &SourceNames, subdir: &str) -> Arc<Bench> {
+        let channel = &names.key;
         if let Some(known) = self.benches.read().find(channel, subdir) {
             return Arc::clone(known);
         }
-        let concerned = (0..).zip(&self.rules).filter(|(_, rule)| rule.concerns(channel, subdir));
+        let concerns = |rule: &Statement| names.iter().any(|name| rule.concerns(name, subdir));
+        let concerned = (0..).zip(&self.rules).filter(|(_, rule)| concerns(rule));
         let positions: Vec<u32> = concerned.map(|(at, _)| at).collect();
         let rule = |at: &u32| self.rules.get(usize::try_from(*at).ok()?).cloned();
         self.benches.write().add(channel, subdir, positions, |positions| {
@@ -117,15 +160,14 @@ impl Policy {
     /// lack: a file that nobody has seen is young.
     #[must_use]
     pub fn needs_metadata(&self, channel: &str, subdir: &str) -> bool {
-        self.bench(channel, subdir).needs_metadata()
+        self.bench(&SourceNames::one(channel), subdir).needs_metadata()
     }
 
     /// The rule that might refuse a file that no index lists, if more were known of it than `subject` says: its license, its
     /// size. `None` when what is known decides.
     #[must_use]
     pub fn undecidable(&self, subject: &Subject<'_>, now: UnixMillis) -> Option<Arc<RuleRef>> {
-        let bench = self.bench(subject.channel, subject.subdir);
-        bench.undecidable(&Case::new(subject), now).map(|rule| Arc::clone(&rule.source))
+        self.bench(&SourceNames::one(subject.channel), subject.subdir).undecidable(subject, now)
     }
 
     /// Every rule as people are told about it, in order.

@@ -65,7 +65,7 @@ impl Facts {
         let mut lines = 0;
         for (line, entry) in table.iter().enumerate() {
             lines += 1;
-            if matches!(entry.group, Group::Packages | Group::PackagesConda) {
+            if entry.is_shown() && matches!(entry.group, Group::Packages | Group::PackagesConda) {
                 facts.add(u32::try_from(line).unwrap_or(u32::MAX), &entry, source.record(&entry)?)?;
             }
         }

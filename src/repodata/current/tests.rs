@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use super::*;
 use crate::conda::digest::Expected;
 use crate::repodata::scan::Group;
-use crate::repodata::table::{NewEntry, TableBuilder};
+use crate::repodata::table::{NewEntry, Standing, TableBuilder};
 
 /// One package of `versions` versions, each of which asks for one that nothing offers.
 fn tangle(dir: &Path, versions: u32) -> PackageTable {
@@ -18,7 +18,14 @@ fn tangle(dir: &Path, versions: u32) -> PackageTable {
         );
         let record = (at, u32::try_from(json.len() as u64 - at).unwrap());
         let (file, expected) = (format!("a-{n}-0.conda"), Expected::default());
-        let entry = NewEntry { file: &file, name: Some("a"), expected, record, group: Group::PackagesConda };
+        let entry = NewEntry {
+            file: &file,
+            name: Some("a"),
+            expected,
+            record,
+            group: Group::PackagesConda,
+            standing: Standing::default(),
+        };
         assert!(table.push(&entry));
     }
     json.push_str("}}");

@@ -13,7 +13,7 @@ use crate::repodata::files::{HashingFile, Written};
 use crate::repodata::info;
 use crate::repodata::names::TABLE;
 use crate::repodata::scan::Group;
-use crate::repodata::table::{Entry, NewEntry, PackageTable, TableBuilder, TableWritten};
+use crate::repodata::table::{Entry, NewEntry, PackageTable, Standing, TableBuilder, TableWritten};
 
 /// What was written.
 pub(super) struct Done {
@@ -127,7 +127,8 @@ impl Writer<'_> {
         let len = entry.record.1;
         let record = (self.out.len() - u64::from(len), len);
         let Entry { file, name, expected, group, .. } = *entry;
-        let new = NewEntry { file, name, expected, record, group };
+        let standing = Standing { seen: entry.standing.seen, ..Standing::default() };
+        let new = NewEntry { file, name, expected, record, group, standing };
         let place = u8::try_from(member.place).unwrap_or(u8::MAX);
         if self.table.len() >= self.most || !self.table.push_of(&new, place) {
             return Err(BuildError::TooManyRecords { limit: self.most });

@@ -23,7 +23,7 @@ use super::build::{self, Built, Head, Limits, Made, Staging};
 use super::error::BuildError;
 use super::files::Written;
 use super::generation::Generation;
-use super::manifest::{Report, Source};
+use super::manifest::{Judged, Report, Source};
 use super::names::TABLE;
 use crate::clock::UnixMillis;
 use crate::conda::channel::ChannelRef;
@@ -115,7 +115,7 @@ pub fn merge(input: &MergeInput<'_>) -> Result<Built, BuildError> {
         rules_revision: input.rule.fingerprint(),
     };
     let files = made.files;
-    build::finish(staging, &head, Some(source(input)), report, files)
+    build::finish(staging, &head, Some(source(input)), report, Judged::default(), files)
 }
 
 fn source(input: &MergeInput<'_>) -> Source {

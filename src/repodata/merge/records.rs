@@ -13,11 +13,9 @@ use crate::clock::UnixMillis;
 use crate::conda::archive::ArchiveName;
 use crate::repodata::error::BuildError;
 use crate::repodata::generation::Generation;
+use crate::repodata::moment::moment;
 use crate::repodata::shards::ShardError;
 use crate::repodata::table::{Entry, PackageTable};
-
-/// Timestamps up to the year 9999 in seconds are seconds; conda's own are milliseconds since 2018.
-const LARGEST_SECONDS: i64 = 253_402_300_799;
 
 /// An opened member.
 #[derive(Debug)]
@@ -100,14 +98,18 @@ impl<'a> Records<'a> {
         Ok(parts.map_or(Cow::Borrowed(entry.file), |(name, ..)| Cow::Owned(name.to_owned())))
     }
 
-    /// When the gate first saw a record: `indexed_timestamp` (CEP 47), which the gate writes itself, else `timestamp`.
+    /// When the gate first saw a record; where nobody kept that, what the record says of itself.
     pub fn first_seen(
         &self,
         entry: &Entry<'_>,
         buffer: &mut Vec<u8>,
     ) -> Result<Option<UnixMillis>, BuildError> {
+        if let Some(seen) = entry.standing.seen {
+            return Ok(Some(seen.at));
+        }
         self.record(entry, buffer)?;
         let fields: Fields<'_> = serde_json::from_slice(buffer).unwrap_or_default();
+        let moment = |raw: &RawValue| moment(raw.get().as_bytes());
         Ok(fields.indexed_timestamp.and_then(moment).or_else(|| fields.timestamp.and_then(moment)))
     }
 
@@ -129,28 +131,4 @@ impl<'a> Records<'a> {
 
 fn value(raw: &RawValue) -> Option<Value> {
     serde_json::from_str(raw.get()).ok()
-}
-
-/// A moment as records have it: seconds or milliseconds, whole or (in old records) with a fraction.
-fn moment(raw: &RawValue) -> Option<UnixMillis> {
-    let number = raw.get();
-    let whole = number.split_once('.').map_or(number, |(whole, _)| whole);
-    let whole: i64 = whole.parse().ok().filter(|whole| *whole > 0)?;
-    Some(UnixMillis(if whole <= LARGEST_SECONDS { whole * 1000 } else { whole }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments_of_records() {
-        let of = |text: &str| moment(&RawValue::from_string(text.to_owned()).unwrap()).map(|m| m.0);
-        assert_eq!(of("1760000000000"), Some(1_760_000_000_000));
-        assert_eq!(of("1760000000"), Some(1_760_000_000_000));
-        assert_eq!(of("1760000000.25"), Some(1_760_000_000_000));
-        for none in ["0", "-5", "\"1760000000\"", "1e400", "null", "{}", "99999999999999999999"] {
-            assert_eq!(of(none), None, "{none}");
-        }
-    }
 }

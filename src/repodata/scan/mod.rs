@@ -20,6 +20,7 @@ pub(crate) use record::is_absolute;
 pub use record::{Flaw, Good, Group, Record};
 pub use scanner::Scanner;
 pub(crate) use text::plain_end;
+pub use value::Field;
 
 /// What the scanner allows before it gives up on a document.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::text;
-use super::value::{Field, Spans};
+use super::value::{Field, Progress, Spans, ValueScan};
 use crate::conda::archive::ArchiveName;
 use crate::conda::digest::{Expected, Md5, Sha256};
 
@@ -134,9 +134,32 @@ impl<'a> Record<'a> {
         self.value_at
     }
 
-    fn field(&self, field: Field) -> Option<&'a [u8]> {
+    /// A record that stands alone, as a generation keeps it: its value without key. `None` for anything but one whole object.
+    pub fn alone(group: Group, value: &'a [u8]) -> Option<Self> {
+        let (mut scan, mut pos) = (ValueScan::new(0), 0);
+        match scan.run(value, &mut pos) {
+            Ok(Progress::Done) if pos == value.len() && value.first() == Some(&b'{') => {}
+            _ => return None,
+        }
+        let suspect = scan.suspects.non_ascii || scan.suspects.surrogate;
+        let (spans, repeated) = (scan.spans, scan.repeated);
+        Some(Self { group, whole: value, key: b"", value_at: 0, spans, repeated, suspect })
+    }
+
+    /// Where a field's value stands in [`Record::value`].
+    pub fn span(&self, field: Field) -> Option<(usize, usize)> {
+        self.spans[field as usize]
+    }
+
+    /// A field's value as it stands; `None` where it is absent or `null`.
+    pub fn field(&self, field: Field) -> Option<&'a [u8]> {
         let (from, to) = self.spans[field as usize]?;
         self.value().get(from..to).filter(|raw| *raw != b"null")
+    }
+
+    /// A field that is a string; anything else counts as absent.
+    pub fn text(&self, field: Field) -> Option<Cow<'a, str>> {
+        self.string(field, Flaw::NotText).ok().flatten()
     }
 
     /// A field that must be a string where it is present.

@@ -11,19 +11,43 @@ pub(super) const MAX_DEPTH: u32 = 64;
 /// Longest number or literal; honest ones have at most a few dozen digits.
 const MAX_SCALAR: usize = 1024;
 
-/// The fields of a record that the gate itself needs.
+/// The fields of a record that the gate itself needs, and those that rules look at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Field {
+pub enum Field {
+    /// `name`
     Name,
+    /// `sha256`
     Sha256,
+    /// `md5`
     Md5,
+    /// `size`
     Size,
+    /// `url`
     Url,
+    /// `fn`
     Fn,
+    /// `version`
+    Version,
+    /// `build`
+    Build,
+    /// `build_number`
+    BuildNumber,
+    /// `license`
+    License,
+    /// `license_family`
+    LicenseFamily,
+    /// `depends`
+    Depends,
+    /// `timestamp`
+    Timestamp,
+    /// `indexed_timestamp` (CEP 47)
+    IndexedTimestamp,
+    /// `run_exports` (CEP 21)
+    RunExports,
 }
 
 /// How many [`Field`]s there are.
-pub(super) const FIELDS: usize = 6;
+pub(super) const FIELDS: usize = 15;
 
 impl Field {
     fn of(raw_key: &[u8]) -> Option<Self> {
@@ -34,6 +58,15 @@ impl Field {
             b"size" => Some(Self::Size),
             b"url" => Some(Self::Url),
             b"fn" => Some(Self::Fn),
+            b"version" => Some(Self::Version),
+            b"build" => Some(Self::Build),
+            b"build_number" => Some(Self::BuildNumber),
+            b"license" => Some(Self::License),
+            b"license_family" => Some(Self::LicenseFamily),
+            b"depends" => Some(Self::Depends),
+            b"timestamp" => Some(Self::Timestamp),
+            b"indexed_timestamp" => Some(Self::IndexedTimestamp),
+            b"run_exports" => Some(Self::RunExports),
             // A key may be spelt with escapes; every client undoes them.
             escaped if escaped.contains(&b'\\') => match text::unescape(escaped)?.as_ref() {
                 plain if plain.contains('\\') => None,

@@ -35,7 +35,7 @@ pub use index::UpstreamIndex;
 pub use maker::Theirs;
 pub use map::ShardAt;
 pub(super) use map::{ShardMap, ShardMapBuilder};
-pub use record::find_in_shard;
+pub use record::{find_in_shard, record_in_shard};
 #[cfg(test)]
 pub(super) use synth::synthesise_on;
 pub(super) use synth::{PACK, Previous, Records, Synthesised, pack_path, synthesise};

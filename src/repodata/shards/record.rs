@@ -1,8 +1,10 @@
-//! Finding one file's record in a shard.
+//! Finding one file's record in a shard: what it promises, or all of it.
 
 use super::ShardError;
 use super::cursor::Cursor;
 use super::inflate::{SHARD_LIMIT, inflate};
+use super::json;
+use super::walk::{Part, Place, walk};
 use crate::conda::digest::{Expected, Md5, Sha256};
 
 /// What a shard (its packed bytes, already held against their digest by the caller) promises about `file`; `None` when it does not
@@ -37,6 +39,33 @@ pub fn find_in_shard(packed: &[u8], file: &str) -> Result<Option<Expected>, Shar
         (_, false) => Err(ShardError::Missing { key: "packages.conda" }),
         _ => Ok(found),
     }
+}
+
+/// The record itself as JSON, of a file that [`find_in_shard`] found; `None` where JSON can't say it. Of several, the last counts, as
+/// there.
+///
+/// # Errors
+/// Broken or oversized data.
+pub fn record_in_shard(packed: &[u8], file: &str) -> Result<Option<Vec<u8>>, ShardError> {
+    let raw = inflate(packed, SHARD_LIMIT)?;
+    let mut found = None;
+    walk(&raw, |part, at| {
+        let Part::Record(place, key) = part else { return Ok::<(), ShardError>(()) };
+        let extension = match place {
+            Place::V3("tar.bz2") => ".tar.bz2",
+            Place::V3("conda") => ".conda",
+            Place::V3("whl") => ".whl",
+            Place::V3(_) => return at.skip(),
+            Place::Top(_) => "",
+        };
+        if file.strip_suffix(extension) != key {
+            return at.skip();
+        }
+        let mut text = Vec::new();
+        found = json::record(at, SHARD_LIMIT, &mut text)?.then_some(text);
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// The groups of CEP 48, whose keys have no extension.

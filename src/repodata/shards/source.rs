@@ -129,6 +129,7 @@ mod tests {
             record,
             group: Group::Packages,
             member: 0,
+            standing: crate::repodata::table::Standing::default(),
         }
     }
 

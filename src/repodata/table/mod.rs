@@ -3,7 +3,7 @@
 //! Belongs here: the file's layout, reading ([`PackageTable`]) and writing ([`TableBuilder`]). Does not: where records come
 //! from (`rewrite`), what is done with a digest (`cache`).
 //!
-//! # Layout, version 1
+//! # Layout, version 2
 //!
 //! All numbers are little-endian. The file is written once and never changed; a reader that meets another version treats
 //! the generation as damaged, and it is built anew.
@@ -11,11 +11,11 @@
 //! | part | bytes | what |
 //! |---|---|---|
 //! | header | 8 | `CGTABLE\0` |
-//! | | 4 | version, 1 |
+//! | | 4 | version, 2 |
 //! | | 4 | number of entries, n |
 //! | | 8 | length of the heap, h |
 //! | | 8 | zero |
-//! | index | n × 80 | entries, sorted by file name (bytewise), names unique |
+//! | index | n × 112 | entries, sorted by file name (bytewise), names unique |
 //! | heap | h | file names, one behind the other |
 //!
 //! | entry | bytes | what |
@@ -28,10 +28,15 @@
 //! | 24 | 4 | its length |
 //! | 28 | 1 | bit 0: has SHA-256, bit 1: has MD5 |
 //! | 29 | 1 | group, see `group_code` |
-//! | 30 | 1 | zero |
+//! | 30 | 1 | bits 0–1: stance, bit 2: departed, bit 3: in `removed`, bits 4–5: origin of the sighting |
 //! | 31 | 1 | in a merged index: place of the member that the record comes from; else zero |
 //! | 32 | 32 | SHA-256 |
 //! | 64 | 16 | MD5 |
+//! | 80 | 8 | when the gate first saw the file, Unix milliseconds; zero: unknown |
+//! | 88 | 8 | until when the stance holds, Unix milliseconds; zero: for ever |
+//! | 96 | 8 | offset in `withheld.json` of the record as upstream has it, where `repodata.json` has not that |
+//! | 104 | 4 | its length; zero: `repodata.json` has it, but for `indexed_timestamp`, or nobody has |
+//! | 108 | 4 | zero |
 
 use std::cmp::Ordering;
 use std::io;
@@ -39,6 +44,8 @@ use std::path::{Path, PathBuf};
 
 use super::map::Mapped;
 use super::scan::Group;
+use super::sightings::{Origin, Sighting};
+use crate::clock::UnixMillis;
 use crate::conda::digest::{Expected, Md5, Sha256};
 
 mod write;
@@ -50,9 +57,9 @@ pub(crate) use write::TableWritten;
 pub use write::{NewEntry, TableBuilder};
 
 const MAGIC: [u8; 8] = *b"CGTABLE\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 32;
-const ENTRY: usize = 80;
+const ENTRY: usize = 112;
 const NO_NAME: u16 = u16::MAX;
 const NO_SIZE: u64 = u64::MAX;
 
@@ -84,6 +91,35 @@ pub struct PackageTable {
     count: usize,
 }
 
+/// What the rules said of a file when the generation was built.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Stance {
+    /// Nothing against it.
+    #[default]
+    Open,
+    /// It is in no index, and its file may be had.
+    Kept,
+    /// It is in no index, and its file is refused.
+    Refused,
+}
+
+/// What is known of a file beside its record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Standing {
+    /// What the rules said.
+    pub stance: Stance,
+    /// Until when; `None`: as long as the rules stay the same.
+    pub until: Option<UnixMillis>,
+    /// When the gate first saw it.
+    pub seen: Option<Sighting>,
+    /// Upstream's index had it once and has it no more: this is its last record.
+    pub departed: bool,
+    /// Upstream's `removed` names it.
+    pub removed: bool,
+    /// Where in `withheld.json` the record stands as upstream has it: offset and length; length 0: it is not there.
+    pub withheld: (u64, u32),
+}
+
 /// One line of the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Entry<'a> {
@@ -99,12 +135,19 @@ pub struct Entry<'a> {
     pub group: Group,
     /// In a merged index: place of the member that the record comes from; else 0.
     pub member: u8,
+    /// What is known beside the record.
+    pub standing: Standing,
 }
 
 impl Entry<'_> {
     /// Whether `repodata.json` has the record.
     pub const fn is_shown(&self) -> bool {
         self.record.1 > 0
+    }
+
+    /// Whether a record of it is known, shown or not.
+    pub const fn has_record(&self) -> bool {
+        self.is_shown() || self.standing.withheld.1 > 0
     }
 }
 
@@ -229,6 +272,24 @@ fn entry(bytes: &[u8], count: usize, n: usize) -> Option<Entry<'_>> {
         record: (u64_at(bytes, at + 16)?, u32_at(bytes, at + 24)?),
         group: group_of(*bytes.get(at + 29)?)?,
         member: *bytes.get(at + 31)?,
+        standing: standing(bytes, at)?,
+    })
+}
+
+fn standing(bytes: &[u8], at: usize) -> Option<Standing> {
+    let bits = *bytes.get(at + 30)?;
+    let moment = |at| Some(UnixMillis(u64_at(bytes, at)?.cast_signed())).filter(|moment| moment.0 != 0);
+    Some(Standing {
+        stance: match bits & 3 {
+            0 => Stance::Open,
+            1 => Stance::Kept,
+            _ => Stance::Refused,
+        },
+        until: moment(at + 88),
+        seen: moment(at + 80).map(|moment| Sighting { at: moment, origin: Origin::of_code(bits >> 4 & 3) }),
+        departed: bits & 4 != 0,
+        removed: bits & 8 != 0,
+        withheld: (u64_at(bytes, at + 96)?, u32_at(bytes, at + 104)?),
     })
 }
 

@@ -21,7 +21,8 @@ fn write(entries: &[(String, Expected)], dir: &Path) -> (PathBuf, u64) {
             name,
             expected: *expected,
             record,
-            group: Group::PackagesConda
+            group: Group::PackagesConda,
+            standing: Standing::default(),
         }));
     }
     let path = dir.join("t.table");
@@ -100,7 +101,7 @@ fn other_versions_are_damage() {
     let dir = tempfile::tempdir().unwrap();
     let (path, _) = write(&[], dir.path());
     let mut bytes = std::fs::read(&path).unwrap();
-    bytes[8] = 2;
+    bytes[8] = 1;
     std::fs::write(&path, bytes).unwrap();
     let error = PackageTable::open(&path).unwrap_err().to_string();
     assert!(error.contains("another version"), "{error}");

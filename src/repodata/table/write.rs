@@ -1,8 +1,8 @@
-//! Collecting and writing a package table: about 130 bytes of memory for each record while a document passes.
+//! Collecting and writing a package table: about 160 bytes of memory for each record while a document passes.
 
 use std::path::Path;
 
-use super::{ENTRY, HEADER, MAGIC, NO_NAME, NO_SIZE, VERSION, group_code};
+use super::{ENTRY, HEADER, MAGIC, NO_NAME, NO_SIZE, PackageTable, Stance, Standing, VERSION, group_code};
 use crate::conda::digest::{Expected, Sha256};
 use crate::repodata::error::BuildError;
 use crate::repodata::files::{HashingFile, Written};
@@ -21,6 +21,8 @@ pub struct NewEntry<'a> {
     pub record: (u64, u32),
     /// Which object it stands in.
     pub group: Group,
+    /// What is known beside the record.
+    pub standing: Standing,
 }
 
 /// Entries in the order they came, in the form they are written.
@@ -83,6 +85,7 @@ impl TableBuilder {
         raw[28] = has(new.expected.sha256.is_some(), 1) | has(new.expected.md5.is_some(), 2);
         raw[29] = group_code(new.group);
         raw[31] = member;
+        put_standing(&mut raw, &new.standing);
         raw[32..64].copy_from_slice(&new.expected.sha256.map_or([0; 32], |digest| digest.0));
         raw[64..80].copy_from_slice(&new.expected.md5.map_or([0; 16], |digest| digest.0));
         self.entries.push(raw);
@@ -99,16 +102,42 @@ impl TableBuilder {
     /// What two entries of one file must agree on: size, which digests, digests.
     fn promise(&self, n: u32) -> (&[u8], u8, &[u8]) {
         let raw = &self.entries[n as usize];
-        (&raw[8..16], raw[28], &raw[32..])
+        (&raw[8..16], raw[28], &raw[32..80])
+    }
+
+    /// Entries by name, and the later one first among equals: it is the one that is kept. Real documents are a few sorted
+    /// runs, which the stable sort merges.
+    fn order(&self) -> Vec<u32> {
+        let count = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let mut order: Vec<u32> = (0..count).collect();
+        order.sort_by(|a, b| self.name(*a).cmp(self.name(*b)).then(b.cmp(a)));
+        order
+    }
+
+    /// Which lines of `other` are about files that have no entry here.
+    pub(crate) fn missing_of(&self, other: &PackageTable) -> Vec<usize> {
+        let order = self.order();
+        let mut mine = order.iter().map(|n| self.name(*n)).peekable();
+        let mut missing = Vec::new();
+        for (line, entry) in other.iter().enumerate() {
+            while mine.next_if(|name| *name < entry.file.as_bytes()).is_some() {}
+            if mine.peek().is_none_or(|name| *name != entry.file.as_bytes()) {
+                missing.push(line);
+            }
+        }
+        missing
+    }
+
+    /// Which of these file names have no entry here.
+    pub(crate) fn absent_of(&self, files: &[String]) -> Vec<usize> {
+        let order = self.order();
+        let has = |file: &String| order.binary_search_by(|n| self.name(*n).cmp(file.as_bytes())).is_ok();
+        files.iter().enumerate().filter(|(_, file)| !has(file)).map(|(which, _)| which).collect()
     }
 
     /// Sorts, keeps the last entry of every file name, and writes the file.
     pub(crate) fn write(self, path: &Path) -> Result<TableWritten, BuildError> {
-        let count = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        let mut order: Vec<u32> = (0..count).collect();
-        // By name, and the later one first among equals: it is the one that is kept. Real documents are a few sorted runs,
-        // which the stable sort merges.
-        order.sort_by(|a, b| self.name(*a).cmp(self.name(*b)).then(b.cmp(a)));
+        let mut order = self.order();
         let mut conflicts = 0;
         order.dedup_by(|later, kept| {
             let same = self.name(*later) == self.name(*kept);
@@ -140,4 +169,22 @@ impl TableBuilder {
         }
         out.finish()
     }
+}
+
+const DEPARTED: u8 = 4;
+const REMOVED: u8 = 8;
+
+fn put_standing(raw: &mut [u8; ENTRY], standing: &Standing) {
+    let stance = match standing.stance {
+        Stance::Open => 0,
+        Stance::Kept => 1,
+        Stance::Refused => 2,
+    };
+    let bit = |is: bool, bit: u8| if is { bit } else { 0 };
+    let origin = standing.seen.map_or(0, |seen| seen.origin.code());
+    raw[30] = stance | bit(standing.departed, DEPARTED) | bit(standing.removed, REMOVED) | origin << 4;
+    raw[80..88].copy_from_slice(&standing.seen.map_or(0, |seen| seen.at.0).to_le_bytes());
+    raw[88..96].copy_from_slice(&standing.until.map_or(0, |until| until.0).to_le_bytes());
+    raw[96..104].copy_from_slice(&standing.withheld.0.to_le_bytes());
+    raw[104..108].copy_from_slice(&standing.withheld.1.to_le_bytes());
 }

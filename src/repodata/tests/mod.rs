@@ -15,16 +15,21 @@ use std::path::{Path, PathBuf};
 use super::BuildError;
 use super::build::{BuildInput, Built, Limits, build as build_input};
 use super::generation::{Generation, Variant};
+use super::judging::Court;
 use super::store::GenerationStore;
 use super::unpack::UnpackLimits;
 use crate::clock::UnixMillis;
 use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::subdir::Subdir;
 use crate::conda::url::{IndexFile, Packing};
+use crate::policy::verdict::Lenient;
 
 const JSON: IndexFile = IndexFile::Repodata(Packing::Json);
 const ZST: IndexFile = IndexFile::Repodata(Packing::Zst);
 const BZ2: IndexFile = IndexFile::Repodata(Packing::Bz2);
+
+/// No rules, and nobody who keeps ages.
+const NOBODY: Court<'static> = Court { judge: &Lenient, source: "pkgs/main", sightings: None };
 
 /// A store in a directory of its own.
 struct Bench {
@@ -76,7 +81,8 @@ impl Bench {
             etag: Some("\"up-1\""),
             last_modified: Some("Mon, 13 Nov 2023 00:00:00 GMT"),
             modified_at: Some(UnixMillis(1_699_833_600_000)),
-            rules_revision: 7,
+            court: NOBODY,
+            before: None,
             now: self.now,
             limits,
             out_dir: &self.store.staging(),

@@ -76,7 +76,7 @@ fn a_damaged_generation_counts_as_absent() {
         ("manifest", |_, generation| fs::write(generation.join("manifest.json"), "{}").unwrap()),
         ("version", |_, generation| {
             let path = generation.join("manifest.json");
-            let text = fs::read_to_string(&path).unwrap().replace("\"format\": 1", "\"format\": 99");
+            let text = fs::read_to_string(&path).unwrap().replace("\"format\": 2", "\"format\": 99");
             fs::write(path, text).unwrap();
         }),
         ("pointer", |place, _| {

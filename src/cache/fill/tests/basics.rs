@@ -194,7 +194,7 @@ async fn a_file_no_index_lists_passes_as_a_plain_one_or_not_at_all() {
     let fill = lab.package("c/noarch/refused.conda", Expected::default(), &Script::new([reply]));
     hand.send(Ok(bytes[..50_000].to_vec().into())).unwrap();
     fill.head().await.unwrap();
-    fill.refuse("rule 7 forbids it".into());
+    fill.refuse("rule-7", "rule 7 forbids it".into());
     let (got, error) = collect(fill.follow(0, None)).await;
     assert!(got.is_empty() && error.unwrap().to_string() == "rule 7 forbids it");
     hand.send(Ok(bytes[50_000..90_000].to_vec().into())).unwrap();

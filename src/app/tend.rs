@@ -1,0 +1,36 @@
+//! Looks after indexes that nobody asks for at the moment: what rules or the clock have changed is built again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::time::MissedTickBehavior;
+
+use super::Core;
+use crate::proxy::server::Stop;
+
+/// How often indexes in use are looked at; a look costs a few comparisons.
+const EVERY: Duration = Duration::from_secs(1);
+
+impl Core {
+    /// Starts building what is due. `named`: also in channels that the rules name and nobody has asked for since the start.
+    pub(super) fn tend(&self, named: bool) {
+        self.delivery.tend(&self.live.view(), named);
+    }
+
+    /// Does so again and again.
+    pub(super) fn keep_tending(self: &Arc<Self>, runtime: &Runtime, stop: Stop) {
+        let this = Arc::clone(self);
+        runtime.spawn(async move {
+            let mut ticks = tokio::time::interval(EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut named = true;
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => this.tend(std::mem::take(&mut named)),
+                    () = stop.requested() => return,
+                }
+            }
+        });
+    }
+}
