@@ -16,13 +16,13 @@ use crate::telemetry::health::RulesState;
 /// # Errors
 /// The sentence for the administrator.
 pub(super) fn refuse_what_is_not_obeyed(rules: &Rules) -> Result<(), String> {
-    let (policy, notices) = (rules.policy().rules().len(), rules.notice_count());
-    if policy + notices == 0 {
+    let policy = rules.policy().rules().len();
+    if policy == 0 {
         return Ok(());
     }
     Err(format!(
-        "the rules have {policy} entries under `policy:` and {notices} under `notices:`; this version checks them and does not \
-         obey them yet, so it does not run with them: take them out"
+        "the rules have {policy} entries under `policy:`; this version checks them and does not obey them yet, so it does not run \
+         with them: take them out"
     ))
 }
 

@@ -63,8 +63,10 @@ fn summary(dir: &Path, rules: &Rules) -> String {
         text.push_str(&upstream.name);
         text.push_str("` is read with credentials; what comes from it is only for callers on this machine");
     }
-    if rules.policy().rules().len() + rules.notice_count() > 0 {
-        text.push_str("\nnote: `policy:` and `notices:` are checked, but not obeyed yet: `condagate serve` refuses to run with them");
+    if rules.policy().rules().len() > 0 {
+        text.push_str(
+            "\nnote: `policy:` is checked, but not obeyed yet: `condagate serve` refuses to run with it",
+        );
     }
     for note in rules.policy().notes() {
         text.push_str("\nnote: ");
