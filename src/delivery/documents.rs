@@ -11,7 +11,7 @@ use crate::snapshot::Channel;
 use crate::upstream::{Purpose, Upstream};
 
 impl Delivery {
-    /// A document of a whole channel.
+    /// A document of a whole channel. `notices.json` has the gate's notices in it, where there are any.
     ///
     /// # Errors
     /// As [`Refusal`].
@@ -21,16 +21,12 @@ impl Delivery {
         asked: &ChannelRef,
         doc: ChannelDoc,
     ) -> Result<Answer, Refusal> {
-        let name = doc.file_name();
-        let held = self
-            .small_object(ObjectAsk {
-                key: format!("doc:{}/{name}", channel.stored_as(asked)),
-                upstream: Arc::clone(&channel.upstream),
-                path: channel.upstream_path(asked, &name),
-                ttl: channel.ttl,
-                purpose: Purpose::Plain,
-            })
-            .await?;
+        if matches!(doc, ChannelDoc::Notices)
+            && let Some(answer) = self.notices(channel, asked).await?
+        {
+            return Ok(answer);
+        }
+        let held = self.small_object(Self::document_ask(channel, asked, doc)).await?;
         let content_type = match doc {
             ChannelDoc::Channeldata(Packing::Zst) => "application/zstd",
             ChannelDoc::Channeldata(Packing::Bz2) => "application/x-bzip2",
@@ -42,6 +38,18 @@ impl Delivery {
             | ChannelDoc::KeyManager => "application/json",
         };
         Ok(Self::object_answer(held, content_type, CacheFor::Index))
+    }
+
+    /// Where a document of a channel is, here and upstream.
+    pub(super) fn document_ask(channel: &Channel, asked: &ChannelRef, doc: ChannelDoc) -> ObjectAsk {
+        let name = doc.file_name();
+        ObjectAsk {
+            key: format!("doc:{}/{name}", channel.stored_as(asked)),
+            upstream: Arc::clone(&channel.upstream),
+            path: channel.upstream_path(asked, &name),
+            ttl: channel.ttl,
+            purpose: Purpose::Plain,
+        }
     }
 
     /// A plain file of an upstream (installers): followed while it downloads, revalidated when its time is over.

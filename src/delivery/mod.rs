@@ -11,6 +11,7 @@ mod indexes;
 mod local;
 mod negative;
 mod noarch;
+mod notices;
 mod objects;
 mod packages;
 mod pass;

@@ -270,7 +270,7 @@ impl Rules {
     /// What the gate has to tell the users of a source channel (label excluded), in the order written; expired ones too
     /// ([`Notice::is_current`]).
     #[must_use]
-    pub fn notices_for(&self, channel: &str) -> Vec<Notice> {
+    pub fn notices_for(&self, channel: &str) -> Vec<Arc<Notice>> {
         notices::for_channel(&self.notices, channel)
     }
 

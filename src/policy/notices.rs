@@ -4,6 +4,7 @@
 //! both (`delivery`).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -66,11 +67,14 @@ impl Notice {
     }
 }
 
-/// A moment as `notices.json` has it (RFC 3339, UTC): `2026-01-31T00:00:00Z`.
+/// A moment as `notices.json` has it (RFC 3339, UTC): `2026-01-31T00:00:00+00:00`. Whole seconds and no `Z`: conda reads it with
+/// `datetime.fromisoformat`, which takes neither `Z` nor every fraction before Python 3.11.
 #[must_use]
 pub fn rfc3339(moment: UnixMillis) -> String {
-    Timestamp::from_millisecond(moment.0)
-        .map_or_else(|_| "9999-12-31T23:59:59Z".to_owned(), |t| t.to_string())
+    Timestamp::from_millisecond(moment.0).map_or_else(
+        |_| "9999-12-31T23:59:59+00:00".to_owned(),
+        |t| t.strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string(),
+    )
 }
 
 /// A notice and where it is shown.
@@ -81,7 +85,8 @@ pub struct NoticeRule {
     channels: Patterns,
     /// `channels` as written, for comparing.
     written: Vec<String>,
-    notice: Notice,
+    /// Shared by all channels it is for.
+    notice: Arc<Notice>,
 }
 
 /// Equal when they say the same; their places don't count.
@@ -94,13 +99,13 @@ impl PartialEq for NoticeRule {
 impl Eq for NoticeRule {}
 
 /// Those for one source channel, in the order written.
-pub(super) fn for_channel(rules: &[NoticeRule], channel: &str) -> Vec<Notice> {
-    rules.iter().filter(|rule| rule.channels.is_match(channel)).map(|rule| rule.notice.clone()).collect()
+pub(super) fn for_channel(rules: &[NoticeRule], channel: &str) -> Vec<Arc<Notice>> {
+    rules.iter().filter(|rule| rule.channels.is_match(channel)).map(|rule| Arc::clone(&rule.notice)).collect()
 }
 
 /// What of the notices counts for a revision.
 pub(super) fn content(rules: &[NoticeRule]) -> Vec<(&[String], &Notice)> {
-    rules.iter().map(|rule| (rule.written.as_slice(), &rule.notice)).collect()
+    rules.iter().map(|rule| (rule.written.as_slice(), &*rule.notice)).collect()
 }
 
 /// Reads one entry.
@@ -137,7 +142,7 @@ pub(super) fn read(node: &Node, path: &str, m: &mut Mistakes) -> Option<NoticeRu
         expired_at: expires.map(|e| e.value),
         interval: interval.map(|i| i.value.as_secs().div_ceil(3600)),
     };
-    Some(NoticeRule { at: node.at.clone(), channels, written, notice })
+    Some(NoticeRule { at: node.at.clone(), channels, written, notice: Arc::new(notice) })
 }
 
 /// Puts the notices of all files together: ids are unique.

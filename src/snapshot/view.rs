@@ -11,7 +11,8 @@ use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::subdir::Subdir;
 use crate::policy::verdict::Judge;
 use crate::policy::{
-    ChannelRule, ChannelSource, FileSource, Pattern, Policy, Rules, SourceNames, Unlisted, VirtualRule,
+    ChannelRule, ChannelSource, FileSource, Notice, Pattern, Policy, Rules, SourceNames, Unlisted,
+    VirtualRule,
 };
 use crate::telemetry::metrics::ChannelSeries;
 use crate::upstream::{Upstream, Upstreams};
@@ -28,6 +29,8 @@ pub struct Channel {
     pub path: Arc<str>,
     /// How long an index answer counts as fresh.
     pub ttl: Duration,
+    /// What the gate has to tell its users, expired notices too.
+    pub notices: Arc<[Arc<Notice>]>,
     /// What happens to files that the index does not list.
     pub unlisted: Unlisted,
     /// Whether the gate uses credentials of its own to read it.
@@ -220,6 +223,7 @@ impl View {
             upstream,
             identity,
             ttl: rule.ttl,
+            notices: self.rules.notices_for(name.as_str()).into(),
             unlisted: rule.unlisted,
             needs_identity: source.credentials.is_some(),
             label: name.as_str().into(),
@@ -241,7 +245,8 @@ impl View {
             Some(Member { asked: asked.clone(), place })
         });
         let members = members.collect::<Option<Vec<_>>>()?;
-        VirtualChannel::new(name, rule, Arc::clone(made_of), members)
+        let notices = self.rules.notices_for(name.as_str()).into();
+        VirtualChannel::new(name, rule, Arc::clone(made_of), members, notices)
     }
 
     /// The channel that `name` means on the upstream `host` stands for. Where the rules send this name to that same
@@ -259,6 +264,7 @@ impl View {
             upstream: Arc::clone(&host.upstream),
             path: name.as_str().into(),
             ttl: crate::policy::DEFAULT_TTL,
+            notices: self.rules.notices_for(name.as_str()).into(),
             unlisted: Unlisted::Auto,
             needs_identity: host.needs_identity,
             label: name.as_str().into(),

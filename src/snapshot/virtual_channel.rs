@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Place;
 use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::digest::Sha256;
-use crate::policy::{ChannelRule, Unlisted, VirtualRule};
+use crate::policy::{ChannelRule, Notice, Unlisted, VirtualRule};
 
 /// One of the channels that a virtual one is made of.
 #[derive(Clone)]
@@ -30,6 +30,8 @@ pub struct VirtualChannel {
     pub members: Vec<Member>,
     /// How long the merged index counts as fresh before the members are looked after again.
     pub ttl: Duration,
+    /// What the gate has to tell its users, expired notices too; its members have their own.
+    pub notices: Arc<[Arc<Notice>]>,
     /// What happens to files that no member's index lists.
     pub unlisted: Unlisted,
     /// Whether any member is read with the gate's own credentials.
@@ -47,12 +49,14 @@ impl VirtualChannel {
         rule: &ChannelRule,
         made_of: Arc<VirtualRule>,
         members: Vec<Member>,
+        notices: Arc<[Arc<Notice>]>,
     ) -> Option<Self> {
         Some(Self {
             needs_identity: members.iter().any(|member| member.place.needs_identity()),
             fingerprint: made_of.fingerprint(),
             rule: made_of,
             members,
+            notices,
             ttl: rule.ttl,
             unlisted: rule.unlisted,
             label: name.as_str().into(),

@@ -32,6 +32,7 @@ mod hosts_and_proxy;
 mod index;
 mod limits;
 mod noarch;
+mod notices;
 mod plain_files;
 mod restart;
 mod rules_reload;

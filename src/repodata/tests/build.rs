@@ -27,9 +27,14 @@ fn upstreams_own_bytes_pass_untouched() {
         let bz2 = fixture(&format!("{subdir}/repodata.json.bz2"));
         for (packing, raw) in [(Packing::Json, &json), (Packing::Zst, &zst), (Packing::Bz2, &bz2)] {
             let built = bench.build(raw, packing).unwrap();
-            let names =
-                ["packages.table", "repodata.json", "repodata.json.bz2", "repodata.json.zst", "withheld.json"]
-                    .map(str::to_owned);
+            let names = [
+                "packages.table",
+                "repodata.json",
+                "repodata.json.bz2",
+                "repodata.json.zst",
+                "withheld.json",
+            ]
+            .map(str::to_owned);
             assert_eq!(built_files(&built), names);
             assert!(!built.manifest().report.edited);
             assert_eq!(staged(&built, "repodata.json"), json);

@@ -267,14 +267,15 @@ fn notices_are_for_channels() {
          - {id: n1, channels: [\"conda-*\"], message: moves, level: warning, created: 2026-01-01, expires: 2026-02-01T12:00:00+01:00}\n\
          - {id: n2, message: hello, interval: 36h}\n"])
     .unwrap();
-    let ids = |channel: &str| rules.notices_for(channel).into_iter().map(|n| n.id).collect::<Vec<_>>();
+    let ids =
+        |channel: &str| rules.notices_for(channel).into_iter().map(|n| n.id.clone()).collect::<Vec<_>>();
     assert_eq!(ids("conda-forge"), ["n1", "n2"]);
     assert_eq!(ids("pkgs/main"), ["n2"]);
     let first = &rules.notices_for("conda-forge")[0];
     assert_eq!((first.level, first.message.as_str()), (Level::Warning, "moves"));
-    assert_eq!(first.created_at.map(rfc3339).unwrap(), "2026-01-01T00:00:00Z");
+    assert_eq!(first.created_at.map(rfc3339).unwrap(), "2026-01-01T00:00:00+00:00");
     let end = first.expired_at.unwrap();
-    assert_eq!(rfc3339(end), "2026-02-01T11:00:00Z");
+    assert_eq!(rfc3339(end), "2026-02-01T11:00:00+00:00");
     assert!(first.is_current(UnixMillis(end.0 - 1)) && !first.is_current(end));
     let second = &rules.notices_for("x")[0];
     assert_eq!((second.level, second.interval, second.expired_at), (Level::Info, Some(36), None));
