@@ -113,13 +113,11 @@ impl Delivery {
                 };
             }
         }
-        match self.shard_memo(channel, asked, subdir, &archive) {
-            Some(known) => self.rule_known(wanted, &known),
-            None => {
-                let known = KnownFile::unlisted(archive.as_str(), Expected::default(), removed);
-                self.rule_unlisted(wanted, &known)
-            }
+        if let Some(known) = self.shard_memo(channel, asked, subdir, &archive) {
+            return self.rule_known(wanted, &known);
         }
+        let known = KnownFile::unlisted(archive.as_str(), Expected::default(), removed);
+        self.rule_unlisted(wanted, &known)
     }
 }
 

@@ -88,19 +88,42 @@ fn a_bad_edit_keeps_the_old_rules_and_says_so() {
 
 /// Ignoring it could open what it was meant to close.
 #[test]
-fn a_section_that_is_not_obeyed_yet_is_refused_at_start_and_at_reload() {
+fn what_this_version_does_not_have_is_refused_at_start_and_at_reload() {
     let (upstream, channel) = published("chan", 1_000);
     let right = rules(&[("up", &upstream)], "  - {name: chan, upstream: up}\n");
-    let with_policy = format!("{right}policy:\n  - {{id: recall, deny: {{names: [alpha]}}}}\n");
-    let gate = Setup::rules(&right).start();
-    let refused = gate.set_rules(&with_policy).expect_err("the reload must be refused");
-    assert!(refused.contains("`policy:`") && refused.contains("take them out"), "{refused}");
+    let of_channel = right.replace("name: chan,", "name: chan, access: [staff],");
+    for (later, what) in
+        [(format!("{right}access:\n  - {{groups: [staff]}}\n"), "`access`"), (of_channel, "access`")]
+    {
+        let gate = Setup::rules(&right).start();
+        let refused = gate.set_rules(&later).expect_err("the reload must be refused");
+        assert!(refused.contains(what) && refused.contains("50-test.yaml"), "{refused}");
+        gate.get(&channel.path("alpha")).expect(200);
+        let home = Home::new();
+        home.write_rules(&later);
+        let (data, rules) = (home.data(), home.rules());
+        let flags = ["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap(), "--rules"];
+        let output = crate::harness::process::run(&[&flags[..], &[rules.to_str().unwrap()]].concat());
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(crate::harness::process::text_of(&output).contains(what), "{output:?}");
+    }
+}
+
+/// A policy comes into force as a whole, and one with a mistake leaves the one before it in force.
+#[test]
+fn a_policy_is_obeyed_from_its_reload_on_and_a_bad_one_changes_nothing() {
+    let (upstream, channel) = published("chan", 1_000);
+    let with = |policy: &str| {
+        format!("{}policy:\n{policy}", rules(&[("up", &upstream)], "  - {name: chan, upstream: up}\n"))
+    };
+    let gate = Setup::rules(&with("  - {id: other, deny: {names: [other]}}\n")).start();
     gate.get(&channel.path("alpha")).expect(200);
-    let home = Home::new();
-    home.write_rules(&with_policy);
-    let (data, rules) = (home.data(), home.rules());
-    let flags = ["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().unwrap(), "--rules"];
-    let output = crate::harness::process::run(&[&flags[..], &[rules.to_str().unwrap()]].concat());
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(crate::harness::process::text_of(&output).contains("`policy:`"), "{output:?}");
+    gate.set_rules(&with("  - {id: recall, deny: {names: [alpha]}}\n")).unwrap();
+    gate.get(&channel.path("alpha")).expect_problem(403);
+    for bad in
+        ["  - {id: recall, deny: {}}\n", "  - {id: r, deny: {name: [alpha]}}\n", "  - {hide: {names: [x]}}\n"]
+    {
+        gate.set_rules(&with(bad)).expect_err(bad);
+        assert_eq!(gate.get(&channel.path("alpha")).expect_problem(403)["rule"], "recall");
+    }
 }
