@@ -13,6 +13,7 @@ mod departed;
 mod edit;
 mod encode;
 mod error;
+mod exports;
 mod files;
 pub mod generation;
 mod gone;
