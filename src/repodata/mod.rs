@@ -12,6 +12,7 @@ mod current;
 mod encode;
 mod error;
 mod files;
+pub mod frame;
 pub mod generation;
 mod gone;
 mod info;
