@@ -24,7 +24,11 @@ use condagate::conda::url::Packing;
 use condagate::policy::verdict::Lenient;
 use condagate::repodata::attach::Reuse;
 use condagate::repodata::build::{BuildInput, Built, Limits, build};
+<<<<<<< HEAD
 use condagate::repodata::judging::Court;
+=======
+use condagate::repodata::frame::{Before, FrameMap, FrameSettings, FrameWriter};
+>>>>>>> part-frame
 use condagate::repodata::scan::{Group, Record, ScanError, ScanLimits, Scanner, Shape, Sink};
 use condagate::repodata::store::GenerationStore;
 use tokio::time::Instant;
@@ -35,12 +39,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A phase's name, and what it does with the directory of documents and the number of records.
 type Phase = (&'static str, fn(&Path, u64));
 
-const PHASES: [Phase; 9] = [
+const PHASES: [Phase; 10] = [
     ("decode zst, count newlines", decode),
     ("scan only", scan),
     ("serde_json tree", tree),
     ("build from zst, untouched", build_zst),
     ("build from json, packed anew", build_json),
+    ("pack in chunks, and again", frame),
     ("shards, from nothing", shards),
     ("shards, 1 % of packages changed", shards_again),
     ("current_repodata, packed too", current),
@@ -244,6 +249,36 @@ fn build_json(dir: &Path, _: u64) {
     let raw = dir.join("two.json");
     let built = measure("build from json, packed anew", len(&raw), || place.build(&raw, Packing::Json, 2));
     println!("{:34} {:8.1} MB zst", "", mega(built.manifest().files["repodata.json.zst"].len));
+}
+
+/// Packs a document twice, the second time with 200 records changed.
+fn frame(dir: &Path, records: u64) {
+    let json = std::fs::read(dir.join("one.json")).expect("the document");
+    let ends = memchr::memmem::find_iter(&json, b"},\"").map(|at| at + 1).chain([json.len()]);
+    let starts = std::iter::once(0).chain(ends.clone());
+    let pieces: Vec<&[u8]> = starts.zip(ends).map(|(start, end)| &json[start..end]).collect();
+    let changed = (records / 200).max(1);
+    let one = dir.join("one.frame");
+    let len = json.len() as u64;
+    let map = measure("pack in chunks", len, || pack_pieces(&one, &pieces, u64::MAX, None));
+    let before = Before { map, path: one };
+    let map = measure("pack again, 200 records changed", len, || {
+        pack_pieces(&dir.join("two.frame"), &pieces, changed, Some(&before))
+    });
+    println!("{:34} {} of {} chunks copied", "", map.copied(), map.chunks());
+}
+
+fn pack_pieces(path: &Path, pieces: &[&[u8]], changed: u64, before: Option<&Before>) -> FrameMap {
+    let mut out = FrameWriter::create(path, FrameSettings::default(), before, None).expect("a file");
+    for (n, piece) in (1..).zip(pieces) {
+        out.put(piece).expect("room");
+        if u64::is_multiple_of(n, changed) {
+            out.put(b" ").expect("room");
+        }
+        // Its name is near its beginning.
+        out.boundary(&piece[..piece.len().min(30)]).expect("room");
+    }
+    out.finish().expect("room").1
 }
 
 fn shards(dir: &Path, _: u64) {

@@ -4,7 +4,7 @@
 //! making the result visible (`store`).
 //!
 //! Memory: decoder window (≤ 128 MiB, 8 MiB for conda-forge), one record, about 160 bytes for each record; after that the
-//! encoder (about 90 MB at level 9). The document itself is never in memory.
+//! encoder (about 10 MiB for each of its threads). The document itself is never in memory.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -280,7 +280,7 @@ impl<'a> Made<'a> {
         };
         let make_zst = || match own(Packing::Zst) {
             Some(raw) => encode::copy_file(raw, &packed_zst),
-            None => encode::zst(&json, len, &packed_zst),
+            None => encode::zst(&json, &packed_zst),
         };
         let (frame, stream) = std::thread::scope(|scope| {
             let beside = scope.spawn(make_bz2);

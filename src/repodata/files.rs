@@ -22,8 +22,10 @@ pub(super) struct HashingFile {
 
 /// A finished file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Written {
+pub struct Written {
+    /// In bytes.
     pub len: u64,
+    /// Of all of it.
     pub sha256: Sha256,
 }
 
