@@ -23,12 +23,9 @@ use condagate::conda::subdir::Subdir;
 use condagate::conda::url::Packing;
 use condagate::policy::verdict::Lenient;
 use condagate::repodata::attach::Reuse;
-use condagate::repodata::build::{BuildInput, Built, Limits, build};
-<<<<<<< HEAD
-use condagate::repodata::judging::Court;
-=======
+use condagate::repodata::build::{BuildInput, Built, Identity, Limits, build};
 use condagate::repodata::frame::{Before, FrameMap, FrameSettings, FrameWriter};
->>>>>>> part-frame
+use condagate::repodata::judging::Court;
 use condagate::repodata::scan::{Group, Record, ScanError, ScanLimits, Scanner, Shape, Sink};
 use condagate::repodata::store::GenerationStore;
 use tokio::time::Instant;
@@ -218,17 +215,14 @@ impl Place {
         build(&BuildInput {
             channel: &self.channel,
             subdir: &self.subdir,
-            raw,
+            raw: &Identity { path: raw.to_owned(), ..Identity::default() },
             packing,
-            digest: None,
-            etag: None,
-            last_modified: None,
-            modified_at: None,
             court: Court { judge: &Lenient, source: "bench", sightings: None },
             before: None,
             now: UnixMillis(now),
             limits: Limits::default(),
             out_dir: &self.store.staging(),
+            onlooker: None,
         })
         .expect("a good document")
     }

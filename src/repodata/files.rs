@@ -42,6 +42,11 @@ impl HashingFile {
         self.len
     }
 
+    /// How much of it has left the buffer.
+    pub fn on_disk(&self) -> u64 {
+        self.len - self.out.buffer().len() as u64
+    }
+
     /// Appends.
     pub fn put(&mut self, bytes: &[u8]) -> Result<(), BuildError> {
         self.hasher.update(bytes);

@@ -26,6 +26,8 @@ mod members;
 pub mod merge;
 mod moment;
 mod names;
+pub mod onlooker;
+mod out;
 mod patch;
 mod rewrite;
 pub mod scan;
@@ -40,5 +42,6 @@ mod unpack;
 mod tests;
 
 pub use error::BuildError;
+pub use frame::{HEADER_LEN, STREAM_HEADER};
 pub use names::file_name;
 pub use unpack::UnpackLimits;

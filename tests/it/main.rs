@@ -16,6 +16,7 @@
 mod cli;
 mod clients_python;
 mod clients_rust;
+mod cold_index;
 mod conditional_range;
 mod crash;
 mod credentials;

@@ -206,7 +206,7 @@ fn zst_form(file: IndexFile) -> Option<IndexFile> {
     }
 }
 
-fn content_type(file: IndexFile) -> &'static str {
+pub(super) fn content_type(file: IndexFile) -> &'static str {
     match file {
         IndexFile::Repodata(packing)
         | IndexFile::Current(packing)

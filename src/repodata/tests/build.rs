@@ -243,22 +243,8 @@ fn the_size_limit_counts_decoded_bytes() {
 #[test]
 fn trouble_with_the_own_disk_is_not_upstreams_fault() {
     let bench = Bench::new();
-    let error = build_input(&BuildInput {
-        digest: None,
-        channel: &bench.channel,
-        subdir: &bench.subdir,
-        raw: Path::new("/nonexistent/raw"),
-        packing: Packing::Json,
-        etag: None,
-        last_modified: None,
-        modified_at: None,
-        court: NOBODY,
-        before: None,
-        now: bench.now,
-        limits: small_limits(),
-        out_dir: &bench.store.staging(),
-    })
-    .unwrap_err();
+    let raw = Identity { path: "/nonexistent/raw".into(), ..Identity::default() };
+    let error = bench.build_of(&raw, Packing::Json, small_limits()).unwrap_err();
     assert!(matches!(error, BuildError::Io { action: "open", .. }) && !error.is_upstreams_fault());
 }
 
