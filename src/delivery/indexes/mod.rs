@@ -30,6 +30,7 @@ use crate::conda::url::IndexFile;
 use crate::http::etag::ETag;
 use crate::repodata::build::Limits;
 use crate::repodata::generation::Generation;
+use crate::repodata::manifest::Judged;
 use crate::snapshot::Channel;
 use crate::upstream::Purpose;
 use cold::Cold;
@@ -81,6 +82,8 @@ pub trait Events: Send + Sync {
 
     /// A generation was built and put in force.
     fn built(&self, channel: &str, took: Duration);
+    /// What rules did to the records of a generation that came into force.
+    fn judged(&self, channel: &str, subdir: &str, judged: &Judged);
     /// A refresh failed; the old generation, if any, stays.
     fn failed(&self, channel: &str);
 }

@@ -22,6 +22,7 @@ use crate::repodata::attach::Reuse;
 use crate::repodata::build::{self, BuildInput, Built, Identity, Limits, RawDocument};
 use crate::repodata::generation::Generation;
 use crate::repodata::judging::Court;
+use crate::repodata::manifest::Judged;
 use crate::repodata::onlooker::Onlooker;
 use crate::repodata::store::{GenerationStore, Scratch};
 use crate::snapshot::Channel;
@@ -312,7 +313,9 @@ impl Delivery {
         match &built {
             Ok(generation) => {
                 self.inner.events.built(&channel.label, started.elapsed());
-                tell(key, generation);
+                let judged = generation.manifest().judged;
+                self.inner.events.judged(&channel.label, key.1.as_str(), &judged);
+                tell(key, generation.id(), &judged);
             }
             Err(Refusal::BadUpstream(_)) => self.forget_key(idx_key).await,
             Err(_) => {}
@@ -334,12 +337,11 @@ impl Delivery {
 }
 
 /// Says in the log what came of a build, and what rules did to it.
-fn tell(key: &Key, generation: &Generation) {
-    let judged = generation.manifest().judged;
+fn tell(key: &Key, id: &str, judged: &Judged) {
     let list = |counts: &std::collections::BTreeMap<String, u64>| {
         counts.iter().map(|(rule, n)| format!("{rule}: {n}")).collect::<Vec<_>>().join(", ")
     };
-    let (channel, subdir, id) = (&key.0, &key.1, generation.id());
+    let (channel, subdir) = (&key.0, &key.1);
     tracing::info!(
         %channel, %subdir, generation = %id, first_seen = judged.first_seen, withheld = %list(&judged.withheld),
         patched = %list(&judged.patched), "a new index is in force"

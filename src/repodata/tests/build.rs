@@ -32,6 +32,7 @@ fn upstreams_own_bytes_pass_untouched() {
                 "repodata.json",
                 "repodata.json.bz2",
                 "repodata.json.zst",
+                "repodata.json.zst.map",
                 "withheld.json",
             ]
             .map(str::to_owned);
