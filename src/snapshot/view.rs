@@ -65,6 +65,12 @@ impl Channel {
         self.judges.policy.is_empty()
     }
 
+    /// Whether any rule can hide records of it.
+    #[must_use]
+    pub fn may_be_hidden(&self) -> bool {
+        self.judges.policy.may_hide(&self.judges.names)
+    }
+
     /// The name its records are judged under.
     #[must_use]
     pub fn source(&self) -> &str {
