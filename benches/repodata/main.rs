@@ -8,6 +8,7 @@
     reason = "a bench reports, and stops where anything fails"
 )]
 
+mod ruled;
 mod synthetic;
 
 use std::fs::File;
@@ -16,6 +17,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+
+use synthetic::Edition;
 
 use condagate::clock::UnixMillis;
 use condagate::conda::channel::{ChannelName, ChannelRef};
@@ -36,7 +39,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A phase's name, and what it does with the directory of documents and the number of records.
 type Phase = (&'static str, fn(&Path, u64));
 
-const PHASES: [Phase; 10] = [
+const PHASES: [Phase; 3 + 10] = [
+    (ruled::FULL, ruled::full),
+    (ruled::AGAIN, ruled::again),
+    (ruled::PLAIN, ruled::plain_zstd),
     ("decode zst, count newlines", decode),
     ("scan only", scan),
     ("serde_json tree", tree),
@@ -70,16 +76,33 @@ fn main() {
 }
 
 fn generate(dir: &Path, records: u64) -> u64 {
-    for (name, edition) in [("one", 1), ("two", 2)] {
+    let changed = records - records / 100;
+    let editions = [
+        ("one", Edition { number: 1, changed, added: 0 }),
+        ("two", Edition { number: 2, changed, added: 0 }),
+        ("more", Edition { number: 1, changed, added: (records / 2_500).max(1) }),
+    ];
+    for (name, edition) in editions {
         let json = dir.join(format!("{name}.json"));
         let mut out = BufWriter::new(File::create(&json).expect("a file"));
-        synthetic::write(&mut out, records, records - records / 100, edition).expect("room");
+        synthetic::write(&mut out, records, edition).expect("room");
         out.flush().expect("room");
     }
-    let mut packed =
-        zstd::Encoder::new(File::create(dir.join("one.json.zst")).expect("a file"), 3).expect("an encoder");
-    let mut json = File::open(dir.join("one.json")).expect("the document");
-    let len = std::io::copy(&mut json, &mut packed).expect("room");
+    let exports = dir.join("run_exports.json");
+    let mut out = BufWriter::new(File::create(exports).expect("a file"));
+    synthetic::write_exports(&mut out, records).expect("room");
+    out.flush().expect("room");
+    for name in ["more.json", "run_exports.json"] {
+        pack(&dir.join(name));
+    }
+    pack(&dir.join("one.json"))
+}
+
+/// Packs a document as upstream does; gives its length.
+fn pack(path: &Path) -> u64 {
+    let packed = File::create(path.with_added_extension("zst")).expect("a file");
+    let mut packed = zstd::Encoder::new(packed, 3).expect("an encoder");
+    let len = std::io::copy(&mut File::open(path).expect("the document"), &mut packed).expect("room");
     packed.finish().expect("room");
     len
 }
