@@ -4,6 +4,7 @@
 //! is kept as it is costs one copy. Does not: the grammar (`scan`), what becomes of a record (`judging`), its new text (`edit`),
 //! packing (`encode`).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::build::Limits;
@@ -43,6 +44,9 @@ pub(super) struct Rewriter<'a> {
     removed: Vec<u8>,
     edited: Vec<u8>,
     onlooker: Option<Arc<dyn Onlooker>>,
+    /// Hashes of the file names so far, by a key that nobody outside knows: 8 bytes each.
+    files: HashSet<u64, ahash::RandomState>,
+    hasher: ahash::RandomState,
 }
 
 /// What a document became.
@@ -67,6 +71,8 @@ impl<'a> Rewriter<'a> {
             removed: Vec::new(),
             edited: Vec::new(),
             onlooker: None,
+            files: HashSet::default(),
+            hasher: ahash::RandomState::new(),
         }
     }
 
@@ -153,6 +159,16 @@ impl<'a> Rewriter<'a> {
         Ok(())
     }
 
+    /// What the records of an index must be, and those of other documents need not.
+    fn check(&mut self, record: &Record<'_>, good: &Good<'_>) -> Result<(), Flaw> {
+        if !matches!(self.purpose, Purpose::List(..)) {
+            return Ok(());
+        }
+        record.check_package()?;
+        let is_new = self.files.insert(self.hasher.hash_one(good.file.as_ref()));
+        if is_new { Ok(()) } else { Err(Flaw::RepeatedFile) }
+    }
+
     fn rule(&mut self, record: &Record<'_>, good: &Good<'_>) -> Result<Ruling, BuildError> {
         match &mut self.purpose {
             Purpose::List(_, clerk) => clerk.rule(record, good),
@@ -223,6 +239,10 @@ impl Sink for Rewriter<'_> {
                 return Ok(());
             }
         };
+        if let Err(flaw) = self.check(record, &good) {
+            self.drop_record(flaw);
+            return Ok(());
+        }
         let ruling = self.rule(record, &good)?;
         let at = if ruling.shown {
             let at = self.keep(record, &ruling)?;
