@@ -35,6 +35,7 @@ mod limits;
 mod noarch;
 mod notices;
 mod plain_files;
+mod policy_agree;
 mod restart;
 mod rules_reload;
 mod shards;
