@@ -119,6 +119,8 @@ pub struct Identity {
     pub last_modified: Option<String>,
     /// The same as a moment, for clients; `now` where upstream sent none.
     pub modified_at: Option<UnixMillis>,
+    /// Whether it was made of upstream's shards.
+    pub gathered: bool,
 }
 
 /// A document that lies on disk.
@@ -197,7 +199,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
     let staging = Staging::create(input.out_dir)?;
     let (rewritten, members) = read(input, &staging)?;
     let Rewritten { written, purpose, mut report, removed } = rewritten;
-    let Identity { path, digest, etag, last_modified, modified_at } = input.raw.identity()?;
+    let Identity { path, digest, etag, last_modified, modified_at, gathered } = input.raw.identity()?;
     let mut made = Made::new(staging.path(), modified_at.unwrap_or(input.now));
     let json_len = written.json.len;
     made.add_out(written)?;
@@ -219,6 +221,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
         last_modified,
         packing: packing_name(input.packing).to_owned(),
         sha256: digest.map(|digest| digest.to_hex()),
+        gathered,
         members: Vec::new(),
     };
     let rules_revision = input.court.judge.revision();

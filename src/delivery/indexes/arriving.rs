@@ -21,11 +21,9 @@ use crate::repodata::build::{Identity, RawDocument};
 use crate::repodata::generation::Generation;
 use crate::snapshot::Channel;
 
-/// First builds that go on while their documents arrive, at most; a slow upstream holds one for long. Others wait for theirs first.
-pub(super) const AT_ONCE: usize = 2;
-
 impl Delivery {
-    /// Builds from a document that is not here yet. `None`: it is here, or too many arrive already.
+    /// Builds from a document that is not here yet. `None`: it is here, or builds that wait for slow upstreams would leave none for
+    /// documents that are here.
     pub(super) async fn build_arriving(
         &self,
         channel: &Channel,
@@ -38,7 +36,8 @@ impl Delivery {
         if known_absent || self.inner.cache.find_object(&ask.key).await.is_some() {
             return None;
         }
-        let _arriving = self.inner.indexes.arriving.try_acquire().ok()?;
+        let builds = &self.inner.indexes.builds;
+        let _build = (builds.available_permits() > 1).then(|| builds.try_acquire().ok()).flatten()?;
         let fill = self.start(ask, None);
         if let Err(error) = fill.head().await {
             return Some(Err(refusal_of_fill(&error)));
@@ -99,6 +98,7 @@ impl RawDocument for Arriving {
             etag: validators.etag.clone(),
             last_modified: validators.last_modified.clone(),
             modified_at: validators.last_modified.as_deref().and_then(crate::http::date::parse),
+            gathered: false,
         };
         *self.object.lock() = Some(object);
         Ok(identity)

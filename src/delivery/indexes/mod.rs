@@ -28,6 +28,7 @@ use crate::conda::channel::ChannelRef;
 use crate::conda::subdir::Subdir;
 use crate::conda::url::IndexFile;
 use crate::http::etag::ETag;
+use crate::policy::WholeIndex;
 use crate::repodata::build::Limits;
 use crate::repodata::generation::Generation;
 use crate::repodata::manifest::Judged;
@@ -113,8 +114,6 @@ pub(super) struct Indexes {
     /// Indexes that were asked for since the start, with a name they were asked by.
     pub(super) in_use: moka::sync::Cache<Key, ChannelRef>,
     pub(super) builds: Semaphore,
-    /// First builds that go on while their documents arrive.
-    arriving: Semaphore,
     /// First builds under way, which clients read along with.
     colds: Mutex<HashMap<Key, Arc<Cold>>>,
     next_cold: AtomicU64,
@@ -134,7 +133,6 @@ impl Indexes {
                 .time_to_idle(Duration::from_mins(5))
                 .build(),
             builds: Semaphore::new(settings.builds.max(1)),
-            arriving: Semaphore::new(arriving::AT_ONCE),
             colds: Mutex::default(),
             next_cold: AtomicU64::new(RandomState::new().hash_one(0)),
             currents: Semaphore::new(1),
@@ -182,6 +180,12 @@ impl Delivery {
             Found::Generation(generation, outcome) => (generation, outcome),
             Found::Cold(answer) => return Ok(answer),
         };
+        if channel.whole_index == WholeIndex::Never && generation.is_gathered() && is_whole(file) {
+            return Err(Refusal::NotFound(format!(
+                "upstream has shards only for `{asked}/{subdir}`, and the channel's rule says `whole_index: never`; a client that \
+                 reads sharded repodata (CEP 16) finds everything"
+            )));
+        }
         if generation.variant(file).is_none() {
             self.attach(channel, asked, subdir, &generation, file).await?;
         }
@@ -280,6 +284,11 @@ impl Delivery {
             .and_then(|m| m.gone_since)
             .is_some_and(|since| now.since(since) >= grace)
     }
+}
+
+/// Whether a document lists all records of a subdir in one.
+const fn is_whole(file: IndexFile) -> bool {
+    matches!(file, IndexFile::Repodata(_) | IndexFile::Current(_) | IndexFile::FromPackages(_))
 }
 
 /// What a client gets of an index.

@@ -132,7 +132,7 @@ impl Delivery {
         }
         let idx_key = ask.key.clone();
         let refreshed = self.refreshed(ask).await?;
-        self.take(channel, key, packing, &idx_key, refreshed).await
+        self.take(channel, key, packing, &idx_key, refreshed, cold).await
     }
 
     /// `.zst`, else `.json`; a document that does not build is forgotten and the other form tried.
@@ -231,13 +231,14 @@ impl Delivery {
         packing: Packing,
         idx_key: &str,
         refreshed: Refreshed,
+        cold: Option<&Arc<Cold>>,
     ) -> Result<Arc<Generation>, Refusal> {
         if let Some(confirmed) = self.confirmed(channel, key, &refreshed, self.inner.clock.now()) {
             return confirmed;
         }
         let raw = self.inner.cache.path_of(&refreshed.object.blob);
         let snapshot = Snapshot { raw, packing, object: refreshed.object, scratch: None };
-        self.build(channel, key, idx_key, snapshot).await
+        self.build(channel, key, idx_key, snapshot, cold).await
     }
 
     /// The generation in force, if it was built from this very document and says what the rules say now: fresh again, unless
@@ -270,9 +271,11 @@ impl Delivery {
         key: &Key,
         idx_key: &str,
         snapshot: Snapshot,
+        cold: Option<&Arc<Cold>>,
     ) -> Result<Arc<Generation>, Refusal> {
         let _build = self.inner.indexes.builds.acquire().await;
         let work = self.work(channel, key).await;
+        let onlooker = cold.map(|cold| Arc::clone(cold) as Arc<dyn Onlooker>);
         self.built(channel, key, idx_key, move || {
             let validators = &snapshot.object.meta.validators;
             let raw = Identity {
@@ -281,8 +284,9 @@ impl Delivery {
                 etag: validators.etag.clone(),
                 last_modified: validators.last_modified.clone(),
                 modified_at: validators.last_modified.as_deref().and_then(crate::http::date::parse),
+                gathered: snapshot.scratch.is_some(),
             };
-            work.run(&raw, snapshot.packing, None)
+            work.run(&raw, snapshot.packing, onlooker.as_ref())
         })
         .await
     }
@@ -367,7 +371,6 @@ pub(super) struct Snapshot {
     /// What upstream sent, which is held while the build runs: the document itself, or the shard index it was made after.
     pub(super) object: Object,
     /// Where the document lies, if it had to be made.
-    #[expect(dead_code, reason = "dropping it removes the document")]
     pub(super) scratch: Option<Scratch>,
 }
 

@@ -77,7 +77,7 @@ impl Bench {
             etag: Some("\"up-1\"".to_owned()),
             last_modified: Some("Mon, 13 Nov 2023 00:00:00 GMT".to_owned()),
             modified_at: Some(UnixMillis(1_699_833_600_000)),
-            digest: None,
+            ..Identity::default()
         };
         self.build_of(&raw, packing, limits)
     }
