@@ -7,6 +7,7 @@
 mod answer;
 mod documents;
 mod elsewhere;
+pub mod explain;
 mod indexes;
 mod local;
 mod negative;

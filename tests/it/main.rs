@@ -21,6 +21,7 @@ mod conditional_range;
 mod crash;
 mod credentials;
 mod egress;
+mod explain;
 mod eyes;
 mod faults;
 mod fills;
