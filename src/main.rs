@@ -13,5 +13,6 @@ fn main() -> ExitCode {
     cli::run(&cli::Commands {
         serve: |config, rules, ready_file| Ok(app::serve(config, rules, ready_file)?),
         offline: |config, rules, request| Ok(app::offline(config, rules, request)?),
+        explain: |config, rules, question| Ok(app::explain_offline(config, rules, question)?),
     })
 }

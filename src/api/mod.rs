@@ -15,6 +15,8 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::delivery::explain::Question;
+
 /// What a purge is about; exactly one of them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "lowercase")]
@@ -51,6 +53,8 @@ pub trait Operator: Send + Sync + 'static {
     async fn collect(&self) -> Result<Value, OperateError>;
     /// Forgets cached files.
     async fn purge(&self, what: PurgeRequest) -> Result<Value, OperateError>;
+    /// Why a file or a package is as it is.
+    async fn explain(&self, question: Question) -> Result<Value, OperateError>;
     /// Reads the rules again; the old ones stay if the new ones have mistakes.
     async fn reload(&self) -> Result<Value, OperateError>;
 }
@@ -75,6 +79,7 @@ pub fn router(operator: Arc<dyn Operator>) -> Router {
         .route("/cache/verify", post(|State(op): Shared| async move { op.verify().await.map(Json) }))
         .route("/cache/gc", post(|State(op): Shared| async move { op.collect().await.map(Json) }))
         .route("/cache/purge", post(purge))
+        .route("/explain", post(explain))
         .route("/reload", post(|State(op): Shared| async move { op.reload().await.map(Json) }))
         .with_state(operator)
 }
@@ -86,6 +91,15 @@ async fn purge(State(op): Shared, body: axum::body::Bytes) -> Result<Json<Value>
         ))
     })?;
     op.purge(what).await.map(Json)
+}
+
+async fn explain(State(op): Shared, body: axum::body::Bytes) -> Result<Json<Value>, OperateError> {
+    let question: Question = serde_json::from_slice(&body).map_err(|error| {
+        OperateError::Invalid(format!(
+            "say what to explain: a `url`, or a `spec` and perhaps its `channel` and `subdir` ({error})"
+        ))
+    })?;
+    op.explain(question).await.map(Json)
 }
 
 /// Listens on `path` (a socket left over from an earlier run is replaced) and serves until `stop` completes.

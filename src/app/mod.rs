@@ -3,6 +3,7 @@
 //! Belongs here: wiring, start and stop. Does not: decisions about requests (`proxy`), caches (`delivery`) or rules (`policy`).
 
 mod convert;
+mod explain;
 mod eyes;
 mod operator;
 mod reload;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
@@ -34,6 +36,7 @@ use crate::telemetry::{Eyes, Health, Metrics};
 use crate::upstream::{SettingsError, Upstreams};
 
 pub use convert::UpstreamTuning;
+pub use explain::explain_offline;
 pub use serve::{OfflineError, offline, serve};
 
 /// Threads of the runtime that fetches, builds and serves the control socket.
@@ -253,7 +256,7 @@ impl Core {
         }
         let cache = Cache::open(cache_settings, Arc::clone(clock), runtime.handle().clone())?;
         eyes.health.set_cache(CacheState::Writable);
-        let generations = GenerationStore::open(&config.storage.cache.join("generations"))
+        let generations = GenerationStore::open(&explain::generations(&config))
             .map_err(|error| StartError::Generations(error.to_string()))?;
         let generations = Arc::new(generations);
         let mut settings = DeliverySettings::default();
@@ -295,12 +298,16 @@ impl Core {
         stop: Stop,
         clock: &SharedClock,
     ) -> Result<JoinHandle<Result<Stopped, ServerError>>, StartError> {
-        let refreshed = Arc::clone(self);
+        let (refreshed, explaining) = (Arc::clone(self), Arc::clone(self));
         let allowed = self.config.control.allow.clone();
         let pages = ControlPages {
             eyes: self.eyes.clone(),
             insider: Arc::new(move |ip| allowed.iter().any(|network| network.contains(ip))),
             refresh: Arc::new(move || refreshed.bring_gauges_up_to_date()),
+            explain: Arc::new(move |question| {
+                let core = Arc::clone(&explaining);
+                async move { core.explain(question).await }.boxed()
+            }),
         };
         let settings = DoorSettings {
             public: self.config.public_url.as_ref().map(|public| public.url.reveal().clone()),

@@ -11,6 +11,7 @@ use crate::api::{OperateError, Operator, PurgeRequest};
 use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::digest::Sha256;
 use crate::conda::url;
+use crate::delivery::explain::Question;
 use crate::snapshot::Place;
 
 /// The running gate behind the control socket.
@@ -58,6 +59,14 @@ impl Operator for GateOperator {
             PurgeRequest::Url(text) => self.purge_url(&text).await?,
         };
         removed.map(|removed| json!({"removed": removed})).map_err(failed)
+    }
+
+    async fn explain(&self, question: Question) -> Result<Value, OperateError> {
+        match self.0.explain(question).await {
+            Ok(explanation) => serde_json::to_value(explanation).map_err(failed),
+            Err(error) if error.is_askers() => Err(invalid(&error.to_string())),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     async fn reload(&self) -> Result<Value, OperateError> {

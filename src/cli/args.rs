@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{Commands, Terminal, cache, check, client_config, reload, serve, settings};
+use super::{Commands, Terminal, cache, check, client_config, explain, reload, serve, settings};
 use crate::config::{Flags, Sources};
 
 /// A caching gateway for conda channels.
@@ -39,6 +39,9 @@ pub(super) enum Command {
     /// itself.
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Ask what the rules make of a file or a package
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Have the running gate read its rules again
     Reload(ReloadArgs),
     /// Print what to put into a client's settings
@@ -159,6 +162,39 @@ pub(super) struct PurgeWhat {
     pub(super) all: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum RulesCommand {
+    /// Say why a file is served or refused, or which versions of a package are hidden, and by which rule
+    ///
+    /// With a gate running on the data directory, the gate answers. Without one, the command answers from the rules and
+    /// the indexes on disk. Nothing is fetched either way.
+    Explain(ExplainArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    #[command(flatten)]
+    from: Where,
+    /// The directory of rules, for when no gate is running
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
+    /// The URL or path of a package file, or a spec such as xz, "xz >=5.6" or conda-forge/linux-64::xz
+    #[arg(value_name = "URL-or-SPEC")]
+    pub(super) what: String,
+    /// With a spec: look into this channel only
+    #[arg(long, value_name = "NAME")]
+    pub(super) channel: Option<String>,
+    /// With a spec: look into this subdir only
+    #[arg(long, value_name = "SUBDIR")]
+    pub(super) subdir: Option<String>,
+    /// What this user would see; there are no users yet
+    #[arg(long = "as", value_name = "USER")]
+    pub(super) user: Option<String>,
+    /// Print JSON, the same as /-/api/v1/explain gives
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct ReloadArgs {
     #[command(flatten)]
@@ -194,6 +230,12 @@ impl CacheArgs {
     }
 }
 
+impl ExplainArgs {
+    pub(super) fn flags(&self) -> Flags {
+        Flags { rules: self.rules.clone(), ..self.from.flags() }
+    }
+}
+
 impl CheckArgs {
     pub(super) fn flags(&self) -> Flags {
         Flags { rules: self.rules.clone(), ..self.from.flags() }
@@ -212,6 +254,9 @@ impl Command {
             Self::Check(args) => check::run(&args, sources, terminal).into(),
             Self::Config(command) => settings::run(&command, sources, terminal).into(),
             Self::Cache(command) => cache::run(command, commands, sources, terminal).into(),
+            Self::Rules(RulesCommand::Explain(args)) => {
+                explain::run(&args, commands, sources, terminal).into()
+            }
             Self::Reload(args) => reload::run(&args, sources, terminal).into(),
             Self::ClientConfig(args) => client_config::run(&args, sources, terminal).into(),
         }

@@ -10,6 +10,7 @@ mod args;
 mod cache;
 mod check;
 mod client_config;
+mod explain;
 mod reload;
 mod serve;
 mod settings;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::config::{Config, Flags, Sources};
+use crate::delivery::explain::Question;
 use crate::policy::Rules;
 
 pub use args::Cli;
@@ -44,6 +46,8 @@ pub struct Commands {
     /// Does on the data directory what a running gate would do for the same request; called only while no gate answers on
     /// the socket. The value is what the socket would have answered.
     pub offline: fn(&Config, &Rules, &CacheRequest) -> Result<serde_json::Value, Failure>,
+    /// The same for a question about a file or a package; it writes nothing.
+    pub explain: fn(&Config, Rules, &Question) -> Result<serde_json::Value, Failure>,
 }
 
 /// Runs the command line of this process.

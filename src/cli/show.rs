@@ -52,7 +52,7 @@ fn quantity(key: &str, number: &serde_json::Number) -> String {
 }
 
 /// `1.5 GiB`; a size for eyes, not for reading back.
-fn readable(bytes: u64) -> String {
+pub(super) fn readable(bytes: u64) -> String {
     let mut rest = bytes;
     let mut fraction = 0;
     let mut unit = "B";

@@ -26,6 +26,10 @@ const COMMANDS: Commands = Commands {
         CacheRequest::Verify => Ok(json!({"right": 2, "quarantined": 1, "missing": 0})),
         _ => Ok(json!({"offline": format!("{request:?}"), "upstreams": rules.upstreams().len()})),
     },
+    explain: |_, rules, question| match &question.spec {
+        Some(spec) if spec == "nothing" => Err("the spec can't be used".into()),
+        _ => Ok(json!({"question": question, "upstreams": rules.upstreams().len()})),
+    },
 };
 
 /// What a command left behind.
@@ -120,7 +124,9 @@ fn help_is_a_result_and_bad_usage_is_not() {
     let home = Home::new(&[]);
     let help = home.run("condagate --help");
     assert!(help.is(0) && help.err.is_empty());
-    for word in ["serve", "check", "config", "cache", "reload", "client-config", "CONDAGATE_SECTION__KEY"] {
+    for word in
+        ["serve", "check", "config", "cache", "rules", "reload", "client-config", "CONDAGATE_SECTION__KEY"]
+    {
         assert!(help.out.contains(word), "{word}");
     }
     assert!(home.run("condagate --version").out.starts_with("condagate 0."));
@@ -131,6 +137,8 @@ fn help_is_a_result_and_bad_usage_is_not() {
         "condagate cache purge --all",
         "condagate cache purge --channel a --digest b",
         "condagate cache purge a --url b",
+        "condagate rules",
+        "condagate rules explain",
     ] {
         let ran = home.run(line);
         assert!(ran.is(2) && ran.out.is_empty() && !ran.err.is_empty(), "{line}: {}", ran.err);
@@ -230,6 +238,16 @@ fn a_running_gate_is_asked() {
         ("condagate cache purge --channel team", "POST /cache/purge HTTP/1.1", r#"{"channel":"team"}"#),
         ("condagate cache purge /x/noarch/a", "POST /cache/purge HTTP/1.1", r#"{"url":"/x/noarch/a"}"#),
         ("condagate cache purge --all --yes", "POST /cache/purge HTTP/1.1", r#"{"all":true}"#),
+        (
+            "condagate rules explain /x/noarch/a-1-0.conda --json",
+            "POST /explain HTTP/1.1",
+            r#"{"url":"/x/noarch/a-1-0.conda"}"#,
+        ),
+        (
+            "condagate rules explain xz --channel c --json",
+            "POST /explain HTTP/1.1",
+            r#"{"spec":"xz","channel":"c"}"#,
+        ),
         (&by_digest, "POST /cache/purge HTTP/1.1", &format!(r#"{{"digest":"{digest}"}}"#)),
     ] {
         let home = Home::new(&[]);
@@ -239,7 +257,10 @@ fn a_running_gate_is_asked() {
         assert!(question.starts_with(first), "{line}: {question}");
         assert!(question.ends_with(&format!("\r\n\r\n{body}")), "{line}: {question}");
         assert!(ran.is(0), "{}", ran.err);
-        assert_eq!(ran.out, "blobs: 3\nbytes: 2.0 KiB\n");
+        match line.contains("--json") {
+            true => assert_eq!(ran.out, "{\n  \"blobs\": 3,\n  \"bytes\": 2048\n}\n"),
+            false => assert_eq!(ran.out, "blobs: 3\nbytes: 2.0 KiB\n"),
+        }
     }
 }
 
@@ -300,6 +321,80 @@ fn without_a_gate_the_directory_is_worked_on() {
     fs::create_dir_all(home.path("condagate/run")).unwrap();
     drop(UnixListener::bind(home.path("condagate/run/control.sock")).unwrap());
     assert!(home.run("condagate cache status").out.contains("offline"));
+}
+
+#[test]
+fn explanations_without_a_gate_come_from_the_disk() {
+    let home = Home::new(&[("bad/a.yaml", "chanels: []\n")]);
+    let ran = home.run("condagate rules explain xz --subdir noarch --json");
+    assert!(ran.is(0), "{}", ran.err);
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json, json!({"question": {"spec": "xz", "subdir": "noarch"}, "upstreams": 2}));
+    let ran = home.run("condagate rules explain nothing");
+    assert!(ran.is(1));
+    assert_eq!(ran.err, "condagate: the spec can't be used\n");
+    assert!(home.run("condagate rules explain xz --rules ~/bad").is(2));
+    let ran = home.run("condagate rules explain xz --as anna");
+    assert!(ran.is(2) && ran.out.is_empty());
+    assert!(ran.err.starts_with("condagate: `--as` needs users"), "{}", ran.err);
+}
+
+#[test]
+fn explanations_are_printed_for_people() {
+    let home = Home::new(&[]);
+    let rule = json!({"id": "recall", "at": "a.yaml:3", "reason": "CVE", "effect": "deny", "standing": "decides",
+        "sentence": "denies it: spec `xz`."});
+    let file = json!({
+        "about": "file", "sentence": "It is denied.", "channel": "c", "subdir": "noarch", "file": "xz-1-0.conda",
+        "state": "withheld", "download": {"outcome": "refused", "sentence": "no"},
+        "package": {"name": "xz", "version": "1", "build": "0", "size": 2048, "license": "MIT", "sha256": "ab"},
+        "first_seen": {"at": "2026-01-01T00:00:00+00:00", "origin": "seen by the gate"}, "until": null,
+        "rules": [rule], "patches": [],
+        "index": {"built_at": "T1", "checked_at": "T2", "current": false}
+    });
+    let gate = home.gate(200, &file.to_string());
+    let ran = home.run("condagate rules explain /c/noarch/xz-1-0.conda");
+    drop(gate.join().unwrap());
+    assert_eq!(
+        ran.out,
+        "It is denied.\n  \
+           package     xz 1 0, 2.0 KiB, license MIT\n  \
+           sha256      ab\n  \
+           first seen  2026-01-01T00:00:00+00:00 (seen by the gate)\n  \
+           index       built T1, checked T2; it is to be built again\n  \
+           rule        `recall` (a.yaml:3) decides: denies it: spec `xz`. Reason: CVE\n"
+    );
+
+    let home = Home::new(&[]);
+    let record = |version: &str, hidden: bool| {
+        let mut record = json!({"channel": "c", "subdir": "noarch", "name": "xz", "version": version, "build": "0",
+            "build_number": 0, "file": "f", "shown": !hidden});
+        if hidden {
+            record["hidden_by"] = json!({"id": "recall", "at": "a.yaml:3", "reason": "CVE"});
+            record["sentence"] = json!("denies it.");
+        }
+        record
+    };
+    let spec = json!({
+        "about": "spec", "sentence": "2 records.", "spec": "xz", "searched": ["c/noarch"],
+        "counts": {"records": 3, "shown": 1, "hidden": 1, "by_rule": {"recall": 1}},
+        "records": [record("10.0", false), record("5", true)], "more": 1
+    });
+    let gate = home.gate(200, &spec.to_string());
+    let ran = home.run("condagate rules explain xz");
+    drop(gate.join().unwrap());
+    assert_eq!(
+        ran.out,
+        "2 records.\n  \
+           c/noarch  xz 10.0  0  shown\n  \
+           c/noarch  xz 5     0  not shown: `recall` (a.yaml:3) denies it. Reason: CVE\n  \
+           … and 1 more; name a channel, a subdir or versions\n\
+         `recall` hides 1 of them\n"
+    );
+    let home = Home::new(&[]);
+    let gate = home.gate(200, r#"{"about": "weather"}"#);
+    assert!(home.run("condagate rules explain xz").err.contains("does it run the same version?"));
+    drop(gate.join().unwrap());
 }
 
 #[test]

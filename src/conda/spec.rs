@@ -208,8 +208,8 @@ fn refuse_the_rest(spec: &MatchSpec) -> Result<(), String> {
     }
 }
 
-/// A conda version.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A conda version; newer ones are greater.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Version(rattler_conda_types::Version);
 
 impl Version {

@@ -39,7 +39,7 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         format!("`{}` of `{}/{}`", self.archive, self.asked, self.subdir)
     }
 }
@@ -128,24 +128,7 @@ impl Delivery {
     /// # Errors
     /// As [`Delivery::rule_listed`].
     pub(super) fn rule_unlisted(&self, wanted: Wanted<'_>, known: &KnownFile) -> Result<(), Refusal> {
-        let judge = wanted.channel.judge(wanted.subdir);
-        if judge.is_idle() {
-            return Ok(());
-        }
-        let now = self.inner.clock.now();
-        known.with_subject(wanted.channel.source(), wanted.subdir.as_str(), |subject| {
-            let lenient = wanted.channel.unlisted == Unlisted::Allow;
-            // Whatever its age is: as if it had been there for ever.
-            let seen = if lenient { Some(UnixMillis(0)) } else { subject.first_seen };
-            let subject = Subject { first_seen: seen, ..subject.clone() };
-            if let Some(refusal) = refusal_of(wanted, &judge.decide(&subject, now)) {
-                return Err(refusal);
-            }
-            match judge.undecidable(&subject, now).filter(|_| !lenient) {
-                Some(rule) => Err(undecidable(wanted, &rule)),
-                None => Ok(()),
-            }
-        })
+        against_unlisted(wanted, known, self.inner.clock.now()).map_or(Ok(()), Err)
     }
 
     fn decide(&self, wanted: Wanted<'_>, judge: &dyn Judge, known: &KnownFile) -> Decision {
@@ -156,8 +139,26 @@ impl Delivery {
     }
 }
 
+/// See [`Delivery::rule_unlisted`].
+pub(super) fn against_unlisted(wanted: Wanted<'_>, known: &KnownFile, now: UnixMillis) -> Option<Refusal> {
+    let judge = wanted.channel.judge(wanted.subdir);
+    if judge.is_idle() {
+        return None;
+    }
+    known.with_subject(wanted.channel.source(), wanted.subdir.as_str(), |subject| {
+        let lenient = wanted.channel.unlisted == Unlisted::Allow;
+        // Whatever its age is: as if it had been there for ever.
+        let seen = if lenient { Some(UnixMillis(0)) } else { subject.first_seen };
+        let subject = Subject { first_seen: seen, ..subject.clone() };
+        refusal_of(wanted, &judge.decide(&subject, now)).or_else(|| {
+            let rule = judge.undecidable(&subject, now).filter(|_| !lenient)?;
+            Some(undecidable(wanted, &rule))
+        })
+    })
+}
+
 /// The refusal that a decision comes to, if it refuses the file.
-fn refusal_of(wanted: Wanted<'_>, decision: &Decision) -> Option<Refusal> {
+pub(super) fn refusal_of(wanted: Wanted<'_>, decision: &Decision) -> Option<Refusal> {
     let rule = decision.verdict.refuses_file()?;
     let place = wanted.place();
     let reason = rule.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));

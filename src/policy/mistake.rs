@@ -122,6 +122,21 @@ pub fn nearest<'k>(text: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
+/// The few of `known` that are nearest to `text`, nearest first: at most a third of the letters differ.
+#[must_use]
+pub fn nearest_few<'k>(text: &str, known: impl IntoIterator<Item = &'k str>, most: usize) -> Vec<&'k str> {
+    let near = |candidate: &'k str| {
+        let limit = candidate.len().max(text.len()).div_ceil(3);
+        // Most are told apart by their lengths alone.
+        let may_be = candidate.len().abs_diff(text.len()) <= limit;
+        may_be.then(|| (distance(text, candidate), candidate)).filter(|(distance, _)| *distance <= limit)
+    };
+    let mut found: Vec<_> = known.into_iter().filter_map(near).collect();
+    found.sort_unstable();
+    found.dedup();
+    found.into_iter().take(most).map(|(_, candidate)| candidate).collect()
+}
+
 /// A hint that names the nearest of `known`, or all of them when none is near.
 #[must_use]
 pub fn did_you_mean<'k>(text: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> String {
@@ -165,6 +180,7 @@ mod tests {
         assert_eq!(nearest("upsteam", known), Some("upstream"));
         assert_eq!(nearest("tll", known), Some("ttl"));
         assert_eq!(nearest("colour", known), None);
+        assert_eq!(nearest_few("pth", ["patch", "path", "ttl", "path"], 2), ["path", "patch"]);
         assert_eq!(did_you_mean("colour", known), "known here: `path`, `ttl`, `upstream`");
         assert_eq!(distance("ab", "ba"), 1);
         assert_eq!(distance("", "abc"), 3);

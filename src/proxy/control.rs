@@ -1,18 +1,24 @@
-//! The gate's own pages behind `/-/`: health, readiness, metrics, what a problem means.
+//! The gate's own pages behind `/-/`: health, readiness, metrics, why things are as they are.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use pingora::proxy::Session;
 
-use super::Ctx;
 use super::respond::{self, Stamp};
+use super::{Ctx, host};
+use crate::delivery::explain::{ExplainError, Explanation, Question};
 use crate::http::problem::Problem;
 use crate::telemetry::{Eyes, RouteKind, metrics};
 
 /// Decides whether an address may see the gate's insides.
 pub type Insider = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
+/// Answers a question about a file or a package.
+pub type Explain =
+    Arc<dyn Fn(Question) -> BoxFuture<'static, Result<Explanation, ExplainError>> + Send + Sync>;
 
 /// What the pages are made from.
 pub struct ControlPages {
@@ -22,6 +28,8 @@ pub struct ControlPages {
     pub insider: Insider,
     /// Brings gauges up to date before a scrape.
     pub refresh: Arc<dyn Fn() + Send + Sync>,
+    /// What `/-/api/v1/explain` asks.
+    pub explain: Explain,
 }
 
 impl ControlPages {
@@ -58,11 +66,65 @@ impl ControlPages {
                 respond::document(session, ctx, stamp, 200, metrics::CONTENT_TYPE, page).await
             }
             "metrics" => respond::problem(session, ctx, stamp, Problem::forbidden(METRICS)).await,
+            "api/v1/explain" if trusted => match self.explained(session).await {
+                Ok(page) => respond::document(session, ctx, stamp, 200, "application/json", page).await,
+                Err(problem) => respond::problem(session, ctx, stamp, problem).await,
+            },
+            "api/v1/explain" => respond::problem(session, ctx, stamp, Problem::forbidden(EXPLAIN)).await,
             _ => respond::problem(session, ctx, stamp, Problem::not_found(NOTHING)).await,
         }
     }
+
+    async fn explained(&self, session: &Session) -> Result<Bytes, Problem> {
+        let question = question(host::meant(session.req_header()).query.unwrap_or_default())?;
+        let explained = (self.explain)(question).await.map_err(|error| {
+            let make = if error.is_askers() { Problem::bad_request } else { Problem::internal };
+            make(error.to_string())
+        })?;
+        serde_json::to_vec(&explained).map(Bytes::from).map_err(|error| Problem::internal(error.to_string()))
+    }
 }
 
+/// The question of a query string.
+fn question(query: &str) -> Result<Question, Problem> {
+    let mut question = Question::default();
+    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let slot = match &*key {
+            "url" => &mut question.url,
+            "spec" => &mut question.spec,
+            "channel" => &mut question.channel,
+            "subdir" => &mut question.subdir,
+            _ => return Err(Problem::bad_request(PARAMETERS)),
+        };
+        if slot.replace(value.into_owned()).is_some() {
+            return Err(Problem::bad_request(PARAMETERS));
+        }
+    }
+    Ok(question)
+}
+
+const PARAMETERS: &str = "this page takes `url`, or `spec` with perhaps `channel` and `subdir`, each once";
+const EXPLAIN: &str =
+    "explanations are shown to this machine and to the networks in `control.allow` of the configuration";
 const METRICS: &str =
     "metrics are shown to this machine and to the networks in `control.allow` of the configuration";
-const NOTHING: &str = "there is no such page; the gate has /-/healthz, /-/readyz and /-/metrics";
+const NOTHING: &str =
+    "there is no such page; the gate has /-/healthz, /-/readyz, /-/metrics and /-/api/v1/explain";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_of_query_strings() {
+        let asked = question("spec=xz%20%3E%3D5.6&channel=pkgs/main&subdir=linux-64").unwrap();
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!((asked.spec, asked.channel), (text("xz >=5.6"), text("pkgs/main")));
+        assert_eq!((asked.subdir, asked.url), (text("linux-64"), None));
+        assert_eq!(question("spec=xz+%3E%3D5").unwrap().spec, text("xz >=5"));
+        assert_eq!(question("").unwrap(), Question::default());
+        for bad in ["spec=a&spec=b", "name=a", "spec=a&as=x"] {
+            assert_eq!(question(bad).unwrap_err().status, 400, "{bad}");
+        }
+    }
+}

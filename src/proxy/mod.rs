@@ -31,7 +31,7 @@ mod workers;
 
 use async_trait::async_trait;
 
-pub use control::{ControlPages, Insider};
+pub use control::{ControlPages, Explain, Insider};
 pub use ctx::Ctx;
 pub use handler::{Door, DoorSettings};
 pub use host::{Meant, meant};

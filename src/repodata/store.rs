@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use super::build::{Built, Staging};
 use super::error::BuildError;
 use super::files;
-use super::generation::Generation;
+use super::generation::{Generation, read_manifest};
 use super::gone::Gone;
 use super::names::{self, channel_dir};
 use super::shards::{PACK, ShardAt, pack_path};
@@ -85,8 +85,14 @@ impl GenerationStore {
         let staging = root.join(STAGING);
         files::remove_dir(&staging)?;
         fs::create_dir_all(&staging).map_err(BuildError::io("create", &staging))?;
+        Ok(Self::to_look_at(root))
+    }
+
+    /// The store in `root` as it is, for looking only: nothing is made and nothing removed.
+    #[must_use]
+    pub fn to_look_at(root: &Path) -> Self {
         let sightings = root.with_file_name(SIGHTINGS);
-        Ok(Self { root: root.to_owned(), sightings, live: RwLock::default(), writing: Mutex::new(()) })
+        Self { root: root.to_owned(), sightings, live: RwLock::default(), writing: Mutex::new(()) }
     }
 
     /// Where builds work: on the same file system, so that publishing is a rename.
@@ -136,6 +142,19 @@ impl GenerationStore {
         let names = entries.filter_map(|entry| Subdir::parse(entry.file_name().to_str()?));
         let mut found: Vec<_> =
             names.filter(|subdir| dir.join(subdir.as_str()).join(CURRENT).exists()).collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// Every channel that has a generation on disk, as generations are kept, in order. Reads a manifest for each.
+    pub fn channels(&self) -> Vec<ChannelRef> {
+        let list = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        // A directory's name may be cut short; its generations know the whole one.
+        let owner = |place: PathBuf| {
+            let manifest = read_manifest(&place.join(read_pointer(&place)?.id)).ok()?;
+            super::attach::owner(&manifest).map(|(channel, _)| channel)
+        };
+        let mut found: Vec<_> = list(&self.root).filter_map(|dir| list(&dir).find_map(owner)).collect();
         found.sort_unstable();
         found
     }

@@ -103,7 +103,7 @@ fn a_secret_that_upstream_reflects_does_not_reach_the_client() {
 }
 
 /// An address of this machine that is not loopback, if it has one.
-fn outside_address() -> Option<std::net::IpAddr> {
+pub fn outside_address() -> Option<std::net::IpAddr> {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
     let address = socket.local_addr().ok()?.ip();

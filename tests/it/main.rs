@@ -16,10 +16,12 @@
 mod cli;
 mod clients_python;
 mod clients_rust;
+mod cold_index;
 mod conditional_range;
 mod crash;
 mod credentials;
 mod egress;
+mod explain;
 mod eyes;
 mod faults;
 mod fills;

@@ -10,6 +10,8 @@ mod packages;
 
 use std::sync::Arc;
 
+pub(super) use packages::left_out;
+
 use super::{Answer, Delivery, Refusal};
 use crate::conda::url::{ChannelDoc, Route};
 use crate::snapshot::VirtualChannel;

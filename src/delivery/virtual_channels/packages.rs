@@ -161,7 +161,12 @@ fn owner<'a>(channel: &'a VirtualChannel, merged: &Generation, archive: &Archive
     channel.members.get(merged.member_of(archive.as_str())?)
 }
 
-fn left_out(channel: &VirtualChannel, subdir: &Subdir, archive: &ArchiveName) -> Refusal {
+/// The refusal of a file that the rule of a virtual channel leaves out.
+pub(in crate::delivery) fn left_out(
+    channel: &VirtualChannel,
+    subdir: &Subdir,
+    archive: &ArchiveName,
+) -> Refusal {
     Refusal::rule(
         UNLISTED,
         format!(

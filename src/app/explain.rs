@@ -1,0 +1,54 @@
+//! Explaining: with the running gate's rules and indexes, or with those on disk while none runs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::serve::OfflineError;
+use super::{Core, StartError, convert};
+use crate::api::OperateError;
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::Config;
+use crate::delivery::explain::{ExplainError, Explainer, Explanation, OwnAddress, Question};
+use crate::policy::Rules;
+use crate::repodata::store::GenerationStore;
+use crate::snapshot::View;
+use crate::upstream::Upstreams;
+
+impl Core {
+    /// Answers by the rules in force.
+    pub(super) async fn explain(&self, question: Question) -> Result<Explanation, ExplainError> {
+        let view = Arc::clone(&self.live.view());
+        self.delivery.explain(view, Arc::new(own_address(&self.config)), question).await
+    }
+}
+
+/// What `condagate rules explain` does while no gate runs: the same answer, from what is on disk. Nothing is written, and nothing is
+/// locked: the cache is not opened.
+///
+/// # Errors
+/// Upstreams that can't be set up, or the question's own mistake.
+pub fn explain_offline(config: &Config, rules: Rules, question: &Question) -> Result<Value, OfflineError> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let now = clock.now();
+    let upstreams = Arc::new(Upstreams::new(clock, convert::egress(config, &convert::pseudonym())));
+    upstreams.set(convert::upstreams(&rules, None)).map_err(StartError::Upstreams)?;
+    let view = View::new(Arc::new(rules), upstreams);
+    let store = GenerationStore::to_look_at(&generations(config));
+    let own = own_address(config);
+    let answer = Explainer { view: &view, store: &store, own: &own, now }.answer(question);
+    let answer = answer.map_err(|error| OperateError::Invalid(error.to_string()))?;
+    serde_json::to_value(answer).map_err(|error| OperateError::Failed(error.to_string()).into())
+}
+
+/// Where indexes are kept.
+pub(super) fn generations(config: &Config) -> std::path::PathBuf {
+    Path::join(&config.storage.cache, "generations")
+}
+
+fn own_address(config: &Config) -> OwnAddress {
+    let public = config.public_url.as_ref();
+    let host = public.and_then(|public| public.url.reveal().host_str()).map(str::to_ascii_lowercase);
+    OwnAddress { host, base: public.map_or_else(String::new, |public| public.base_path.clone()) }
+}

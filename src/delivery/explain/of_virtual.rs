@@ -1,0 +1,147 @@
+//! One file of a virtual channel: which member it comes from, and why the others don't answer.
+//!
+//! Belongs here: putting the members' explanations together. Does not: applying the rule to records (`records`).
+
+use super::records::{Found, Names};
+use super::values::{Download, FileExplained, MemberExplained, Outcome, State};
+use super::{ExplainError, Explainer};
+use crate::conda::archive::ArchiveName;
+use crate::conda::subdir::Subdir;
+use crate::delivery::Refusal;
+use crate::delivery::refusal::UNLISTED;
+use crate::delivery::virtual_channels::left_out;
+use crate::policy::Unlisted;
+use crate::snapshot::VirtualChannel;
+
+impl Explainer<'_> {
+    pub(super) fn virtual_file(
+        &self,
+        channel: &VirtualChannel,
+        subdir: &Subdir,
+        archive: &ArchiveName,
+    ) -> Result<FileExplained, ExplainError> {
+        let mut members = Vec::with_capacity(channel.members.len());
+        for member in &channel.members {
+            members.push(self.file(&member.place, &member.asked, subdir, archive)?);
+        }
+        // Strict priority goes by all records of the name that the record gives itself.
+        let names = members.iter().filter_map(|member| member.package.name.as_deref());
+        let name = names.map(str::to_ascii_lowercase).next().unwrap_or_default();
+        let mut records = self.virtual_records(channel, subdir, &Names::Exact(name))?;
+        records.retain(|record| record.file == archive.as_str());
+        let owner = records.iter().find(|record| record.left.is_none());
+        let owner = owner.and_then(|record| record.member.as_ref()).map(|(place, _)| *place);
+        let merged = self.store.current(&channel.stored_as(), subdir);
+        let members = judged(channel, members, &records, owner, archive);
+        let state = match owner {
+            Some(_) => State::Shown,
+            None if merged.is_none() && any(&members, State::NoIndex) => State::NoIndex,
+            None if any(&members, State::Shown) || any(&members, State::Withheld) => State::Withheld,
+            None if any(&members, State::Departed) => State::Departed,
+            None if any(&members, State::Removed) => State::Removed,
+            None => State::Unlisted,
+        };
+        let download = download(channel, subdir, archive, &members, (owner, state));
+        let index = merged.map(|merged| {
+            let shown = merged.shows(archive.as_str());
+            let current = merged.rules_revision() == channel.fingerprint && shown == (state == State::Shown);
+            self.index_of(&merged, current)
+        });
+        let about = owner.and_then(|owner| members.get(owner));
+        let about = about.or_else(|| members.iter().find(|member| member.explanation.first_seen.is_some()));
+        let about = about.or_else(|| members.first()).map(|member| &member.explanation);
+        let place = format!("`{archive}` of `{}/{subdir}`", channel.label);
+        let sentence = match (owner.and_then(|owner| members.get(owner)), &download.outcome) {
+            (Some(member), _) => {
+                format!("{place} comes from `{}`: {}", member.channel, member.explanation.sentence)
+            }
+            (None, Outcome::Refused) => download.sentence.clone(),
+            (None, _) => format!("no member's index shows {place}; {}", download.sentence),
+        };
+        Ok(FileExplained {
+            sentence,
+            channel: channel.label.to_string(),
+            subdir: subdir.to_string(),
+            file: archive.to_string(),
+            state,
+            download,
+            package: about.map(|about| about.package.clone()).unwrap_or_default(),
+            first_seen: about.and_then(|about| about.first_seen.clone()),
+            until: about.and_then(|about| about.until.clone()),
+            rules: about.map(|about| about.rules.clone()).unwrap_or_default(),
+            patches: about.map(|about| about.patches.clone()).unwrap_or_default(),
+            index,
+            member: owner.and_then(|owner| members.get(owner)).map(|member| member.channel.clone()),
+            members,
+        })
+    }
+}
+
+fn any(members: &[MemberExplained], state: State) -> bool {
+    members.iter().any(|member| member.explanation.state == state)
+}
+
+/// The members with what they do about the file.
+fn judged(
+    channel: &VirtualChannel,
+    members: Vec<FileExplained>,
+    records: &[Found],
+    owner: Option<usize>,
+    archive: &ArchiveName,
+) -> Vec<MemberExplained> {
+    let judge = |(place, explanation): (usize, FileExplained)| {
+        let of_it = |record: &&Found| record.member.as_ref().is_some_and(|(member, _)| *member == place);
+        let left = records.iter().find(of_it).and_then(|record| record.left.as_ref());
+        let answers = owner == Some(place);
+        let sentence = match left {
+            _ if answers => "the file comes from here.".to_owned(),
+            Some(left) => match &left.rule {
+                Some(rule) => format!("the rule `{}` {}", rule.id, left.sentence),
+                None => left.sentence.clone(),
+            },
+            None if !channel.rule.may_answer_file(place, archive.as_str(), None) => {
+                format!("`owns` of `{}` does not let it answer for this name.", channel.label)
+            }
+            None if explanation.state == State::NoIndex => "there is no index of it here yet.".to_owned(),
+            None => "its index does not list the file.".to_owned(),
+        };
+        MemberExplained { channel: explanation.channel.clone(), answers, sentence, explanation }
+    };
+    members.into_iter().enumerate().map(judge).collect()
+}
+
+/// What the same request would come to in `virtual_channels::packages`.
+fn download(
+    channel: &VirtualChannel,
+    subdir: &Subdir,
+    archive: &ArchiveName,
+    members: &[MemberExplained],
+    (owner, state): (Option<usize>, State),
+) -> Download {
+    if let Some(member) = owner.and_then(|owner| members.get(owner)) {
+        return member.explanation.download.clone();
+    }
+    if state == State::NoIndex {
+        let sentence =
+            "the first request for it fetches the members' indexes, and then their rules are asked";
+        return Download::new(Outcome::Unknown, sentence);
+    }
+    let frozen = channel.rule.as_of.is_some() && channel.unlisted == Unlisted::Auto;
+    let listed = any(members, State::Shown) && channel.unlisted != Unlisted::Allow;
+    if channel.unlisted == Unlisted::Deny || frozen || listed {
+        return Download::refused(left_out(channel, subdir, archive));
+    }
+    let nobody = format!("no member of `{}/{subdir}` may answer for `{archive}`", channel.label);
+    let mut last = Download::refused(Refusal::NotFound(nobody));
+    for (place, member) in members.iter().enumerate() {
+        if !channel.rule.may_answer_file(place, archive.as_str(), None) {
+            continue;
+        }
+        last = member.explanation.download.clone();
+        // A member that only lists what it lists makes way for the next.
+        if last.rule.as_deref() != Some(UNLISTED) {
+            break;
+        }
+    }
+    last
+}
