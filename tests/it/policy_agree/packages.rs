@@ -183,7 +183,10 @@ pub fn package() -> impl Strategy<Value = Package> {
     );
     let moments =
         (proptest::option::weighted(0.8, stamp(false)), proptest::option::weighted(0.4, stamp(true)));
-    (identity, meaning, moments, [often(), often(), often(), often(), often()]).prop_map(
+    // A record without a name is dropped whatever rules say.
+    let says = (often(), often(), often(), often());
+    let says = says.prop_map(|(sha256, md5, size, version)| [sha256, md5, size, true, version]);
+    (identity, meaning, moments, says).prop_map(
         |((name, version, build, form), (license, family, depends, size), (timestamp, indexed), says)| {
             let version = version.to_owned();
             let revision = 0;
