@@ -30,7 +30,7 @@ use condagate::http::range;
 use condagate::policy::Rules;
 use condagate::policy::verdict::Lenient;
 use condagate::proxy::head::{self, HeadLimits};
-use condagate::repodata::build::{BuildInput, Limits, build};
+use condagate::repodata::build::{BuildInput, Identity, Limits, build};
 use condagate::repodata::generation::Generation;
 use condagate::repodata::judging::Court;
 use condagate::repodata::store::GenerationStore;
@@ -127,19 +127,16 @@ fn generation(dir: &Path) -> Arc<Generation> {
     let channel = ChannelRef { name: ChannelName::parse("bench").expect("a name"), label: None };
     let subdir = Subdir::parse("linux-64").expect("a subdir");
     let built = build(&BuildInput {
-        digest: None,
         channel: &channel,
         subdir: &subdir,
-        raw: &raw,
+        raw: &Identity { path: raw.clone(), ..Identity::default() },
         packing: Packing::Json,
-        etag: None,
-        last_modified: None,
-        modified_at: None,
         court: Court { judge: &Lenient, source: "bench", sightings: None },
         before: None,
         now: UnixMillis(1_700_000_000_000),
         limits: Limits::default(),
         out_dir: &store.staging(),
+        onlooker: None,
     })
     .expect("the document is right");
     store.publish(built).expect("it can be published")

@@ -8,6 +8,7 @@
     reason = "a bench reports, and stops where anything fails"
 )]
 
+mod ruled;
 mod synthetic;
 
 use std::fs::File;
@@ -17,13 +18,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use synthetic::Edition;
+
 use condagate::clock::UnixMillis;
 use condagate::conda::channel::{ChannelName, ChannelRef};
 use condagate::conda::subdir::Subdir;
 use condagate::conda::url::Packing;
 use condagate::policy::verdict::Lenient;
 use condagate::repodata::attach::Reuse;
-use condagate::repodata::build::{BuildInput, Built, Limits, build};
+use condagate::repodata::build::{BuildInput, Built, Identity, Limits, build};
+use condagate::repodata::frame::{Before, FrameMap, FrameSettings, FrameWriter};
 use condagate::repodata::judging::Court;
 use condagate::repodata::scan::{Group, Record, ScanError, ScanLimits, Scanner, Shape, Sink};
 use condagate::repodata::store::GenerationStore;
@@ -35,12 +39,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A phase's name, and what it does with the directory of documents and the number of records.
 type Phase = (&'static str, fn(&Path, u64));
 
-const PHASES: [Phase; 9] = [
+const PHASES: [Phase; 3 + 10] = [
+    (ruled::FULL, ruled::full),
+    (ruled::AGAIN, ruled::again),
+    (ruled::PLAIN, ruled::plain_zstd),
     ("decode zst, count newlines", decode),
     ("scan only", scan),
     ("serde_json tree", tree),
     ("build from zst, untouched", build_zst),
     ("build from json, packed anew", build_json),
+    ("pack in chunks, and again", frame),
     ("shards, from nothing", shards),
     ("shards, 1 % of packages changed", shards_again),
     ("current_repodata, packed too", current),
@@ -68,16 +76,33 @@ fn main() {
 }
 
 fn generate(dir: &Path, records: u64) -> u64 {
-    for (name, edition) in [("one", 1), ("two", 2)] {
+    let changed = records - records / 100;
+    let editions = [
+        ("one", Edition { number: 1, changed, added: 0 }),
+        ("two", Edition { number: 2, changed, added: 0 }),
+        ("more", Edition { number: 1, changed, added: (records / 2_500).max(1) }),
+    ];
+    for (name, edition) in editions {
         let json = dir.join(format!("{name}.json"));
         let mut out = BufWriter::new(File::create(&json).expect("a file"));
-        synthetic::write(&mut out, records, records - records / 100, edition).expect("room");
+        synthetic::write(&mut out, records, edition).expect("room");
         out.flush().expect("room");
     }
-    let mut packed =
-        zstd::Encoder::new(File::create(dir.join("one.json.zst")).expect("a file"), 3).expect("an encoder");
-    let mut json = File::open(dir.join("one.json")).expect("the document");
-    let len = std::io::copy(&mut json, &mut packed).expect("room");
+    let exports = dir.join("run_exports.json");
+    let mut out = BufWriter::new(File::create(exports).expect("a file"));
+    synthetic::write_exports(&mut out, records).expect("room");
+    out.flush().expect("room");
+    for name in ["more.json", "run_exports.json"] {
+        pack(&dir.join(name));
+    }
+    pack(&dir.join("one.json"))
+}
+
+/// Packs a document as upstream does; gives its length.
+fn pack(path: &Path) -> u64 {
+    let packed = File::create(path.with_added_extension("zst")).expect("a file");
+    let mut packed = zstd::Encoder::new(packed, 3).expect("an encoder");
+    let len = std::io::copy(&mut File::open(path).expect("the document"), &mut packed).expect("room");
     packed.finish().expect("room");
     len
 }
@@ -213,17 +238,14 @@ impl Place {
         build(&BuildInput {
             channel: &self.channel,
             subdir: &self.subdir,
-            raw,
+            raw: &Identity { path: raw.to_owned(), ..Identity::default() },
             packing,
-            digest: None,
-            etag: None,
-            last_modified: None,
-            modified_at: None,
             court: Court { judge: &Lenient, source: "bench", sightings: None },
             before: None,
             now: UnixMillis(now),
             limits: Limits::default(),
             out_dir: &self.store.staging(),
+            onlooker: None,
         })
         .expect("a good document")
     }
@@ -244,6 +266,36 @@ fn build_json(dir: &Path, _: u64) {
     let raw = dir.join("two.json");
     let built = measure("build from json, packed anew", len(&raw), || place.build(&raw, Packing::Json, 2));
     println!("{:34} {:8.1} MB zst", "", mega(built.manifest().files["repodata.json.zst"].len));
+}
+
+/// Packs a document twice, the second time with 200 records changed.
+fn frame(dir: &Path, records: u64) {
+    let json = std::fs::read(dir.join("one.json")).expect("the document");
+    let ends = memchr::memmem::find_iter(&json, b"},\"").map(|at| at + 1).chain([json.len()]);
+    let starts = std::iter::once(0).chain(ends.clone());
+    let pieces: Vec<&[u8]> = starts.zip(ends).map(|(start, end)| &json[start..end]).collect();
+    let changed = (records / 200).max(1);
+    let one = dir.join("one.frame");
+    let len = json.len() as u64;
+    let map = measure("pack in chunks", len, || pack_pieces(&one, &pieces, u64::MAX, None));
+    let before = Before { map, path: one };
+    let map = measure("pack again, 200 records changed", len, || {
+        pack_pieces(&dir.join("two.frame"), &pieces, changed, Some(&before))
+    });
+    println!("{:34} {} of {} chunks copied", "", map.copied(), map.chunks());
+}
+
+fn pack_pieces(path: &Path, pieces: &[&[u8]], changed: u64, before: Option<&Before>) -> FrameMap {
+    let mut out = FrameWriter::create(path, FrameSettings::default(), before, None).expect("a file");
+    for (n, piece) in (1..).zip(pieces) {
+        out.put(piece).expect("room");
+        if u64::is_multiple_of(n, changed) {
+            out.put(b" ").expect("room");
+        }
+        // Its name is near its beginning.
+        out.boundary(&piece[..piece.len().min(30)]).expect("room");
+    }
+    out.finish().expect("room").1
 }
 
 fn shards(dir: &Path, _: u64) {

@@ -91,8 +91,53 @@ fn record(n: u64, records: u64) -> String {
     )
 }
 
-/// Writes a document of `records` records. Records numbered from `changed` on differ from those of another `edition`.
-pub(crate) fn write(out: &mut impl Write, records: u64, changed: u64, edition: u64) -> io::Result<()> {
+/// The same package built once more, with digests of its own.
+fn added(record: &str, n: u64, records: u64) -> String {
+    let mut dice = Dice(n ^ 0xADDED);
+    let file = file_name(n, records);
+    let (stem, build) = file.rsplit_once('_').unwrap_or((&file, ""));
+    let again = format!("{stem}_9{build}");
+    let (from, to) =
+        (record.find("\"md5\":\"").unwrap_or(0) + 7, record.find("\"sha256\":\"").unwrap_or(0) + 10);
+    let mut new = record.replacen(&file, &again, 1);
+    let shift = new.len() - record.len();
+    new.replace_range(from + shift..from + shift + 32, &dice.hex(32));
+    new.replace_range(to + shift..to + shift + 64, &dice.hex(64));
+    new
+}
+
+/// `run_exports.json` of the same records: every third package has some.
+pub(crate) fn write_exports(out: &mut impl Write, records: u64) -> io::Result<()> {
+    out.write_all(b"{\"info\":{\"subdir\":\"linux-64\",\"version\":0},\"packages\":{")?;
+    for n in 0..records {
+        if n == records / 4 {
+            out.write_all(b"},\"packages.conda\":{")?;
+        } else if n > 0 {
+            out.write_all(b",")?;
+        }
+        let weak = if (n / 16).is_multiple_of(3) {
+            format!("\"weak\":[\"{} >={}\"]", name(n / 16), n % 16)
+        } else {
+            String::new()
+        };
+        write!(out, "\"{}\":{{\"run_exports\":{{{weak}}}}}", file_name(n, records))?;
+    }
+    out.write_all(b"}}")
+}
+
+/// What one edition of a document has of its own.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Edition {
+    /// Its number.
+    pub number: u64,
+    /// Records with numbers from here on differ from those of other editions.
+    pub changed: u64,
+    /// So many records are added, all over the document.
+    pub added: u64,
+}
+
+/// Writes a document of `records` records.
+pub(crate) fn write(out: &mut impl Write, records: u64, edition: Edition) -> io::Result<()> {
     out.write_all(b"{\"info\":{\"subdir\":\"linux-64\"},\"packages\":{")?;
     for n in 0..records {
         if n == records / 4 {
@@ -101,11 +146,15 @@ pub(crate) fn write(out: &mut impl Write, records: u64, changed: u64, edition: u
             out.write_all(b",")?;
         }
         let mut record = record(n, records);
-        if n >= changed {
+        if n >= edition.changed {
             let end = record.len() - 1;
-            record.insert_str(end, &format!(",\"edition\":{edition}"));
+            record.insert_str(end, &format!(",\"edition\":{}", edition.number));
         }
         out.write_all(record.as_bytes())?;
+        if edition.added > 0 && n.is_multiple_of(records / edition.added) {
+            out.write_all(b",")?;
+            out.write_all(added(&record, n, records).as_bytes())?;
+        }
     }
     out.write_all(b"},\"removed\":[],\"repodata_version\":1}")
 }

@@ -1,13 +1,15 @@
 //! Brings what the engines know into the metrics.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
 use crate::cache::CacheStatus;
 use crate::delivery::Events;
+use crate::repodata::manifest::Judged;
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::FillResult;
+use crate::telemetry::metrics::{FillResult, RuleEffect};
 
 /// Counts what happens behind requests.
 pub(super) struct DeliveryEyes(pub(super) Arc<Metrics>);
@@ -24,6 +26,17 @@ impl Events for DeliveryEyes {
 
     fn built(&self, _channel: &str, took: Duration) {
         self.0.build_ended(true, took);
+    }
+
+    fn judged(&self, channel: &str, subdir: &str, judged: &Judged) {
+        let of = |effect, counts: &'_ BTreeMap<String, u64>| {
+            counts.iter().map(|(rule, n)| (effect, rule.clone(), *n)).collect::<Vec<_>>()
+        };
+        let mut acted = of(RuleEffect::Withheld, &judged.withheld);
+        acted.extend(of(RuleEffect::Patched, &judged.patched));
+        acted.extend(of(RuleEffect::Trial, &judged.trial));
+        let acted = acted.iter().map(|(effect, rule, n)| (*effect, rule.as_str(), *n));
+        self.0.policy.index_in_force(channel, subdir, acted);
     }
 
     fn failed(&self, _channel: &str) {

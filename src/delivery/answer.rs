@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::indexes::ColdReader;
 use crate::cache::{Blob, FileBody, Fill, Validators};
 use crate::clock::UnixMillis;
 use crate::conda::digest::Sha256;
@@ -48,6 +49,8 @@ pub enum Body {
     File(Arc<FileBody>),
     /// A download under way.
     Fill(Fill),
+    /// An index that is being built for the first time.
+    Cold(Box<ColdReader>),
     /// A small document in memory.
     Bytes(Bytes),
 }

@@ -26,6 +26,14 @@ impl Delivery {
         {
             return Ok(answer);
         }
+        if matches!(doc, ChannelDoc::Channeldata(_) | ChannelDoc::Rss) && channel.may_be_hidden() {
+            // Upstream's own lists what rules hide, and clients do without it (PROTOCOL section 1).
+            return Err(Refusal::NotFound(format!(
+                "`{}` is not offered for `{asked}`: rules hide records of this channel, and upstream's document would show them; \
+                 `repodata.json` has what is there",
+                doc.file_name()
+            )));
+        }
         let held = self.small_object(Self::document_ask(channel, asked, doc)).await?;
         let content_type = match doc {
             ChannelDoc::Channeldata(Packing::Zst) => "application/zstd",

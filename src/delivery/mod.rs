@@ -32,7 +32,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 pub use answer::{Answer, Body, CacheFor, Facts, NamedBy, Outcome, place_etag};
-pub use indexes::{Events, IndexSettings};
+pub use indexes::{ColdReader, Events, IndexSettings};
 pub use local::{Entry, Listing};
 pub use packages::package_etag;
 pub use pass::{PassConditions, Passed};

@@ -143,7 +143,7 @@ impl Delivery {
         self.start(ask, known).done().await.map(drop).map_err(|error| refusal_of_fill(&error))
     }
 
-    fn start(&self, ask: &ObjectAsk, known: Option<Arc<ObjectMeta>>) -> Fill {
+    pub(super) fn start(&self, ask: &ObjectAsk, known: Option<Arc<ObjectMeta>>) -> Fill {
         let source: Arc<dyn Source> = Arc::new(UpstreamFile {
             upstream: Arc::clone(&ask.upstream),
             path: ask.path.clone(),

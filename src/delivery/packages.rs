@@ -15,7 +15,7 @@ use crate::http::etag::ETag;
 use crate::policy::Unlisted;
 use crate::repodata::generation::Generation;
 use crate::repodata::judging::KnownFile;
-use crate::repodata::table::Stance;
+use crate::repodata::table::{Entry, Stance};
 use crate::snapshot::Channel;
 use crate::upstream::Purpose;
 
@@ -29,12 +29,28 @@ pub(super) enum Listing {
     Listed(Expected),
     /// This generation knows it, and the rules have to be asked.
     Asking(Arc<Generation>),
-    /// The current index does not list it; what is known of it, if it ever did.
-    Unlisted(Option<Expected>),
+    /// The current index does not list it, and no rule refuses it by its last record, where one is known.
+    Unlisted(Last),
     /// A shard of upstream's lists it.
     Sharded(Arc<KnownFile>),
     /// There is no index to ask, or it is past its time: upstream has to be asked.
     Unknown,
+}
+
+/// What a generation knows of a file that it does not list.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Last {
+    expected: Expected,
+    /// It listed it once: rules are asked by that record. Otherwise little more than the name is known.
+    has_record: bool,
+    /// Upstream's `removed` has it.
+    removed: bool,
+}
+
+impl Last {
+    const fn of(entry: &Entry<'_>) -> Self {
+        Self { expected: entry.expected, has_record: entry.has_record(), removed: entry.standing.removed }
+    }
 }
 
 /// One package file, as asked for.
@@ -89,11 +105,11 @@ impl Delivery {
             Listing::Asking(generation) => {
                 self.rule_listed(ask.wanted(), &generation).await?;
                 match generation.table().find(archive.as_str()) {
-                    Some(entry) if entry.standing.departed || !entry.has_record() => {
-                        self.package_unlisted(&ask, Some(entry.expected)).await
+                    Some(entry) if is_listed(&entry) => self.package_of_record(&ask, entry.expected).await,
+                    entry => {
+                        let last = entry.map_or_else(Last::default, |entry| Last::of(&entry));
+                        self.package_unlisted(&ask, last).await
                     }
-                    Some(entry) => self.package_of_record(&ask, entry.expected).await,
-                    None => self.package_unlisted(&ask, None).await,
                 }
             }
             Listing::Listed(expected) => self.package_of_record(&ask, expected).await,
@@ -132,19 +148,17 @@ impl Delivery {
             // Keeps the index of a busy channel warm; returns at once.
             self.refresh_behind(channel, asked, subdir);
         }
-        let last = match generation.table().find(archive.as_str()) {
-            None => None,
-            Some(entry) => {
-                match self.stance_now(channel, subdir, &generation, &entry) {
-                    Some(Stance::Open | Stance::Kept) => {}
-                    Some(Stance::Refused) | None => return Listing::Asking(Arc::clone(&generation)),
-                }
-                if !entry.standing.departed && entry.has_record() {
-                    return Listing::Listed(entry.expected);
-                }
-                Some(entry.expected)
+        let entry = generation.table().find(archive.as_str());
+        if let Some(entry) = entry.filter(Entry::has_record) {
+            match self.stance_now(channel, subdir, &generation, &entry) {
+                Some(Stance::Open | Stance::Kept) => {}
+                Some(Stance::Refused) | None => return Listing::Asking(Arc::clone(&generation)),
             }
-        };
+            if is_listed(&entry) {
+                return Listing::Listed(entry.expected);
+            }
+        }
+        let last = entry.map_or_else(Last::default, |entry| Last::of(&entry));
         match sharded() {
             Some(listing) => listing,
             None if age >= channel.ttl => Listing::Unknown,
@@ -196,21 +210,26 @@ impl Delivery {
     }
 
     /// Not in the current index: what was verified once stays good (lock files), if no rule refuses it; anything else as the
-    /// channel's rule says. `last`: what the index said of it when it still listed it.
-    async fn package_unlisted(&self, ask: &PackageAsk, last: Option<Expected>) -> Result<Answer, Refusal> {
+    /// channel's rule says. `last`: what is known of it; by a record that an index had once it was judged before.
+    async fn package_unlisted(&self, ask: &PackageAsk, last: Last) -> Result<Answer, Refusal> {
         let blob = self.inner.cache.verified(&ask.key()).await;
         if let Some(known) = self.newer_shard(ask).await {
             self.rule_known(ask.wanted(), &known)?;
             return self.package_listed(ask, known.expected).await;
         }
-        // What an index said once was judged before.
-        if !last.is_some_and(|last| last.has_digest()) {
-            let expected = blob.as_ref().map_or_else(Expected::default, |blob| Expected {
+        if !last.has_record {
+            // What came in unverified is not vouched for, but its digest and size are known all the same.
+            let here = match &blob {
+                Some(blob) => Some(Arc::clone(blob)),
+                None => self.inner.cache.find_object(&ask.key()).await.map(|object| object.blob),
+            };
+            let expected = here.map_or_else(Expected::default, |blob| Expected {
                 sha256: Some(*blob.digest()),
                 size: Some(blob.len()),
                 md5: None,
             });
-            self.rule_unlisted(ask.wanted(), &KnownFile::unlisted(ask.archive.as_str(), expected))?;
+            let known = KnownFile::unlisted(ask.archive.as_str(), expected, last.removed);
+            self.rule_unlisted(ask.wanted(), &known)?;
         }
         if let Some(blob) = blob {
             return Ok(blob_answer(blob, &ask.archive, Outcome::Hit));
@@ -218,7 +237,7 @@ impl Delivery {
         if ask.channel.unlisted == Unlisted::Deny {
             return Err(must_be_listed(ask.wanted()));
         }
-        self.package_of_record(ask, last.unwrap_or_default()).await
+        self.package_of_record(ask, last.expected).await
     }
 
     /// Shards may be newer than the generation: where clients of this channel use upstream's, they are asked before a file counts
@@ -247,7 +266,7 @@ impl Delivery {
             match tokio::time::timeout(RULING_PATIENCE, self.look_up(ask)).await {
                 Ok(Err(refusal @ Refusal::Rule { .. })) => return Err(refusal),
                 Ok(Ok(Some(expected))) => return self.package_of_record(ask, expected).await,
-                Ok(Ok(None)) => return self.package_unlisted(ask, None).await,
+                Ok(Ok(None)) => return self.package_unlisted(ask, self.last_of(ask).await?).await,
                 // Upstream's index is out of reach: an older record or the file's own digest decides.
                 Ok(Err(trouble)) => return self.ruled_without_index(ask, trouble).await,
                 Err(_) => {}
@@ -265,28 +284,33 @@ impl Delivery {
     /// No index can be had at the moment, and rules are about the channel: what is here already may go out if they have nothing against
     /// it.
     async fn ruled_without_index(&self, ask: &PackageAsk, trouble: Refusal) -> Result<Answer, Refusal> {
+        let last = self.last_of(ask).await?;
+        let is_here = self.inner.cache.verified(&ask.key()).await.is_some();
+        if last.has_record || is_here { self.package_unlisted(ask, last).await } else { Err(trouble) }
+    }
+
+    /// What the generation in force knows of a file, the rules having nothing against its record, if it has one.
+    ///
+    /// # Errors
+    /// As [`Delivery::rule_listed`].
+    async fn last_of(&self, ask: &PackageAsk) -> Result<Last, Refusal> {
         let PackageAsk { channel, asked, subdir, archive } = ask;
         let current = self.inner.generations.current(&channel.stored_as(asked), subdir);
-        let last = current.and_then(|generation| generation.lookup(archive.as_str()));
-        let blob = self.inner.cache.verified(&ask.key()).await;
-        match (last, blob) {
-            (None, None) => Err(trouble),
-            (last, _) => self.package_unlisted(ask, last).await,
+        let Some(generation) = current else { return Ok(Last::default()) };
+        let Some(entry) = generation.table().find(archive.as_str()) else { return Ok(Last::default()) };
+        let last = Last::of(&entry);
+        if last.has_record {
+            match self.stance_now(channel, subdir, &generation, &entry) {
+                Some(Stance::Open | Stance::Kept) => {}
+                Some(Stance::Refused) | None => self.rule_listed(ask.wanted(), &generation).await?,
+            }
         }
+        Ok(last)
     }
 
     /// Finds the digest of a download that is under way: from a shard, else from a generation.
     async fn find_digest(&self, ask: &PackageAsk, fill: &Fill) {
-        let found = self.look_up(ask).await.and_then(|found| {
-            if found.is_none() {
-                let unknown = KnownFile::unlisted(ask.archive.as_str(), Expected::default());
-                self.rule_unlisted(ask.wanted(), &unknown)?;
-            }
-            match found {
-                None if ask.channel.unlisted == Unlisted::Deny => Err(must_be_listed(ask.wanted())),
-                found => Ok(found),
-            }
-        });
+        let found = self.look_up_or_doubt(ask).await;
         match found {
             Ok(Some(expected)) if expected.has_digest() => fill.learn(expected),
             Ok(found) => fill.learn_none(found.and_then(|expected| expected.size)),
@@ -296,6 +320,22 @@ impl Delivery {
                 ask.asked, ask.subdir, ask.archive
             )),
         }
+    }
+
+    /// The same as [`Delivery::look_up`]; where no index lists the file, only if neither rules nor the channel's `unlisted` refuse it.
+    async fn look_up_or_doubt(&self, ask: &PackageAsk) -> Result<Option<Expected>, Refusal> {
+        if let Some(expected) = self.look_up(ask).await? {
+            return Ok(Some(expected));
+        }
+        let last = self.last_of(ask).await?;
+        if !last.has_record {
+            let unknown = KnownFile::unlisted(ask.archive.as_str(), Expected::default(), last.removed);
+            self.rule_unlisted(ask.wanted(), &unknown)?;
+        }
+        if ask.channel.unlisted == Unlisted::Deny {
+            return Err(must_be_listed(ask.wanted()));
+        }
+        Ok(Some(last.expected).filter(Expected::has_digest))
     }
 
     /// The record of a package, asking upstream for a shard or the whole index where memory does not know it.
@@ -333,15 +373,18 @@ impl Delivery {
         generation: &Arc<Generation>,
     ) -> Result<Option<Expected>, Refusal> {
         let entry = generation.table().find(ask.archive.as_str());
-        let Some(entry) = entry.filter(|entry| !entry.standing.departed && entry.has_record()) else {
-            return Ok(None);
-        };
+        let Some(entry) = entry.filter(is_listed) else { return Ok(None) };
         match self.stance_now(&ask.channel, &ask.subdir, generation, &entry) {
             Some(Stance::Open | Stance::Kept) => {}
             Some(Stance::Refused) | None => self.rule_listed(ask.wanted(), generation).await?,
         }
         Ok(Some(entry.expected))
     }
+}
+
+/// Whether upstream's index has it, shown or not.
+const fn is_listed(entry: &Entry<'_>) -> bool {
+    !entry.standing.departed && entry.has_record()
 }
 
 /// A package that nothing vouches for, as a plain file.

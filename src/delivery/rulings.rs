@@ -102,7 +102,8 @@ impl Delivery {
         }
         let (from, file) = (Arc::clone(generation), wanted.archive.clone());
         let known = self.blocking(move || from.known_file(file.as_str())).await?;
-        let known = known.unwrap_or_else(|| KnownFile::unlisted(wanted.archive.as_str(), <_>::default()));
+        let known =
+            known.unwrap_or_else(|| KnownFile::unlisted(wanted.archive.as_str(), <_>::default(), false));
         let decision = self.decide(wanted, &*judge, &known);
         let ruled = Ruled { refusal: refusal_of(wanted, &decision), until: decision.until };
         self.inner.rulings.insert(key, ruled.clone());

@@ -101,17 +101,24 @@ impl Delivery {
     ) -> Result<(), Refusal> {
         let Some(archive) = package_of(file).filter(|_| !channel.is_unruled()) else { return Ok(()) };
         let wanted = Wanted { channel, asked, subdir, archive: &archive };
+        let mut removed = false;
         if let Some(generation) = self.inner.generations.current(&channel.stored_as(asked), subdir)
             && let Some(entry) = generation.table().find(archive.as_str())
         {
-            return match self.stance_now(channel, subdir, &generation, &entry) {
-                Some(Stance::Open | Stance::Kept) => Ok(()),
-                Some(Stance::Refused) | None => self.rule_listed(wanted, &generation).await,
-            };
+            removed = entry.standing.removed;
+            if entry.has_record() {
+                return match self.stance_now(channel, subdir, &generation, &entry) {
+                    Some(Stance::Open | Stance::Kept) => Ok(()),
+                    Some(Stance::Refused) | None => self.rule_listed(wanted, &generation).await,
+                };
+            }
         }
         match self.shard_memo(channel, asked, subdir, &archive) {
             Some(known) => self.rule_known(wanted, &known),
-            None => self.rule_unlisted(wanted, &KnownFile::unlisted(archive.as_str(), Expected::default())),
+            None => {
+                let known = KnownFile::unlisted(archive.as_str(), Expected::default(), removed);
+                self.rule_unlisted(wanted, &known)
+            }
         }
     }
 }

@@ -107,7 +107,7 @@ impl Delivery {
         let blob = match answer.body {
             Body::Blob(blob) => blob,
             Body::Fill(fill) => fill.done().await.map_err(|error| super::objects::refusal_of_fill(&error))?,
-            Body::File(_) | Body::Bytes(_) => {
+            Body::File(_) | Body::Bytes(_) | Body::Cold(_) => {
                 return Err(Refusal::Internal("a shard that is no blob; see the log".to_owned()));
             }
         };

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::compile::{Outside, compile_written};
-use super::compiled::{Pattern, Rules, Unlisted};
+use super::compiled::{Pattern, Rules, Unlisted, WholeIndex};
 use super::mistake::Mistakes;
 use super::node::At;
 use super::read::Located;
@@ -79,6 +79,7 @@ fn channel(key: &str, pattern: Pattern, upstream: &str, ttl: Duration) -> Writte
         source: WrittenChannelSource::Proxied(here(upstream.to_owned()), None),
         ttl: Some(ttl),
         unlisted: Unlisted::Auto,
+        whole_index: WholeIndex::Auto,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use globset::{Glob, GlobBuilder};
 
-use super::compiled::{Pattern, Unlisted};
+use super::compiled::{Pattern, Unlisted, WholeIndex};
 use super::mistake::Mistakes;
 use super::node::{At, Node};
 use super::read::{Fields, Located, choice, positive_duration, text};
@@ -39,6 +39,8 @@ const LATER: &[&str] = &["hosted", "policy", "access", "members"];
 const UNLISTED: &[(&str, Unlisted)] =
     &[("allow", Unlisted::Allow), ("deny", Unlisted::Deny), ("auto", Unlisted::Auto)];
 
+const WHOLE_INDEX: &[(&str, WholeIndex)] = &[("auto", WholeIndex::Auto), ("never", WholeIndex::Never)];
+
 /// Whether the first component of a path is taken.
 pub(super) fn is_reserved(path: &str) -> bool {
     let root = path.split('/').next().unwrap_or_default();
@@ -61,8 +63,14 @@ pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<W
     });
     let ttl = fields.read("ttl", mistakes, positive_duration);
     let unlisted = fields.read("unlisted", mistakes, choice(UNLISTED));
+    let whole_index = fields.read("whole_index", mistakes, choice(WHOLE_INDEX));
     let has_upstream = fields.get("upstream").is_some();
     let is_virtual = fields.get("virtual").is_some();
+    if let Some(only_proxied) = whole_index.as_ref().filter(|_| is_virtual) {
+        mistakes
+            .add(&only_proxied.at, format!("`{path}.whole_index` goes with `upstream`, not with `virtual`"));
+    }
+    let whole_index = whole_index.map(|w| w.value).unwrap_or_default();
     let members = virtuals::read(&mut fields, is_later, mistakes);
     fields.finish(mistakes);
 
@@ -88,7 +96,7 @@ pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<W
     if is_virtual {
         virtuals::check_entry(&pattern, &key, path, rename.as_ref(), mistakes);
         let source = WrittenChannelSource::Virtual(members?);
-        return Some(entry(key, pattern, source, ttl, unlisted));
+        return Some(entry(key, pattern, source, ttl, unlisted, whole_index));
     }
     if let Some(rename) = rename.as_ref().filter(|_| !matches!(pattern, Pattern::Exact(_))) {
         mistakes.add_hint(
@@ -98,7 +106,7 @@ pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<W
         );
     }
     let source = WrittenChannelSource::Proxied(upstream?, rename.map(|r| r.value.to_string()));
-    Some(entry(key, pattern, source, ttl, unlisted))
+    Some(entry(key, pattern, source, ttl, unlisted, whole_index))
 }
 
 fn entry(
@@ -107,6 +115,7 @@ fn entry(
     source: WrittenChannelSource,
     ttl: Option<Located<Duration>>,
     unlisted: Option<Located<Unlisted>>,
+    whole_index: WholeIndex,
 ) -> WrittenChannel {
     WrittenChannel {
         key,
@@ -114,6 +123,7 @@ fn entry(
         source,
         ttl: ttl.map(|t| t.value),
         unlisted: unlisted.map(|u| u.value).unwrap_or_default(),
+        whole_index,
     }
 }
 

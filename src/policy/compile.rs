@@ -165,6 +165,7 @@ fn channel(
         source,
         ttl,
         unlisted: written.unlisted,
+        whole_index: written.whole_index,
         anonymous,
     }))
 }

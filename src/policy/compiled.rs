@@ -102,6 +102,16 @@ pub enum Unlisted {
     Auto,
 }
 
+/// Whether clients get `repodata.json` of an upstream that has shards only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WholeIndex {
+    /// It is made of the shards.
+    #[default]
+    Auto,
+    /// There is none: 404, so that nobody downloads gigabytes without need.
+    Never,
+}
+
 /// Where the channels that match one pattern come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ChannelRule {
@@ -115,6 +125,8 @@ pub struct ChannelRule {
     pub ttl: Duration,
     /// What happens to packages that the index does not list.
     pub unlisted: Unlisted,
+    /// Whether a whole index is made where upstream has shards only.
+    pub whole_index: WholeIndex,
     /// Who may read it without an identity.
     pub anonymous: Anonymous,
 }

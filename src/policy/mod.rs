@@ -29,7 +29,7 @@ mod virtuals;
 pub use compile::{Outside, compile};
 pub use compiled::{
     Anonymous, ChannelRule, ChannelSource, Credentials, DEFAULT_TTL, FileRoute, FileRule, FileSource,
-    HostRoute, Pattern, Rules, Unlisted, UpstreamRule,
+    HostRoute, Pattern, Rules, Unlisted, UpstreamRule, WholeIndex,
 };
 pub use judge::explain::{Explained, Standing};
 pub use judge::{Policy, SourceNames};

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::compiled::{Pattern, Unlisted};
+use super::compiled::{Pattern, Unlisted, WholeIndex};
 use super::judge::read::Draft;
 use super::mistake::Mistakes;
 use super::node::{At, Node, Value};
@@ -116,6 +116,8 @@ pub struct WrittenChannel {
     pub ttl: Option<Duration>,
     /// `unlisted`
     pub unlisted: Unlisted,
+    /// `whole_index`
+    pub whole_index: WholeIndex,
 }
 
 /// Who answers for a channel.

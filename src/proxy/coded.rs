@@ -72,7 +72,7 @@ async fn whole(body: &Body, len: u64) -> Result<Bytes, String> {
         Body::Bytes(bytes) => return Ok(bytes.clone()),
         Body::Blob(blob) => blob.reader(0..len, BodyMode::Read),
         Body::File(file) => file.reader(0..len, BodyMode::Read),
-        Body::Fill(_) => return Err("a running download can't be compressed".to_owned()),
+        Body::Fill(_) | Body::Cold(_) => return Err("what is not complete can't be compressed".to_owned()),
     };
     let mut all = Vec::with_capacity(usize::try_from(len.min(SMALL)).unwrap_or(0));
     while let Some(chunk) = reader.next().await {

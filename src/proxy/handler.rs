@@ -102,6 +102,9 @@ impl Door {
         match delivered {
             Ok(answer) => respond::answer(session, ctx, stamp, answer).await,
             Err(refusal) => {
+                if let Refusal::Rule { rule, .. } = &refusal {
+                    self.control.eyes.metrics.policy.refused(rule);
+                }
                 let mut problem = if shard_index {
                     refuse::shard_index_problem(refusal)
                 } else {

@@ -78,6 +78,9 @@ pub async fn answer(
     if matches!(answer.body, Body::Fill(_)) {
         return stream::fill(session, ctx, stamp, &asked, answer).await;
     }
+    if matches!(answer.body, Body::Cold(_)) {
+        return stream::cold(session, ctx, stamp, &asked, answer).await;
+    }
     let len = facts.len.unwrap_or(0);
     let part = part_of(&asked, facts, len);
     let (status, span) = match part {
@@ -120,6 +123,9 @@ pub(super) fn head(
         if status == 206 {
             header.insert_header(http::header::CONTENT_RANGE, range::content_range(span, len))?;
         }
+    } else {
+        // So that a cut is told from the end; HTTP/1.0 gets no body of unknown length.
+        header.insert_header(http::header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
     }
     match &facts.content_type {
         Cow::Borrowed(known) => {

@@ -14,6 +14,7 @@ use crate::cache::{BodyMode, FillError, Follower};
 use crate::delivery::{Answer, Body, NamedBy, package_etag, place_etag};
 use crate::http::coding::Coding;
 use crate::http::conditional;
+use crate::http::problem::Problem;
 use crate::http::range;
 
 /// How long the head of a cold package waits for its digest, which is its ETag: an index that is near is asked faster than this, a
@@ -29,7 +30,7 @@ pub(super) async fn body(session: &mut Session, body: &Body, span: Range<u64>) -
         }
         Body::Blob(blob) => blob.reader(span.clone(), BodyMode::Mapped),
         Body::File(file) => file.reader(span.clone(), BodyMode::Mapped),
-        Body::Fill(_) => return Err(cut("a download was handed to the file writer")),
+        Body::Fill(_) | Body::Cold(_) => return Err(cut("a download was handed to the file writer")),
     };
     let mut left = span.end - span.start;
     while left > 0 {
@@ -127,6 +128,57 @@ pub(super) async fn prepare(asked: &Asked, answer: &mut Answer) -> Result<(), Fi
     }
     Ok(())
 }
+
+/// Sends an index while it is built, always from its beginning: a range of what has no end yet is the whole (RFC 9110 section 14.2).
+pub(super) async fn cold(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    stamp: &Stamp,
+    asked: &Asked,
+    mut answer: Answer,
+) -> pingora::Result<()> {
+    let total = answer.facts.len;
+    if asked.http10 && total.is_none() {
+        // Without a length the end of the connection would look like the end of the index.
+        let problem = Problem::upstream_unavailable(STILL_BUILDING).with_retry_after(10);
+        return respond::problem(session, ctx, stamp, problem).await;
+    }
+    let span = total.map(|total| 0..total);
+    let header = respond::head(
+        200,
+        ctx,
+        stamp,
+        &answer.facts,
+        Coding::Identity,
+        &answer,
+        span.as_ref(),
+        total.unwrap_or(0),
+    )?;
+    if asked.head {
+        return respond::send_head(session, header, true).await;
+    }
+    let Body::Cold(reader) = &mut answer.body else { return Err(cut("no index to read along with")) };
+    let mut next = match reader.next().await {
+        Some(Ok(chunk)) => Some(chunk),
+        Some(Err(refusal)) => {
+            return respond::problem(session, ctx, stamp, refuse::problem_of(refusal)).await;
+        }
+        None => None,
+    };
+    respond::send_head(session, header, false).await?;
+    while let Some(chunk) = next {
+        session.write_response_body(Some(chunk), false).await?;
+        next = match reader.next().await {
+            Some(Ok(chunk)) => Some(chunk),
+            Some(Err(refusal)) => return Err(cut(&format!("building the index failed half-way: {refusal}"))),
+            None => None,
+        };
+    }
+    session.write_response_body(None, true).await
+}
+
+const STILL_BUILDING: &str =
+    "the index is being built for the first time; ask again shortly, or speak HTTP/1.1 to get it as it grows";
 
 async fn follow(
     session: &mut Session,

@@ -231,10 +231,11 @@ fn document(
     let subdir = Subdir::parse(&manifest.subdir).unwrap_or_else(Subdir::noarch);
     let task = Task { subdir: &subdir, raw: attach.raw, packing: attach.packing, limits: attach.limits };
     let (rewritten, members) = task.rewrite(shape, &work.join(name), purpose)?;
-    made.add(name, rewritten.json);
+    let json = rewritten.written.json;
+    made.add(name, json);
     if shape == Shape::Records {
         let own = (!rewritten.report.edited && members == 1).then_some((attach.raw, attach.packing));
-        made.pack(name, rewritten.json.len, own, attach.limits.bz2)?;
+        made.pack(name, json.len, own, attach.limits.bz2)?;
     }
     Ok(())
 }

@@ -4,11 +4,13 @@
 //! making the result visible (`store`).
 //!
 //! Memory: decoder window (≤ 128 MiB, 8 MiB for conda-forge), one record, about 160 bytes for each record; after that the
-//! encoder (about 90 MB at level 9). The document itself is never in memory.
+//! encoder (about 10 MiB for each of its threads). The document itself is never in memory.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::departed;
@@ -18,11 +20,13 @@ use super::files::{self, HashingFile, Written};
 use super::generation::Generation;
 use super::judging::{Clerk, Court};
 use super::manifest::{FORMAT, FileEntry, Judged, Manifest, Report, Source};
-use super::names::{MANIFEST, TABLE, WITHHELD};
+use super::names::{FRAME_MAP, MANIFEST, TABLE, WITHHELD};
+use super::onlooker::Onlooker;
+use super::out::{Out, OutWritten};
 use super::rewrite::{Purpose, Rewriter, Rewritten};
 use super::scan::{ScanLimits, Scanner, Shape};
 use super::table::{PackageTable, TableBuilder};
-use super::unpack::{UnpackLimits, unpack};
+use super::unpack::{UnpackLimits, unpack, unpack_from};
 use crate::clock::UnixMillis;
 use crate::conda::channel::ChannelRef;
 use crate::conda::digest::Sha256;
@@ -54,24 +58,16 @@ impl Default for Limits {
 }
 
 /// What a generation is to be built from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct BuildInput<'a> {
     /// Whose index it is.
     pub channel: &'a ChannelRef,
     /// Which subdir was asked; the document must say the same.
     pub subdir: &'a Subdir,
-    /// Upstream's `repodata.json[.zst|.bz2]`, complete. Is only read.
-    pub raw: &'a Path,
+    /// Upstream's document.
+    pub raw: &'a dyn RawDocument,
     /// How it is packed.
     pub packing: Packing,
-    /// SHA-256 of that file, so that the same document is not built again.
-    pub digest: Option<Sha256>,
-    /// Upstream's `ETag`, kept for the next conditional request.
-    pub etag: Option<&'a str>,
-    /// Upstream's `Last-Modified`, kept as it is.
-    pub last_modified: Option<&'a str>,
-    /// The same as a moment, for clients; `now` where upstream sent none.
-    pub modified_at: Option<UnixMillis>,
     /// The rules that decide, and who keeps ages.
     pub court: Court<'a>,
     /// The generation in force: files that left the index since stay known by their last records.
@@ -82,6 +78,64 @@ pub struct BuildInput<'a> {
     pub limits: Limits,
     /// Where to work: [`GenerationStore::staging`](super::store::GenerationStore::staging).
     pub out_dir: &'a Path,
+    /// Who reads along.
+    pub onlooker: Option<&'a Arc<dyn Onlooker>>,
+}
+
+impl std::fmt::Debug for BuildInput<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BuildInput({}/{})", self.channel, self.subdir)
+    }
+}
+
+/// Upstream's `repodata.json[.zst|.bz2]`: there, or still arriving.
+pub trait RawDocument {
+    /// What it is called in errors.
+    fn path(&self) -> &Path;
+
+    /// Its bytes, from the beginning.
+    ///
+    /// # Errors
+    /// The file can't be opened.
+    fn open(&self) -> io::Result<Box<dyn Read + '_>>;
+
+    /// What is known of it once it was read to its end.
+    ///
+    /// # Errors
+    /// It did not arrive whole after all.
+    fn identity(&self) -> Result<Identity, BuildError>;
+}
+
+/// Which version of upstream's document it was.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// Where it lies now, whole.
+    pub path: PathBuf,
+    /// Its SHA-256, so that the same document is not built again.
+    pub digest: Option<Sha256>,
+    /// Upstream's `ETag`, kept for the next conditional request.
+    pub etag: Option<String>,
+    /// Upstream's `Last-Modified`, kept as it is.
+    pub last_modified: Option<String>,
+    /// The same as a moment, for clients; `now` where upstream sent none.
+    pub modified_at: Option<UnixMillis>,
+    /// Whether it was made of upstream's shards.
+    pub gathered: bool,
+}
+
+/// A document that lies on disk.
+impl RawDocument for Identity {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn open(&self) -> io::Result<Box<dyn Read + '_>> {
+        Ok(Box::new(fs::File::open(&self.path)?))
+    }
+
+    fn identity(&self) -> Result<Identity, BuildError> {
+        Ok(self.clone())
+    }
 }
 
 /// A complete generation that nobody sees yet. Dropping it removes it.
@@ -143,15 +197,12 @@ impl Drop for Staging {
 /// [`BuildError::is_upstreams_fault`] tells bad documents from trouble with the gate's own disk.
 pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
     let staging = Staging::create(input.out_dir)?;
-    let json = staging.path().join("repodata.json");
-    let task = Task { subdir: input.subdir, raw: input.raw, packing: input.packing, limits: input.limits };
-    let withheld = staging.path().join(WITHHELD);
-    let clerk = Clerk::new(input.court, input.subdir.as_str(), input.now, &withheld)?;
-    let purpose = Purpose::List(TableBuilder::default(), Box::new(clerk));
-    let (rewritten, members) = task.rewrite(Shape::Records, &json, purpose)?;
-    let Rewritten { json: written, purpose, mut report, removed } = rewritten;
-    let mut made = Made::new(staging.path(), input.modified_at.unwrap_or(input.now));
-    made.add("repodata.json", written);
+    let (rewritten, members) = read(input, &staging)?;
+    let Rewritten { written, purpose, mut report, removed } = rewritten;
+    let Identity { path, digest, etag, last_modified, modified_at, gathered } = input.raw.identity()?;
+    let mut made = Made::new(staging.path(), modified_at.unwrap_or(input.now));
+    let json_len = written.json.len;
+    made.add_out(written)?;
     let mut judged = Judged::default();
     if let Purpose::List(mut table, mut clerk) = purpose {
         let departed = departed::carry_over(&mut table, &mut clerk, input.before, removed)?;
@@ -163,19 +214,39 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
         judged.departed = departed.known;
         made.add(WITHHELD, withheld);
     }
-    let own_bytes = (!report.edited && members == 1).then_some((input.raw, input.packing));
-    made.pack("repodata.json", written.len, own_bytes, input.limits.bz2)?;
+    let own_bytes = (!report.edited && members == 1).then_some((&*path, input.packing));
+    made.pack("repodata.json", json_len, own_bytes, input.limits.bz2)?;
     let source = Source {
-        etag: input.etag.map(str::to_owned),
-        last_modified: input.last_modified.map(str::to_owned),
+        etag,
+        last_modified,
         packing: packing_name(input.packing).to_owned(),
-        sha256: input.digest.map(|digest| digest.to_hex()),
+        sha256: digest.map(|digest| digest.to_hex()),
+        gathered,
         members: Vec::new(),
     };
     let rules_revision = input.court.judge.revision();
     let head = Head { channel: input.channel, subdir: input.subdir, now: input.now, rules_revision };
     let files = made.files;
     finish(staging, &head, Some(source), report, judged, files)
+}
+
+/// Reads upstream's document and writes `repodata.json` and its `.zst`.
+fn read<'a>(input: &BuildInput<'a>, staging: &Staging) -> Result<(Rewritten<'a>, u32), BuildError> {
+    let withheld = staging.path().join(WITHHELD);
+    let clerk = Clerk::new(input.court, input.subdir.as_str(), input.now, &withheld)?;
+    let purpose = Purpose::List(TableBuilder::default(), Box::new(clerk));
+    let onlooker = input.onlooker.cloned();
+    let out = Out::packed(staging.path(), input.before, onlooker.clone())?;
+    let mut rewriter = Rewriter::new(out, input.subdir.as_str(), &input.limits, purpose);
+    rewriter.watched_by(onlooker);
+    let path = input.raw.path();
+    let raw = input.raw.open().map_err(BuildError::io("open", path))?;
+    let mut scanner = Scanner::new(Shape::Records, input.limits.scan);
+    let unpacked = unpack_from(path, raw, input.packing, input.limits.unpack, &mut |piece| {
+        scanner.feed(piece, &mut rewriter)
+    })?;
+    scanner.finish()?;
+    Ok((rewriter.finish()?, unpacked.members))
 }
 
 /// Builds the index of a subdir that has no packages, where upstream has none (`noarch` must exist for every channel).
@@ -226,8 +297,7 @@ impl<'a> Task<'a> {
     where
         'a: 'p,
     {
-        let mut rewriter =
-            Rewriter::new(HashingFile::create(json)?, self.subdir.as_str(), &self.limits, purpose);
+        let mut rewriter = Rewriter::new(Out::plain(json)?, self.subdir.as_str(), &self.limits, purpose);
         if shape == Shape::Plain {
             rewriter.leave_alone();
         }
@@ -261,7 +331,18 @@ impl<'a> Made<'a> {
         self.files.insert(name.to_owned(), FileEntry::new(name, written, self.last_modified));
     }
 
-    /// Makes the `.zst` and, for documents of at most `bz2_limit` bytes, the `.bz2` of the document `name`, side by side. `own`:
+    /// Adds `repodata.json` and what was packed beside it.
+    pub fn add_out(&mut self, out: OutWritten) -> Result<(), BuildError> {
+        self.add("repodata.json", out.json);
+        if let Some((written, map)) = out.frame {
+            self.add("repodata.json.zst", written);
+            let map = map.write(&self.dir.join(FRAME_MAP))?;
+            self.add(FRAME_MAP, map);
+        }
+        Ok(())
+    }
+
+    /// Makes the `.zst`, unless it is there, and, for documents of at most `bz2_limit` bytes, the `.bz2` of the document `name`, side by side. `own`:
     /// upstream's own file, when it has exactly this content in one member; its bytes are used where the packing is the same.
     pub fn pack(
         &mut self,
@@ -278,15 +359,24 @@ impl<'a> Made<'a> {
             None if len <= bz2_limit => encode::bz2(&json, &packed_bz2).map(Some),
             None => Ok(None),
         };
+        let there = self.files.contains_key(&zst);
         let make_zst = || match own(Packing::Zst) {
-            Some(raw) => encode::copy_file(raw, &packed_zst),
-            None => encode::zst(&json, len, &packed_zst),
+            Some(raw) => {
+                if there {
+                    fs::remove_file(&packed_zst).map_err(BuildError::io("remove", &packed_zst))?;
+                }
+                encode::copy_file(raw, &packed_zst).map(Some)
+            }
+            None if there => Ok(None),
+            None => encode::zst(&json, &packed_zst).map(Some),
         };
         let (frame, stream) = std::thread::scope(|scope| {
             let beside = scope.spawn(make_bz2);
             (make_zst(), beside.join())
         });
-        self.add(&zst, frame?);
+        if let Some(frame) = frame? {
+            self.add(&zst, frame);
+        }
         let panicked =
             |_| BuildError::io("pack", &packed_bz2)(std::io::Error::other("the packing thread panicked"));
         if let Some(written) = stream.map_err(panicked)?? {

@@ -22,8 +22,10 @@ pub(super) struct HashingFile {
 
 /// A finished file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Written {
+pub struct Written {
+    /// In bytes.
     pub len: u64,
+    /// Of all of it.
     pub sha256: Sha256,
 }
 
@@ -38,6 +40,11 @@ impl HashingFile {
     /// How much was written.
     pub const fn len(&self) -> u64 {
         self.len
+    }
+
+    /// How much of it has left the buffer.
+    pub fn on_disk(&self) -> u64 {
+        self.len - self.out.buffer().len() as u64
     }
 
     /// Appends.

@@ -127,6 +127,11 @@ impl Generation {
         Arc::clone(&self.key)
     }
 
+    /// Whether it was made of the shards of an upstream that has nothing else.
+    pub fn is_gathered(&self) -> bool {
+        self.state.load().manifest.source.as_ref().is_some_and(|source| source.gathered)
+    }
+
     /// When it was built.
     pub fn built_at(&self) -> UnixMillis {
         UnixMillis(self.state.load().manifest.built_at)

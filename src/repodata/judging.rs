@@ -177,10 +177,11 @@ pub struct KnownFile {
 }
 
 impl KnownFile {
-    /// A file of which only the name is known, and what `expected` says.
+    /// A file of which only the name is known, and what `expected` says; `removed`: whether upstream's `removed` has it.
     #[must_use]
-    pub fn unlisted(file: &str, expected: Expected) -> Self {
-        Self { file: file.to_owned(), expected, record: None, standing: Standing::default(), shown: false }
+    pub fn unlisted(file: &str, expected: Expected, removed: bool) -> Self {
+        let standing = Standing { removed, ..Standing::default() };
+        Self { file: file.to_owned(), expected, record: None, standing, shown: false }
     }
 
     /// A file that one of upstream's shards lists: seen before, or else now. Reads from disk.

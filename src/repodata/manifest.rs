@@ -54,6 +54,9 @@ pub struct Source {
     /// SHA-256 of upstream's document as it came, in hex.
     #[serde(default)]
     pub sha256: Option<String>,
+    /// Whether upstream has shards only, and the document was made of them.
+    #[serde(default)]
+    pub gathered: bool,
     /// For a merged index: the members' generations, `<channel>@<id>`; then `sha256` is made from these and the rule.
     #[serde(default)]
     pub members: Vec<String>,

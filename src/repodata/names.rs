@@ -43,6 +43,9 @@ pub(super) const SHARD_MAP: &str = "shards.map";
 /// The name, inside a generation, of the records that are not shown as upstream has them, one behind the other.
 pub(super) const WITHHELD: &str = "withheld.json";
 
+/// The name, inside a generation, of the map of its `repodata.json.zst`.
+pub(super) const FRAME_MAP: &str = "repodata.json.zst.map";
+
 /// A channel (and label) as one directory name: slashes become `%`, long ones are cut and told apart by a digest. Names of
 /// channels have no `%`, so two channels never meet; they begin with a letter, a digit or `_`, so none is hidden.
 pub(super) fn channel_dir(channel: &ChannelRef) -> String {

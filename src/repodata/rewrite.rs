@@ -4,13 +4,17 @@
 //! is kept as it is costs one copy. Does not: the grammar (`scan`), what becomes of a record (`judging`), its new text (`edit`),
 //! packing (`encode`).
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use super::build::Limits;
-use super::edit;
+use super::edit::{self, Edit};
 use super::error::BuildError;
-use super::files::{HashingFile, Written};
 use super::info;
 use super::judging::{Clerk, Ruling};
 use super::manifest::Report;
+use super::onlooker::Onlooker;
+use super::out::{Out, OutWritten};
 use super::scan::{Flaw, Good, Group, Record, Sink};
 use super::table::{NewEntry, Standing, TableBuilder};
 
@@ -29,7 +33,7 @@ pub(super) enum Purpose<'a> {
 
 /// Writes the edited document.
 pub(super) struct Rewriter<'a> {
-    out: HashingFile,
+    out: Out,
     subdir: &'a str,
     max_records: usize,
     purpose: Purpose<'a>,
@@ -39,11 +43,15 @@ pub(super) struct Rewriter<'a> {
     /// The value of `removed`, as it came.
     removed: Vec<u8>,
     edited: Vec<u8>,
+    onlooker: Option<Arc<dyn Onlooker>>,
+    /// Hashes of the file names so far, by a key that nobody outside knows: 8 bytes each.
+    files: HashSet<u64, ahash::RandomState>,
+    hasher: ahash::RandomState,
 }
 
 /// What a document became.
 pub(super) struct Rewritten<'a> {
-    pub json: Written,
+    pub written: OutWritten,
     pub purpose: Purpose<'a>,
     pub report: Report,
     /// File names in `removed`; what is no list of texts counts as none.
@@ -51,7 +59,7 @@ pub(super) struct Rewritten<'a> {
 }
 
 impl<'a> Rewriter<'a> {
-    pub fn new(out: HashingFile, subdir: &'a str, limits: &Limits, purpose: Purpose<'a>) -> Self {
+    pub fn new(out: Out, subdir: &'a str, limits: &Limits, purpose: Purpose<'a>) -> Self {
         Self {
             out,
             subdir,
@@ -62,6 +70,22 @@ impl<'a> Rewriter<'a> {
             has_info: false,
             removed: Vec::new(),
             edited: Vec::new(),
+            onlooker: None,
+            files: HashSet::default(),
+            hasher: ahash::RandomState::new(),
+        }
+    }
+
+    /// Tells somebody how fit upstream's document is for clients as it stands.
+    pub fn watched_by(&mut self, onlooker: Option<Arc<dyn Onlooker>>) {
+        self.onlooker = onlooker;
+    }
+
+    /// Something of upstream's document must not reach a client as it stands.
+    fn changed(&mut self) {
+        self.report.edited = true;
+        if let Some(onlooker) = self.onlooker.take() {
+            onlooker.unfit();
         }
     }
 
@@ -72,19 +96,27 @@ impl<'a> Rewriter<'a> {
 
     pub fn finish(self) -> Result<Rewritten<'a>, BuildError> {
         let removed = serde_json::from_slice(&self.removed).unwrap_or_default();
-        Ok(Rewritten { json: self.out.finish()?, purpose: self.purpose, report: self.report, removed })
+        if let Some(onlooker) = &self.onlooker {
+            onlooker.read();
+        }
+        let Self { out, purpose, report, .. } = self;
+        Ok(Rewritten { written: out.finish()?, purpose, report, removed })
     }
 
     fn drop_record(&mut self, flaw: Flaw) {
         *self.report.dropped.entry(flaw).or_default() += 1;
-        self.report.edited = true;
+        self.changed();
     }
 
     /// Writes a record as clients get it; gives offset and length of its value in the output.
     fn keep(&mut self, record: &Record<'_>, ruling: &Ruling) -> Result<(u64, u32), BuildError> {
         self.edited.clear();
-        let changed = edit::record(record, ruling, &mut self.edited)?;
+        let edit = edit::record(record, ruling, &mut self.edited)?;
+        let changed = edit != Edit::None;
         self.report.edited |= changed;
+        if edit == Edit::Other {
+            self.changed();
+        }
         let whole = record.whole();
         let (mut before, mut skipped) = (&[][..], 0);
         if self.kept_in_group == 0 {
@@ -127,6 +159,16 @@ impl<'a> Rewriter<'a> {
         Ok(())
     }
 
+    /// What the records of an index must be, and those of other documents need not.
+    fn check(&mut self, record: &Record<'_>, good: &Good<'_>) -> Result<(), Flaw> {
+        if !matches!(self.purpose, Purpose::List(..)) {
+            return Ok(());
+        }
+        record.check_package()?;
+        let is_new = self.files.insert(self.hasher.hash_one(good.file.as_ref()));
+        if is_new { Ok(()) } else { Err(Flaw::RepeatedFile) }
+    }
+
     fn rule(&mut self, record: &Record<'_>, good: &Good<'_>) -> Result<Ruling, BuildError> {
         match &mut self.purpose {
             Purpose::List(_, clerk) => clerk.rule(record, good),
@@ -147,12 +189,16 @@ impl Sink for Rewriter<'_> {
         self.has_info = true;
         self.report.base_url = info::base_url(value);
         match info::edit(value, self.subdir)? {
-            None => self.out.put(value),
+            None => self.out.put(value)?,
             Some(edited) => {
-                self.report.edited = true;
-                self.out.put(&edited)
+                self.changed();
+                self.out.put(&edited)?;
             }
         }
+        if let Some(onlooker) = &self.onlooker {
+            onlooker.info_passed();
+        }
+        Ok(())
     }
 
     /// Without `base_url` version 2 (CEP 15) says nothing that version 1 does not, and old clients refuse it.
@@ -160,7 +206,7 @@ impl Sink for Rewriter<'_> {
         match value {
             b"0" | b"1" => self.out.put(value),
             b"2" | b"null" => {
-                self.report.edited = true;
+                self.changed();
                 self.out.put(b"1")
             }
             _ => {
@@ -193,11 +239,17 @@ impl Sink for Rewriter<'_> {
                 return Ok(());
             }
         };
+        if let Err(flaw) = self.check(record, &good) {
+            self.drop_record(flaw);
+            return Ok(());
+        }
         let ruling = self.rule(record, &good)?;
         let at = if ruling.shown {
-            self.keep(record, &ruling)?
+            let at = self.keep(record, &ruling)?;
+            self.out.record_ends(&good.file)?;
+            at
         } else {
-            self.report.edited = true;
+            self.changed();
             (0, 0)
         };
         self.list(&good, record.group(), at, ruling.standing)
@@ -207,7 +259,7 @@ impl Sink for Rewriter<'_> {
         if self.has_info {
             return Ok(());
         }
-        self.report.edited = true;
+        self.changed();
         self.out.put(b",\"info\":")?;
         self.out.put(&info::fresh(self.subdir))
     }

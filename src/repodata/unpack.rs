@@ -4,7 +4,7 @@
 //! PINGORA "Neighbours"). Does not: making packed files (`encode`), MessagePack (`shards`).
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use zstd::stream::raw::{DParameter, Decoder, Operation as _};
@@ -52,7 +52,18 @@ pub(super) fn unpack(
     take: &mut Take<'_>,
 ) -> Result<Unpacked, BuildError> {
     let file = File::open(path).map_err(BuildError::io("open", path))?;
-    let input = BufReader::with_capacity(PIECE, file);
+    unpack_from(path, file, packing, limits, take)
+}
+
+/// The same for a document that is read from elsewhere; `path` is its name in errors.
+pub(super) fn unpack_from(
+    path: &Path,
+    input: impl Read,
+    packing: Packing,
+    limits: UnpackLimits,
+    take: &mut Take<'_>,
+) -> Result<Unpacked, BuildError> {
+    let input = BufReader::with_capacity(PIECE, input);
     let mut meter = Meter { limits, packed: 0, out: 0, take };
     match packing {
         Packing::Json => plain(path, input, &mut meter),

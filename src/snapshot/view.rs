@@ -12,7 +12,7 @@ use crate::conda::subdir::Subdir;
 use crate::policy::verdict::Judge;
 use crate::policy::{
     ChannelRule, ChannelSource, FileSource, Notice, Pattern, Policy, Rules, SourceNames, Unlisted,
-    VirtualRule,
+    VirtualRule, WholeIndex,
 };
 use crate::telemetry::metrics::ChannelSeries;
 use crate::upstream::{Upstream, Upstreams};
@@ -33,6 +33,8 @@ pub struct Channel {
     pub notices: Arc<[Arc<Notice>]>,
     /// What happens to files that the index does not list.
     pub unlisted: Unlisted,
+    /// Whether a whole index is made where upstream has shards only.
+    pub whole_index: WholeIndex,
     /// Whether the gate uses credentials of its own to read it.
     pub needs_identity: bool,
     /// The name metrics and logs use.
@@ -63,6 +65,12 @@ impl Channel {
     #[must_use]
     pub fn is_unruled(&self) -> bool {
         self.judges.policy.is_empty()
+    }
+
+    /// Whether any rule can hide records of it.
+    #[must_use]
+    pub fn may_be_hidden(&self) -> bool {
+        self.judges.policy.may_hide(&self.judges.names)
     }
 
     /// The name its records are judged under.
@@ -225,6 +233,7 @@ impl View {
             ttl: rule.ttl,
             notices: self.rules.notices_for(name.as_str()).into(),
             unlisted: rule.unlisted,
+            whole_index: rule.whole_index,
             needs_identity: source.credentials.is_some(),
             label: name.as_str().into(),
             series: OnceLock::new(),
@@ -266,6 +275,7 @@ impl View {
             ttl: crate::policy::DEFAULT_TTL,
             notices: self.rules.notices_for(name.as_str()).into(),
             unlisted: Unlisted::Auto,
+            whole_index: WholeIndex::Auto,
             needs_identity: host.needs_identity,
             label: name.as_str().into(),
             series: OnceLock::new(),

@@ -63,7 +63,7 @@ fn killed_in_the_middle_of_an_index() {
     let gate = Process::serve(home);
     let index = gate.get(&channel.at("noarch", "repodata.json")).expect(200);
     let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
-    assert_eq!(index["packages.conda"], channel.repodata("noarch")["packages.conda"]);
+    assert_eq!(index["packages.conda"], channel.shown("noarch")["packages.conda"]);
 }
 
 #[test]

@@ -16,6 +16,7 @@
 mod cli;
 mod clients_python;
 mod clients_rust;
+mod cold_index;
 mod conditional_range;
 mod crash;
 mod credentials;
@@ -35,6 +36,7 @@ mod limits;
 mod noarch;
 mod notices;
 mod plain_files;
+mod policy_agree;
 mod restart;
 mod rules_reload;
 mod shards;

@@ -193,3 +193,28 @@ fn too_many_shards_are_refused_with_a_sentence() {
     assert_eq!(gate.get(&channel().at("noarch", INDEX)).status, 503);
     assert!(upstream.paths().iter().filter(|p| p.contains("/shards/")).all(|p| upstream.gets(p) == 0));
 }
+
+#[test]
+fn where_the_rule_says_so_there_are_shards_and_no_whole_index() {
+    let upstream = Upstream::start();
+    publish(&channel(), &upstream);
+    channel().renamed("whole").publish(&upstream);
+    let settings = rules::IMPATIENT;
+    let text = format!(
+        "builtins: false\nupstreams:\n  up: {{urls: [{}], {settings}}}\nchannels:\n  \
+         - {{match: \"*\", upstream: up, ttl: 20m, whole_index: never}}\n",
+        upstream.url()
+    );
+    let gate = Setup::rules(&text).start();
+    for file in ["repodata.json", "repodata.json.zst", "repodata.json.bz2", "current_repodata.json"] {
+        let problem = gate.get(&format!("/chan/noarch/{file}")).expect_problem(404);
+        assert!(problem["detail"].as_str().expect("a sentence").contains("whole_index"), "{problem}");
+        gate.get(&format!("/whole/noarch/{file}")).expect(200);
+    }
+    let index = decode_index(&gate.get(&format!("/chan/noarch/{INDEX}")).expect(200));
+    assert_eq!(digests(&index).len(), 3);
+    for digest in digests(&index) {
+        gate.get(&format!("/chan/noarch/shards/{digest}.msgpack.zst")).expect(200);
+    }
+    gate.get(&channel().path("alpha")).expect(200);
+}

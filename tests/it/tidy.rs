@@ -54,6 +54,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("rustls", &["upstream", "app", "main"]),
     ("mimalloc", &["main"]),
+    ("twox_hash", &["repodata"]),
 ];
 
 /// Files that may be longer than [`LONGEST`], and why.

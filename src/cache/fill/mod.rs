@@ -130,6 +130,12 @@ impl Fill {
         self.shared.done().await
     }
 
+    /// Why it failed, if it has.
+    #[must_use]
+    pub fn failure(&self) -> Option<FillError> {
+        self.shared.failure()
+    }
+
     /// Whether this handle joined a fill that somebody else had started.
     #[must_use]
     pub const fn joined(&self) -> bool {

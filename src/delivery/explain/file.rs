@@ -31,7 +31,7 @@ impl Explainer<'_> {
         let generation = self.store.current(&channel.stored_as(asked), subdir);
         let known = generation.as_ref().map_or(Ok(None), |found| found.known_file(archive.as_str()))?;
         let state = state_of(generation.is_some(), known.as_ref());
-        let known = known.unwrap_or_else(|| KnownFile::unlisted(archive.as_str(), <_>::default()));
+        let known = known.unwrap_or_else(|| KnownFile::unlisted(archive.as_str(), <_>::default(), false));
         let wanted = Wanted { channel, asked, subdir, archive };
         let judge = channel.judge(subdir);
         let ask = |subject: &Subject<'_>| {
@@ -86,7 +86,7 @@ impl Explainer<'_> {
             State::Departed | State::Removed | State::Unlisted | State::NoIndex => {}
         }
         if !known.expected.has_digest() {
-            let bare = KnownFile::unlisted(&known.file, <_>::default());
+            let bare = KnownFile::unlisted(&known.file, <_>::default(), known.standing.removed);
             if let Some(refusal) = against_unlisted(wanted, &bare, self.now) {
                 return Download::refused(refusal);
             }

@@ -75,7 +75,7 @@ impl Delivery {
         let (scratch, raw) = self.document_of(subdir, &index, shards).await?;
         let object: Object = refreshed.object;
         let snapshot = Snapshot { raw, packing: Packing::Json, object, scratch: Some(scratch) };
-        self.build(channel, key, &ask.key, snapshot).await.map(Some)
+        self.build(channel, key, &ask.key, snapshot, None).await.map(Some)
     }
 
     /// Every shard of an index in the order of names, a few at a time.

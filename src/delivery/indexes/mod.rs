@@ -3,13 +3,17 @@
 //! A refresh asks upstream for `repodata.json.zst`, else `repodata.json`, else all its shards; every variant that is handed out is made from, or checked
 //! against, that one snapshot.
 
+mod arriving;
+mod cold;
 mod gather;
 mod refresh;
 mod variants;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, Shared};
@@ -17,16 +21,21 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::objects::ObjectAsk;
-use super::{Answer, Delivery, Outcome, Refusal};
+use super::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome, Refusal};
 use crate::cache::FileBody;
 use crate::clock::UnixMillis;
 use crate::conda::channel::ChannelRef;
 use crate::conda::subdir::Subdir;
 use crate::conda::url::IndexFile;
+use crate::http::etag::ETag;
+use crate::policy::WholeIndex;
 use crate::repodata::build::Limits;
 use crate::repodata::generation::Generation;
+use crate::repodata::manifest::Judged;
 use crate::snapshot::Channel;
 use crate::upstream::Purpose;
+use cold::Cold;
+pub use cold::ColdReader;
 
 /// Maps alive at once for index files; beside the blobs', both stay below the kernel's 65,530.
 const MAX_MAPS: usize = 4096;
@@ -36,6 +45,8 @@ const MAX_MAPS: usize = 4096;
 pub struct IndexSettings {
     /// How many generations are built at once; each takes one core and up to 256 MiB.
     pub builds: usize,
+    /// How long clients wait for the first index of a subdir before they get it while it grows.
+    pub cold_patience: Duration,
     /// How long a failed refresh rests before the next try.
     pub retry: Duration,
     /// How long "upstream has no `.zst`", or nothing but shards, is believed.
@@ -52,6 +63,7 @@ impl Default for IndexSettings {
     fn default() -> Self {
         Self {
             builds: 2,
+            cold_patience: Duration::from_secs(1),
             retry: Duration::from_secs(30),
             no_zst: Duration::from_hours(1),
             gathered_shards: 50_000,
@@ -71,6 +83,8 @@ pub trait Events: Send + Sync {
 
     /// A generation was built and put in force.
     fn built(&self, channel: &str, took: Duration);
+    /// What rules did to the records of a generation that came into force.
+    fn judged(&self, channel: &str, subdir: &str, judged: &Judged);
     /// A refresh failed; the old generation, if any, stays.
     fn failed(&self, channel: &str);
 }
@@ -100,6 +114,9 @@ pub(super) struct Indexes {
     /// Indexes that were asked for since the start, with a name they were asked by.
     pub(super) in_use: moka::sync::Cache<Key, ChannelRef>,
     pub(super) builds: Semaphore,
+    /// First builds under way, which clients read along with.
+    colds: Mutex<HashMap<Key, Arc<Cold>>>,
+    next_cold: AtomicU64,
     /// Current indexes are made one at a time: several clients ask for the same one, and all of them can wait.
     currents: Semaphore,
 }
@@ -116,12 +133,25 @@ impl Indexes {
                 .time_to_idle(Duration::from_mins(5))
                 .build(),
             builds: Semaphore::new(settings.builds.max(1)),
+            colds: Mutex::default(),
+            next_cold: AtomicU64::new(RandomState::new().hash_one(0)),
             currents: Semaphore::new(1),
         }
     }
 }
 
 impl Indexes {
+    fn begin_cold(&self, key: &Key, passes_through: bool) -> Arc<Cold> {
+        let cold = Cold::new(passes_through, self.next_cold.fetch_add(1, Ordering::Relaxed));
+        self.colds.lock().insert(key.clone(), Arc::clone(&cold));
+        cold
+    }
+
+    fn end_cold(&self, key: &Key, cold: &Arc<Cold>, how: Result<(), Refusal>) {
+        self.colds.lock().remove(key);
+        cold.end(how);
+    }
+
     /// Forgets rests after failures and absent attachments.
     pub(super) fn forget(&self) {
         self.memory.invalidate_all();
@@ -146,11 +176,44 @@ impl Delivery {
         if file == IndexFile::ShardIndex {
             return self.shard_index(channel, asked, subdir).await;
         }
-        let (generation, outcome) = self.generation(channel, asked, subdir).await?;
+        let (generation, outcome) = match self.generation_or_cold(channel, asked, subdir, file).await? {
+            Found::Generation(generation, outcome) => (generation, outcome),
+            Found::Cold(answer) => return Ok(answer),
+        };
+        if channel.whole_index == WholeIndex::Never && generation.is_gathered() && is_whole(file) {
+            return Err(Refusal::NotFound(format!(
+                "upstream has shards only for `{asked}/{subdir}`, and the channel's rule says `whole_index: never`; a client that \
+                 reads sharded repodata (CEP 16) finds everything"
+            )));
+        }
         if generation.variant(file).is_none() {
             self.attach(channel, asked, subdir, &generation, file).await?;
         }
         self.variant(&generation, file, outcome)
+    }
+
+    /// The generation in force; where the first one takes long, the document itself while it grows.
+    async fn generation_or_cold(
+        &self,
+        channel: &Arc<Channel>,
+        asked: &ChannelRef,
+        subdir: &Subdir,
+        file: IndexFile,
+    ) -> Result<Found, Refusal> {
+        let generation = self.generation(channel, asked, subdir);
+        tokio::pin!(generation);
+        let found = |(generation, outcome)| Found::Generation(generation, outcome);
+        if let Ok(came) = tokio::time::timeout(self.inner.settings.index.cold_patience, &mut generation).await
+        {
+            return came.map(found);
+        }
+        let key = (channel.stored_as(asked), subdir.clone());
+        let cold = self.inner.indexes.colds.lock().get(&key).cloned();
+        let Some(cold) = cold else { return generation.await.map(found) };
+        tokio::select! {
+            came = &mut generation => came.map(found),
+            Some(reader) = cold.reader(file) => Ok(Found::Cold(cold_answer(&cold, reader, file).await)),
+        }
     }
 
     /// The generation in force, and whether it is fresh; waits (bounded) only where there is none.
@@ -220,6 +283,34 @@ impl Delivery {
             .get(key)
             .and_then(|m| m.gone_since)
             .is_some_and(|since| now.since(since) >= grace)
+    }
+}
+
+/// Whether a document lists all records of a subdir in one.
+const fn is_whole(file: IndexFile) -> bool {
+    matches!(file, IndexFile::Repodata(_) | IndexFile::Current(_) | IndexFile::FromPackages(_))
+}
+
+/// What a client gets of an index.
+enum Found {
+    Generation(Arc<Generation>, Outcome),
+    Cold(Answer),
+}
+
+async fn cold_answer(cold: &Cold, reader: ColdReader, file: IndexFile) -> Answer {
+    Answer {
+        facts: Facts {
+            etag: Some(ETag::strong(&cold.etag(file))),
+            named_by: NamedBy::Digest,
+            last_modified: None,
+            len: reader.total().await,
+            content_type: variants::content_type(file).into(),
+            cache_for: CacheFor::Index,
+            outcome: Outcome::Fill,
+        },
+        body: Body::Cold(Box::new(reader)),
+        zstd: None,
+        compressible: false,
     }
 }
 

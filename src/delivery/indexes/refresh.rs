@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use super::cold::Cold;
 use super::{Flight, Key, gone, index_ask};
 use crate::cache::Object;
 use crate::clock::UnixMillis;
@@ -18,9 +19,11 @@ use crate::delivery::{Delivery, Refusal};
 use crate::policy::verdict::Judge;
 use crate::repodata::BuildError;
 use crate::repodata::attach::Reuse;
-use crate::repodata::build::{self, BuildInput, Built, Limits};
+use crate::repodata::build::{self, BuildInput, Built, Identity, Limits, RawDocument};
 use crate::repodata::generation::Generation;
 use crate::repodata::judging::Court;
+use crate::repodata::manifest::Judged;
+use crate::repodata::onlooker::Onlooker;
 use crate::repodata::store::{GenerationStore, Scratch};
 use crate::snapshot::Channel;
 
@@ -95,13 +98,51 @@ impl Delivery {
         self.inner.indexes.memory.insert(key.clone(), memory);
     }
 
-    /// One refresh: `.zst`, else `.json`; a document that does not build is forgotten and the other form tried.
+    /// One refresh. Where there is no generation yet, clients may read along.
     async fn refresh_now(
         &self,
         channel: &Arc<Channel>,
         asked: &ChannelRef,
         subdir: &Subdir,
         key: &Key,
+    ) -> Result<Arc<Generation>, Refusal> {
+        if self.inner.generations.current(&key.0, &key.1).is_some() {
+            return self.refresh_by_form(channel, asked, subdir, key, None).await;
+        }
+        let cold = self.inner.indexes.begin_cold(key, channel.judge(subdir).is_idle());
+        let came = self.refresh_by_form(channel, asked, subdir, key, Some(&cold)).await;
+        self.inner.indexes.end_cold(key, &cold, came.as_ref().map(drop).map_err(Clone::clone));
+        came
+    }
+
+    /// Upstream's document in one form, asked for again, and made the current generation.
+    async fn look(
+        &self,
+        channel: &Arc<Channel>,
+        asked: &ChannelRef,
+        key: &Key,
+        packing: Packing,
+        cold: Option<&Arc<Cold>>,
+    ) -> Result<Arc<Generation>, Refusal> {
+        let ask = index_ask(channel, asked, &key.1, IndexFile::Repodata(packing), channel.ttl);
+        if let Some(cold) = cold
+            && let Some(built) = self.build_arriving(channel, key, packing, &ask, cold).await
+        {
+            return built;
+        }
+        let idx_key = ask.key.clone();
+        let refreshed = self.refreshed(ask).await?;
+        self.take(channel, key, packing, &idx_key, refreshed, cold).await
+    }
+
+    /// `.zst`, else `.json`; a document that does not build is forgotten and the other form tried.
+    async fn refresh_by_form(
+        &self,
+        channel: &Arc<Channel>,
+        asked: &ChannelRef,
+        subdir: &Subdir,
+        key: &Key,
+        cold: Option<&Arc<Cold>>,
     ) -> Result<Arc<Generation>, Refusal> {
         if self.has_shards_only(key)
             && let Some(generation) = self.gathered(channel, asked, subdir, key).await?
@@ -113,20 +154,15 @@ impl Delivery {
             if packing == Packing::Zst && self.skips_zst(key) {
                 continue;
             }
-            let ask = index_ask(channel, asked, subdir, IndexFile::Repodata(packing), channel.ttl);
-            let idx_key = ask.key.clone();
-            match self.refreshed(ask).await {
-                Ok(refreshed) => match self.take(channel, key, packing, &idx_key, refreshed).await {
-                    Ok(generation) => return Ok(generation),
-                    Err(refusal @ Refusal::BadUpstream(_)) => {
-                        // Not fetched again at every turn while the other form works.
-                        if packing == Packing::Zst {
-                            self.skip_zst(key);
-                        }
-                        broken = Some(refusal);
+            match self.look(channel, asked, key, packing, cold).await {
+                Ok(generation) => return Ok(generation),
+                Err(refusal @ Refusal::BadUpstream(_)) => {
+                    // Not fetched again at every turn while the other form works.
+                    if packing == Packing::Zst {
+                        self.skip_zst(key);
                     }
-                    Err(refusal) => return Err(refusal),
-                },
+                    broken = Some(refusal);
+                }
                 Err(Refusal::NotFound(_)) if packing == Packing::Zst => self.skip_zst(key),
                 Err(Refusal::NotFound(_)) => {}
                 Err(refusal) => return Err(refusal),
@@ -195,13 +231,14 @@ impl Delivery {
         packing: Packing,
         idx_key: &str,
         refreshed: Refreshed,
+        cold: Option<&Arc<Cold>>,
     ) -> Result<Arc<Generation>, Refusal> {
         if let Some(confirmed) = self.confirmed(channel, key, &refreshed, self.inner.clock.now()) {
             return confirmed;
         }
         let raw = self.inner.cache.path_of(&refreshed.object.blob);
         let snapshot = Snapshot { raw, packing, object: refreshed.object, scratch: None };
-        self.build(channel, key, idx_key, snapshot).await
+        self.build(channel, key, idx_key, snapshot, cold).await
     }
 
     /// The generation in force, if it was built from this very document and says what the rules say now: fresh again, unless
@@ -234,10 +271,29 @@ impl Delivery {
         key: &Key,
         idx_key: &str,
         snapshot: Snapshot,
+        cold: Option<&Arc<Cold>>,
     ) -> Result<Arc<Generation>, Refusal> {
         let _build = self.inner.indexes.builds.acquire().await;
-        let started = tokio::time::Instant::now();
-        let work = Work {
+        let work = self.work(channel, key).await;
+        let onlooker = cold.map(|cold| Arc::clone(cold) as Arc<dyn Onlooker>);
+        self.built(channel, key, idx_key, move || {
+            let validators = &snapshot.object.meta.validators;
+            let raw = Identity {
+                path: snapshot.raw.clone(),
+                digest: Some(*snapshot.object.blob.digest()),
+                etag: validators.etag.clone(),
+                last_modified: validators.last_modified.clone(),
+                modified_at: validators.last_modified.as_deref().and_then(crate::http::date::parse),
+                gathered: snapshot.scratch.is_some(),
+            };
+            work.run(&raw, snapshot.packing, onlooker.as_ref())
+        })
+        .await
+    }
+
+    /// What a build needs on its thread.
+    pub(super) async fn work(&self, channel: &Channel, key: &Key) -> Work {
+        Work {
             store: Arc::clone(&self.inner.generations),
             key: key.clone(),
             at_hand: self.shards_at_hand(&key.0, &key.1).await,
@@ -245,12 +301,25 @@ impl Delivery {
             source: channel.source().to_owned(),
             now: self.inner.clock.now(),
             limits: self.inner.settings.index.limits,
-        };
-        let built = self.blocking(move || work.run(&snapshot)).await;
+        }
+    }
+
+    /// Runs a build and tells of its end.
+    pub(super) async fn built(
+        &self,
+        channel: &Channel,
+        key: &Key,
+        idx_key: &str,
+        build: impl FnOnce() -> Result<Arc<Generation>, BuildError> + Send + 'static,
+    ) -> Result<Arc<Generation>, Refusal> {
+        let started = tokio::time::Instant::now();
+        let built = self.blocking(build).await;
         match &built {
             Ok(generation) => {
                 self.inner.events.built(&channel.label, started.elapsed());
-                tracing::info!(channel = %key.0, subdir = %key.1, generation = %generation.id(), "a new index is in force");
+                let judged = generation.manifest().judged;
+                self.inner.events.judged(&channel.label, key.1.as_str(), &judged);
+                tell(key, generation.id(), &judged);
             }
             Err(Refusal::BadUpstream(_)) => self.forget_key(idx_key).await,
             Err(_) => {}
@@ -271,6 +340,21 @@ impl Delivery {
     }
 }
 
+/// Says in the log what came of a build, and what rules did to it.
+fn tell(key: &Key, id: &str, judged: &Judged) {
+    let list = |counts: &std::collections::BTreeMap<String, u64>| {
+        counts.iter().map(|(rule, n)| format!("{rule}: {n}")).collect::<Vec<_>>().join(", ")
+    };
+    let (channel, subdir) = (&key.0, &key.1);
+    tracing::info!(
+        %channel, %subdir, generation = %id, first_seen = judged.first_seen, withheld = %list(&judged.withheld),
+        patched = %list(&judged.patched), "a new index is in force"
+    );
+    if !judged.trial.is_empty() {
+        tracing::info!(%channel, %subdir, would_withhold = %list(&judged.trial), "rules on trial");
+    }
+}
+
 /// The refusal that a failed build comes to.
 pub(super) fn refusal_of(error: &BuildError) -> Refusal {
     if error.is_upstreams_fault() {
@@ -287,12 +371,11 @@ pub(super) struct Snapshot {
     /// What upstream sent, which is held while the build runs: the document itself, or the shard index it was made after.
     pub(super) object: Object,
     /// Where the document lies, if it had to be made.
-    #[expect(dead_code, reason = "dropping it removes the document")]
     pub(super) scratch: Option<Scratch>,
 }
 
 /// What a build needs on its thread.
-struct Work {
+pub(super) struct Work {
     store: Arc<GenerationStore>,
     key: Key,
     at_hand: Option<AtHand>,
@@ -303,25 +386,25 @@ struct Work {
 }
 
 impl Work {
-    fn run(&self, snapshot: &Snapshot) -> Result<Arc<Generation>, BuildError> {
-        let validators = &snapshot.object.meta.validators;
-        let last_modified = validators.last_modified.as_deref();
+    pub(super) fn run(
+        &self,
+        raw: &dyn RawDocument,
+        packing: Packing,
+        onlooker: Option<&Arc<dyn Onlooker>>,
+    ) -> Result<Arc<Generation>, BuildError> {
         let sightings = self.store.sightings(&self.key.0, &self.key.1);
         let before = self.store.current(&self.key.0, &self.key.1);
         let built = build::build(&BuildInput {
             channel: &self.key.0,
             subdir: &self.key.1,
-            raw: &snapshot.raw,
-            packing: snapshot.packing,
-            digest: Some(*snapshot.object.blob.digest()),
-            etag: validators.etag.as_deref(),
-            last_modified,
-            modified_at: last_modified.and_then(crate::http::date::parse),
+            raw,
+            packing,
             court: Court { judge: &*self.judge, source: &self.source, sightings: Some(&sightings) },
             before: before.as_deref(),
             now: self.now,
             limits: self.limits,
             out_dir: &self.store.staging(),
+            onlooker,
         })?;
         let fresh = self.store.publish(self.with_shards(built)?)?;
         if let Err(error) = self.store.prune(self.now) {

@@ -58,8 +58,19 @@ impl Delivery {
             }
             drop(object);
         }
+        if matches!(file, IndexFile::RunExports(_)) && self.make_run_exports(generation).await? {
+            return Ok(());
+        }
         self.inner.indexes.absent.insert(memo, last.clone());
         Err(Refusal::NotFound(last))
+    }
+
+    /// Upstream has no `run_exports.json`: one is made where the records carry what belongs in it.
+    async fn make_run_exports(&self, generation: &Arc<Generation>) -> Result<bool, Refusal> {
+        let _build = self.inner.indexes.builds.acquire().await;
+        let (store, target) = (Arc::clone(&self.inner.generations), Arc::clone(generation));
+        let limits = self.inner.settings.index.limits;
+        self.blocking(move || store.make_run_exports(&target, &limits)).await
     }
 
     /// Makes the current index of a generation out of its own records, one at a time. Runs to its end whoever waits, so that
@@ -195,7 +206,7 @@ fn zst_form(file: IndexFile) -> Option<IndexFile> {
     }
 }
 
-fn content_type(file: IndexFile) -> &'static str {
+pub(super) fn content_type(file: IndexFile) -> &'static str {
     match file {
         IndexFile::Repodata(packing)
         | IndexFile::Current(packing)

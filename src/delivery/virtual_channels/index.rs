@@ -203,6 +203,7 @@ impl Delivery {
                     subdir: &owner.1,
                     rule: &rule,
                     members: &members,
+                    before: before.as_deref(),
                     now,
                     limits,
                     out_dir: &store.staging(),

@@ -69,7 +69,8 @@ impl Bench {
     /// Whether a hiding or denying rule can't judge a file of which only the name is known.
     #[must_use]
     pub fn needs_metadata(&self) -> bool {
-        let refuses = |rule: &Statement| matches!(rule.effect, Effect::Hide { .. } | Effect::Deny);
+        let refuses =
+            |rule: &Statement| matches!(rule.effect, Effect::Hide { keep_download: false } | Effect::Deny);
         self.rules.iter().any(|rule| !rule.dry_run && refuses(rule) && rule.matcher.needs_metadata())
     }
 
@@ -81,7 +82,7 @@ impl Bench {
             if applies == Applies::Yes && rule.decides(case.subject.file) {
                 return None;
             }
-            let refuses = matches!(rule.effect, Effect::Hide { .. } | Effect::Deny);
+            let refuses = matches!(rule.effect, Effect::Hide { keep_download: false } | Effect::Deny);
             let excepted = rule.unless.as_ref().is_some_and(|unless| unless.is_match(case, now, false));
             if refuses && !excepted && rule.matcher.needs_metadata() && rule.matcher.might_match(case, now) {
                 return Some(rule);

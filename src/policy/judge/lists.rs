@@ -223,6 +223,14 @@ impl Digests {
             || subject.md5.is_some_and(|d| self.md5.contains(&d.0))
     }
 
+    /// Whether a digest of the record is listed, or one of a listed kind is not known of it.
+    #[must_use]
+    pub fn might_match(&self, subject: &Subject<'_>) -> bool {
+        self.is_match(subject)
+            || (subject.sha256.is_none() && !self.sha256.is_empty())
+            || (subject.md5.is_none() && !self.md5.is_empty())
+    }
+
     /// Whether these take what `other` takes.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {

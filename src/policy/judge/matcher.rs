@@ -117,15 +117,21 @@ impl Matcher {
         let subject = case.subject;
         let named = Self::named(case);
         let size = |holds: &dyn Fn(u64) -> bool| subject.size.is_none_or(holds);
-        let has_digest = subject.sha256.is_some() || subject.md5.is_some();
         self.younger_than.is_none_or(|age| case.first_seen().is_none_or(|seen| now < seen.plus(age)))
             && self.older_than.is_none_or(|age| case.first_seen().is_some_and(|seen| now >= seen.plus(age)))
             && self.removed.is_none_or(|removed| removed == subject.removed)
             && self.larger_than.is_none_or(|limit| size(&|has| has > limit))
             && self.smaller_than.is_none_or(|limit| size(&|has| has < limit))
-            && self.digests.as_ref().is_none_or(|list| !has_digest || list.is_match(subject))
+            && self.digests.as_ref().is_none_or(|list| list.might_match(subject))
             && self.names.as_ref().is_none_or(|names| named(&|name| names.is_match(name)))
-            && self.specs.as_ref().is_none_or(|specs| named(&|name| specs.name(name)))
+            && self.specs.as_ref().is_none_or(|specs| {
+                // A file name tells a version too, where that is all that is asked.
+                if specs.fit_file_names() {
+                    specs.fit(case) != Fit::No
+                } else {
+                    named(&|name| specs.name(name))
+                }
+            })
             && self.files.as_ref().is_none_or(|files| files.is_match(subject.file))
     }
 

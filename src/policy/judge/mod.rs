@@ -38,7 +38,7 @@ use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 
 use self::bench::Bench;
-use self::statement::Statement;
+use self::statement::{Effect, Statement};
 use super::mistake::Mistake;
 use super::verdict::{Judge, RuleRef, Subject};
 use crate::clock::UnixMillis;
@@ -140,6 +140,17 @@ impl Policy {
     #[must_use]
     pub fn judge_of(&self, names: &SourceNames, subdir: &str) -> Arc<dyn Judge> {
         self.bench(names, subdir)
+    }
+
+    /// Whether any rule can hide records of a channel, in whatever subdir.
+    #[must_use]
+    pub fn may_hide(&self, names: &SourceNames) -> bool {
+        let hides = |rule: &Statement| match rule.effect {
+            Effect::Hide { .. } | Effect::Deny | Effect::Hotfix(_) => !rule.dry_run,
+            Effect::Allow | Effect::Patch(_) => false,
+        };
+        let about = |rule: &Statement| names.iter().any(|name| rule.channels.is_match(name));
+        self.rules.iter().any(|rule| hides(rule) && about(rule))
     }
 
     fn bench(&self, names: &SourceNames, subdir: &str) -> Arc<Bench> {

@@ -9,15 +9,16 @@ use super::MergeInput;
 use super::choose::Choice;
 use super::records::Records;
 use crate::repodata::error::BuildError;
-use crate::repodata::files::{HashingFile, Written};
+use crate::repodata::files::HashingFile;
 use crate::repodata::info;
 use crate::repodata::names::TABLE;
+use crate::repodata::out::{Out, OutWritten};
 use crate::repodata::scan::Group;
 use crate::repodata::table::{Entry, NewEntry, PackageTable, Standing, TableBuilder, TableWritten};
 
 /// What was written.
 pub(super) struct Done {
-    pub json: Written,
+    pub written: OutWritten,
     pub table: TableWritten,
     /// Where the value of `removed` stands.
     pub removed_at: (u64, u64),
@@ -44,7 +45,7 @@ pub(super) fn write(
     choice: &Choice,
 ) -> Result<Done, BuildError> {
     let mut writer = Writer {
-        out: HashingFile::create(&dir.join("repodata.json"))?,
+        out: Out::packed(dir, input.before, None)?,
         table: TableBuilder::default(),
         buffer: Vec::new(),
         most: input.limits.records,
@@ -68,11 +69,11 @@ pub(super) fn write(
     let removed_at = (out.len(), removed.len() as u64);
     out.put(&removed)?;
     out.put(b",\"repodata_version\":1}")?;
-    Ok(Done { json: out.finish()?, table, removed_at })
+    Ok(Done { written: out.finish()?, table, removed_at })
 }
 
 struct Writer<'a> {
-    out: HashingFile,
+    out: Out,
     table: TableBuilder,
     buffer: Vec<u8>,
     most: usize,
@@ -123,9 +124,13 @@ impl Writer<'_> {
     ) -> Result<(), BuildError> {
         member.record(entry, &mut self.buffer)?;
         let key = entry.file.strip_suffix(extension).unwrap_or(entry.file);
-        pair(&mut self.out, first, key, &self.buffer)?;
+        self.out.put(if first { b"" } else { b"," })?;
+        self.out.put(Value::from(key).to_string().as_bytes())?;
+        self.out.put(b":")?;
+        self.out.put(&self.buffer)?;
         let len = entry.record.1;
         let record = (self.out.len() - u64::from(len), len);
+        self.out.record_ends(entry.file)?;
         let Entry { file, name, expected, group, .. } = *entry;
         let standing = Standing { seen: entry.standing.seen, ..Standing::default() };
         let new = NewEntry { file, name, expected, record, group, standing };

@@ -56,6 +56,8 @@ pub struct MergeInput<'a> {
     pub rule: &'a VirtualRule,
     /// All members, in the order of the rule.
     pub members: &'a [MergeMember],
+    /// The merged generation in force, whose parts may be used again.
+    pub before: Option<&'a Generation>,
     /// When this happens.
     pub now: UnixMillis,
     /// What is too much.
@@ -98,9 +100,10 @@ pub fn merge(input: &MergeInput<'_>) -> Result<Built, BuildError> {
     let done = document::write(staging.path(), input, &present, &choice)?;
     let modified_at = present.iter().map(Records::modified_at).max().unwrap_or(input.now);
     let mut made = Made::new(staging.path(), modified_at);
-    made.add("repodata.json", done.json);
+    let json_len = done.written.json.len;
+    made.add_out(done.written)?;
     made.add(TABLE, Written { len: done.table.len, sha256: done.table.sha256 });
-    made.pack("repodata.json", done.json.len, None, input.limits.bz2)?;
+    made.pack("repodata.json", json_len, None, input.limits.bz2)?;
     let report = Report {
         records: done.table.entries as u64,
         files: done.table.entries as u64,

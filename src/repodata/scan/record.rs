@@ -84,7 +84,21 @@ pub enum Flaw {
     RepeatedField,
     /// A wheel's absolute `url`, which would lead clients past the gate.
     ForeignUrl,
+    /// A field that every client reads is of another type than clients take: one such record makes some of them give up on the
+    /// whole index.
+    WrongType,
+    /// No `name`.
+    NoName,
+    /// The index has a record for this file already; clients would not agree on which one counts.
+    RepeatedFile,
+    /// Larger than any honest record by far.
+    TooLong,
+    /// Nested deeper than any honest record by far.
+    TooDeep,
 }
+
+/// Longest value of a record, in bytes: the largest of conda-forge's have a hundredth of that.
+const LONGEST: usize = 1 << 20;
 
 /// A record and its surroundings, exactly as upstream sent them.
 #[derive(Debug)]
@@ -95,6 +109,7 @@ pub struct Record<'a> {
     pub(super) value_at: usize,
     pub(super) spans: Spans,
     pub(super) repeated: bool,
+    pub(super) too_deep: bool,
     /// Has bytes or escapes that need a closer look.
     pub(super) suspect: bool,
 }
@@ -142,8 +157,8 @@ impl<'a> Record<'a> {
             _ => return None,
         }
         let suspect = scan.suspects.non_ascii || scan.suspects.surrogate;
-        let (spans, repeated) = (scan.spans, scan.repeated);
-        Some(Self { group, whole: value, key: b"", value_at: 0, spans, repeated, suspect })
+        let (spans, repeated, too_deep) = (scan.spans, scan.repeated, scan.too_deep);
+        Some(Self { group, whole: value, key: b"", value_at: 0, spans, repeated, too_deep, suspect })
     }
 
     /// Where a field's value stands in [`Record::value`].
@@ -220,6 +235,12 @@ impl<'a> Record<'a> {
         if self.repeated {
             return Err(Flaw::RepeatedField);
         }
+        if self.too_deep {
+            return Err(Flaw::TooDeep);
+        }
+        if self.value().len() > LONGEST {
+            return Err(Flaw::TooLong);
+        }
         let file = self.file_name()?;
         let (name, expected) = (self.name()?, self.expected()?);
         if self.group.follows_url() {
@@ -227,6 +248,28 @@ impl<'a> Record<'a> {
         }
         let listed = self.group != Group::V3Other && ArchiveName::parse(&file).is_some();
         Ok(Good { file, name, expected, listed })
+    }
+
+    /// Whether the record is one that every client can read as one of a package: it has a name, and what they all read has the
+    /// types they want (rattler's `PackageRecord`, conda's `PackageRecord`).
+    ///
+    /// # Errors
+    /// The first flaw found.
+    pub fn check_package(&self) -> Result<(), Flaw> {
+        let is_text = |raw: &[u8]| raw.starts_with(b"\"");
+        let is_whole = |raw: &[u8]| raw.iter().all(u8::is_ascii_digit);
+        let is_list = |raw: &[u8]| serde_json::from_slice::<Vec<Text>>(raw).is_ok();
+        for (field, fits) in [
+            (Field::Version, &is_text as &dyn Fn(&[u8]) -> bool),
+            (Field::Build, &is_text),
+            (Field::BuildNumber, &is_whole),
+            (Field::Depends, &is_list),
+        ] {
+            if self.span(field).is_some() && !self.field(field).is_some_and(fits) {
+                return Err(Flaw::WrongType);
+            }
+        }
+        if self.field(Field::Name).is_none() { Err(Flaw::NoName) } else { Ok(()) }
     }
 
     /// Where the member with an absolute `url` stands in a classic record's value, with one comma: clients make these URLs
@@ -265,6 +308,27 @@ impl<'a> Record<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Any JSON string, which is not kept.
+struct Text;
+
+impl<'de> serde::Deserialize<'de> for Text {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl serde::de::Visitor<'_> for Any {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Text, E> {
+                Ok(Text)
+            }
+        }
+        from.deserialize_str(Any)
     }
 }
 

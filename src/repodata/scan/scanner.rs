@@ -271,6 +271,9 @@ impl Scanner {
             return Ok(());
         };
         let odd = scan.suspects.non_ascii || scan.suspects.surrogate;
+        if scan.too_deep && !matches!(what, Use::Record(_)) {
+            return Err(self.bad_value(BadValue::TooDeep).into());
+        }
         match what {
             Use::Raw => {}
             Use::Info | Use::Version => {
@@ -301,6 +304,7 @@ impl Scanner {
                     value_at: scan.start() - self.unsent,
                     spans: scan.spans,
                     repeated: scan.repeated,
+                    too_deep: scan.too_deep,
                     suspect: odd || self.suspects.non_ascii || self.suspects.surrogate,
                 })?;
                 self.unsent = self.pos;

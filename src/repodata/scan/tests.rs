@@ -288,7 +288,6 @@ fn limits_hold_while_the_bytes_arrive() {
         format!(r#"{{"info":{{"subdir":"{long}"#),
         format!(r#"{{"info":{{"subdir":"{long}"}},"packages":{{}}}}"#),
         format!(r#"{{"packages":{{{}"#, " ".repeat(2000)),
-        format!(r#"{{"packages":{{"a":{}"#, "[".repeat(70)),
         format!(r#"{{"x":{}1{},"packages":{{}}}}"#, "[".repeat(70), "]".repeat(70)),
     ] {
         for cuts in [&[][..], &[5, 40, 100, 500, 1200]] {
@@ -326,6 +325,13 @@ fn flaws_of_single_records() {
             format!(r#"{{"sha256":"{digest}","sh\u006125\u0036":null}}"#),
             Flaw::RepeatedField,
         ),
+        (
+            "packages",
+            "a-1-0.conda",
+            format!(r#"{{"x":{}1{}}}"#, "[{\"y\":".repeat(5_000), "}]".repeat(5_000)),
+            Flaw::TooDeep,
+        ),
+        ("packages", "a-1-0.conda", format!(r#"{{"x":"{}"}}"#, "y".repeat(2 << 20)), Flaw::TooLong),
         ("packages.whl", "a.whl", r#"{"url":"https://h/a.whl"}"#.to_owned(), Flaw::ForeignUrl),
         ("packages.whl", "a.whl", r#"{"u\u0072l":"\/\/h\/a.whl"}"#.to_owned(), Flaw::ForeignUrl),
         ("packages.whl", "a.whl", r#"{"url":["https://h/a.whl"]}"#.to_owned(), Flaw::ForeignUrl),
@@ -336,6 +342,28 @@ fn flaws_of_single_records() {
     }
     let seen = scan(b"{\"packages\":{\"a-1-0.conda\":{\"x\":\"\xff\"}}}").unwrap();
     assert_eq!(seen.good, [Err(Flaw::NotText)]);
+}
+
+#[test]
+fn records_that_some_client_can_not_read() {
+    let check = |value: &str| Record::alone(Group::Packages, value.as_bytes()).unwrap().check_package();
+    let good = r#"{"name":"a","version":"1","build":"0","build_number":0,"depends":["x >=1","\u0079"]}"#;
+    assert_eq!(check(good), Ok(()));
+    assert_eq!(check(r#"{"name":"a"}"#), Ok(()));
+    assert_eq!(check("{}"), Err(Flaw::NoName));
+    assert_eq!(check(r#"{"name":null}"#), Err(Flaw::NoName));
+    for (right, wrong) in [
+        (r#""version":"1""#, r#""version":1.0"#),
+        (r#""build":"0""#, r#""build":null"#),
+        (r#""build_number":0"#, r#""build_number":"0""#),
+        (r#""build_number":0"#, r#""build_number":-1"#),
+        (r#""build_number":0"#, r#""build_number":1.0"#),
+        (r#"["x >=1","\u0079"]"#, r#""x >=1""#),
+        (r#"["x >=1","\u0079"]"#, r#"["x",1]"#),
+        (r#"["x >=1","\u0079"]"#, "{}"),
+    ] {
+        assert_eq!(check(&good.replace(right, wrong)), Err(Flaw::WrongType), "{wrong}");
+    }
 }
 
 #[test]

@@ -5,8 +5,11 @@
 
 use super::text::{self, Stop, Suspects};
 
-/// Deepest nesting inside one value; one bit of a word each.
+/// Deepest nesting inside a value that may pass; one bit of a word each.
 pub(super) const MAX_DEPTH: u32 = 64;
+
+/// Deepest nesting that is followed to its end, so that only the record is lost.
+const DEEPEST: u32 = 1 << 20;
 
 /// Longest number or literal; honest ones have at most a few dozen digits.
 const MAX_SCALAR: usize = 1024;
@@ -117,6 +120,8 @@ pub(super) struct ValueScan {
     depth: u32,
     /// Bit n: level n is an object.
     objects: u64,
+    /// The same of levels beyond [`MAX_DEPTH`].
+    deeper: Vec<bool>,
     text_start: usize,
     pending: Option<Field>,
     pending_start: usize,
@@ -124,6 +129,8 @@ pub(super) struct ValueScan {
     pub spans: Spans,
     /// An interesting field stands twice.
     pub repeated: bool,
+    /// It is nested deeper than [`MAX_DEPTH`].
+    pub too_deep: bool,
 }
 
 impl ValueScan {
@@ -134,12 +141,14 @@ impl ValueScan {
             expect: Expect::Value,
             depth: 0,
             objects: 0,
+            deeper: Vec::new(),
             text_start: 0,
             pending: None,
             pending_start: 0,
             suspects: Suspects::default(),
             spans: [None; FIELDS],
             repeated: false,
+            too_deep: false,
         }
     }
 
@@ -199,8 +208,11 @@ impl ValueScan {
         if found == wanted { Ok(()) } else { Err(BadValue::Malformed(what)) }
     }
 
-    const fn in_object(&self) -> bool {
-        self.objects >> (self.depth - 1) & 1 == 1
+    fn in_object(&self) -> bool {
+        match self.deeper.last() {
+            Some(is_object) => *is_object,
+            None => self.objects >> (self.depth - 1) & 1 == 1,
+        }
     }
 
     fn text(&mut self, buf: &[u8], pos: &mut usize) -> Result<bool, BadValue> {
@@ -233,6 +245,7 @@ impl ValueScan {
     fn close(&mut self, pos: &mut usize) -> bool {
         *pos += 1;
         self.depth -= 1;
+        self.deeper.pop();
         self.ended(*pos)
     }
 
@@ -261,11 +274,16 @@ impl ValueScan {
                 Ok(true)
             }
             b'{' | b'[' => {
-                if self.depth == MAX_DEPTH {
-                    return Err(BadValue::TooDeep);
+                if self.depth >= MAX_DEPTH {
+                    if self.depth == DEEPEST {
+                        return Err(BadValue::TooDeep);
+                    }
+                    self.too_deep = true;
+                    self.deeper.push(byte == b'{');
+                } else {
+                    let bit = 1 << self.depth;
+                    self.objects = if byte == b'{' { self.objects | bit } else { self.objects & !bit };
                 }
-                let bit = 1 << self.depth;
-                self.objects = if byte == b'{' { self.objects | bit } else { self.objects & !bit };
                 self.depth += 1;
                 *pos += 1;
                 self.expect = if byte == b'{' { Expect::KeyOrEnd } else { Expect::ValueOrEnd };

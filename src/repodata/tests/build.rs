@@ -32,6 +32,7 @@ fn upstreams_own_bytes_pass_untouched() {
                 "repodata.json",
                 "repodata.json.bz2",
                 "repodata.json.zst",
+                "repodata.json.zst.map",
                 "withheld.json",
             ]
             .map(str::to_owned);
@@ -100,12 +101,12 @@ fn what_is_edited() {
             r#"{ "packages" : {} , "repodata_version":1 ,"info":{"subdir":"noarch"}}"#,
         ),
         (
-            r#"{"info":{"subdir":"noarch"},"packages":{ "..":{}, "a-1-0.conda":{} , "/x":{},"b-1-0.conda":{"size":"5"},"c-1-0.conda":{} }}"#,
-            r#"{"info":{"subdir":"noarch"},"packages":{ "a-1-0.conda":{},"c-1-0.conda":{} }}"#,
+            r#"{"info":{"subdir":"noarch"},"packages":{ "..":{}, "a-1-0.conda":{"name":"a"} , "/x":{},"b-1-0.conda":{"size":"5"},"c-1-0.conda":{"name":"c"} }}"#,
+            r#"{"info":{"subdir":"noarch"},"packages":{ "a-1-0.conda":{"name":"a"},"c-1-0.conda":{"name":"c"} }}"#,
         ),
         (
-            r#"{"info":{"subdir":"noarch"},"packages":{},"v3":{"whl":{"a":{"url":"https://h/a.whl"},"b":{"url":"b.whl"}}}}"#,
-            r#"{"info":{"subdir":"noarch"},"packages":{},"v3":{"whl":{"b":{"url":"b.whl"}}}}"#,
+            r#"{"info":{"subdir":"noarch"},"packages":{},"v3":{"whl":{"a":{"url":"https://h/a.whl"},"b":{"name":"b","url":"b.whl"}}}}"#,
+            r#"{"info":{"subdir":"noarch"},"packages":{},"v3":{"whl":{"b":{"name":"b","url":"b.whl"}}}}"#,
         ),
     ] {
         let bench = Bench::new();
@@ -123,13 +124,15 @@ fn flaws_are_counted_and_unlisted_names_pass() {
     let bench = Bench::new();
     let built = bench
         .build(
-            br#"{"info":{"subdir":"noarch"},"packages":{"..":{},"a":{"size":[]},"odd name.zip":{},"x-1-0.conda":{},"x-1-0.conda":{"size":1}}}"#,
+            br#"{"info":{"subdir":"noarch"},"packages":{"..":{},"a":{"size":[]},"odd name.zip":{"name":"o"},"x-1-0.conda":{"name":"x"},
+                "x-1-0.conda":{"name":"x","size":1},"y-1-0.conda":{"name":"y","version":1},"z-1-0.conda":{}}}"#,
             Packing::Json,
         )
         .unwrap();
     let report = &built.manifest().report;
-    assert_eq!(report.dropped, [(Flaw::UnsafeName, 1), (Flaw::BadSize, 1)].into());
-    assert_eq!((report.records, report.files, report.unlisted, report.conflicts), (3, 1, 1, 1));
+    let once = [Flaw::UnsafeName, Flaw::BadSize, Flaw::RepeatedFile, Flaw::WrongType, Flaw::NoName];
+    assert_eq!(report.dropped, once.map(|flaw| (flaw, 1)).into());
+    assert_eq!((report.records, report.files, report.unlisted, report.conflicts), (2, 1, 1, 0));
 }
 
 #[test]
@@ -176,7 +179,7 @@ fn bad_documents() -> Vec<(Vec<u8>, Packing, &'static str)> {
     let mut flipped = zst(&good);
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0xFF;
-    let deep = format!("{{\"packages\":{{\"a-1-0.conda\":{{\"x\":{}1", "[".repeat(100));
+    let deep = format!("{{\"packages\":{{}},\"x\":{}1{}}}", "[".repeat(100), "]".repeat(100));
     let long = format!("{{\"packages\":{{\"a-1-0.conda\":{{\"x\":\"{}\"}}}}}}", "y".repeat(3 << 20));
     let many = document(&(0..101).map(|n| record(&format!("p{n}"), n)).collect::<Vec<_>>().join(","));
     let bz2 = fixture("noarch/repodata.json.bz2");
@@ -243,22 +246,8 @@ fn the_size_limit_counts_decoded_bytes() {
 #[test]
 fn trouble_with_the_own_disk_is_not_upstreams_fault() {
     let bench = Bench::new();
-    let error = build_input(&BuildInput {
-        digest: None,
-        channel: &bench.channel,
-        subdir: &bench.subdir,
-        raw: Path::new("/nonexistent/raw"),
-        packing: Packing::Json,
-        etag: None,
-        last_modified: None,
-        modified_at: None,
-        court: NOBODY,
-        before: None,
-        now: bench.now,
-        limits: small_limits(),
-        out_dir: &bench.store.staging(),
-    })
-    .unwrap_err();
+    let raw = Identity { path: "/nonexistent/raw".into(), ..Identity::default() };
+    let error = bench.build_of(&raw, Packing::Json, small_limits()).unwrap_err();
     assert!(matches!(error, BuildError::Io { action: "open", .. }) && !error.is_upstreams_fault());
 }
 
@@ -280,7 +269,7 @@ fn an_absolute_url_leaves_a_classic_record_and_nothing_else() {
     let members = [
         (r#"{"url":"https://h.example/a","name":"a"}"#, r#"{"name":"a"}"#),
         (r#"{"name":"a", "url" : "https://h.example/a" }"#, r#"{"name":"a" }"#),
-        (r#"{"url":"\/\/h.example/a"}"#, "{}"),
+        (r#"{"name":"a","url":"\/\/h.example/a"}"#, r#"{"name":"a"}"#),
         (r#"{"name":"a","url":"a-1-0.conda","x":1}"#, r#"{"name":"a","url":"a-1-0.conda","x":1}"#),
     ];
     for (before, after) in members {

@@ -152,15 +152,15 @@ fn both_archive_formats_and_features() {
 #[test]
 fn everything_else_passes_and_other_groups_are_empty() {
     let bench = Bench::new();
-    let before = r#"{ "x": [1.50], "packages.conda" : { "a-1-0.conda" : {"version":"1"} ,
- "a-2-0.conda": { "version" : "2","y":1e2 } }, "removed":["b-1-0.conda"],
- "packages.whl":{"a-3.whl":{"version":"3"}},"v3":{"conda":{"a-4-0":{"version":"4"}},"new":1},
+    let before = r#"{ "x": [1.50], "packages.conda" : { "a-1-0.conda" : {"name":"a","version":"1"} ,
+ "a-2-0.conda": { "name":"a","version" : "2","y":1e2 } }, "removed":["b-1-0.conda"],
+ "packages.whl":{"a-3.whl":{"name":"a","version":"3"}},"v3":{"conda":{"a-4-0":{"name":"a","version":"4"}},"new":1},
  "packages":{},"info":{"subdir":"noarch","z":0}}"#;
     let after = before
-        .replace(r#" "a-1-0.conda" : {"version":"1"} ,"#, " ")
+        .replace(r#" "a-1-0.conda" : {"name":"a","version":"1"} ,"#, " ")
         .replace(r#"["b-1-0.conda"]"#, "[]")
-        .replace(r#""a-3.whl":{"version":"3"}"#, "")
-        .replace(r#""a-4-0":{"version":"4"}"#, "");
+        .replace(r#""a-3.whl":{"name":"a","version":"3"}"#, "")
+        .replace(r#""a-4-0":{"name":"a","version":"4"}"#, "");
     let generation = bench.publish(before);
     assert_eq!(String::from_utf8(make(&bench, &generation)).unwrap(), after);
 }

@@ -29,20 +29,22 @@ fn members(bench: &Bench, documents: &[Option<Value>]) -> Vec<MergeMember> {
         let stored = channel(&format!("up/m{place}"));
         let generation = document.as_ref().map(|document| -> Arc<Generation> {
             let bench_channel = Bench { channel: stored.clone(), ..Bench::of(bench.subdir.as_str()) };
+            let raw = Identity {
+                path: bench_channel.raw(document.to_string().as_bytes()),
+                modified_at: Some(UnixMillis(1_699_833_600_000 + i64::try_from(place).unwrap())),
+                ..Identity::default()
+            };
             let built = build_input(&BuildInput {
-                digest: None,
                 channel: &stored,
                 subdir: &bench.subdir,
-                raw: &bench_channel.raw(document.to_string().as_bytes()),
+                raw: &raw,
                 packing: Packing::Json,
-                etag: None,
-                last_modified: None,
-                modified_at: Some(UnixMillis(1_699_833_600_000 + i64::try_from(place).unwrap())),
                 court: NOBODY,
                 before: None,
                 now: bench.now,
                 limits: small_limits(),
                 out_dir: &bench.store.staging(),
+                onlooker: None,
             });
             bench.store.publish(built.unwrap()).unwrap()
         });
@@ -63,6 +65,7 @@ fn merged_at(
     limits: Limits,
 ) -> Result<Built, BuildError> {
     merge(&MergeInput {
+        before: None,
         channel: &channel("prod.00"),
         subdir: &bench.subdir,
         rule,

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::BuildError;
-use super::build::{BuildInput, Built, Limits, build as build_input};
+use super::build::{BuildInput, Built, Identity, Limits, build as build_input};
 use super::generation::{Generation, Variant};
 use super::judging::Court;
 use super::store::GenerationStore;
@@ -72,20 +72,28 @@ impl Bench {
     }
 
     fn build_with(&self, content: &[u8], packing: Packing, limits: Limits) -> Result<Built, BuildError> {
+        let raw = Identity {
+            path: self.raw(content),
+            etag: Some("\"up-1\"".to_owned()),
+            last_modified: Some("Mon, 13 Nov 2023 00:00:00 GMT".to_owned()),
+            modified_at: Some(UnixMillis(1_699_833_600_000)),
+            ..Identity::default()
+        };
+        self.build_of(&raw, packing, limits)
+    }
+
+    fn build_of(&self, raw: &Identity, packing: Packing, limits: Limits) -> Result<Built, BuildError> {
         build_input(&BuildInput {
-            digest: None,
             channel: &self.channel,
             subdir: &self.subdir,
-            raw: &self.raw(content),
+            raw,
             packing,
-            etag: Some("\"up-1\""),
-            last_modified: Some("Mon, 13 Nov 2023 00:00:00 GMT"),
-            modified_at: Some(UnixMillis(1_699_833_600_000)),
             court: NOBODY,
             before: None,
             now: self.now,
             limits,
             out_dir: &self.store.staging(),
+            onlooker: None,
         })
     }
 

@@ -3,6 +3,7 @@
 //! Belongs here: the registry, every metric's name and help text, and handles that cost one atomic on the hot path.
 //! Does not: measuring (each room), serving the page (`proxy`).
 
+mod policy;
 mod series;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::labels::RouteKind;
+pub use policy::{PolicySeries, RuleEffect};
 pub use series::{ChannelSeries, UpstreamSeries};
 use series::{Tallies, UpstreamLabels};
 
@@ -123,6 +125,8 @@ pub struct Metrics {
     upstream_first_byte: Family<UpstreamLabels, Histogram>,
     upstream_results: Family<series::UpstreamResultLabels, Counter>,
     mirror_healthy: Family<MirrorLabels, Gauge>,
+    /// What rules did.
+    pub policy: PolicySeries,
 }
 
 impl Metrics {
@@ -159,6 +163,7 @@ impl Metrics {
             upstream_first_byte: Family::new_with_constructor(series::first_byte_histogram),
             upstream_results: Family::default(),
             mirror_healthy: Family::default(),
+            policy: PolicySeries::default(),
         };
         metrics.registered(requests)
     }
@@ -220,6 +225,7 @@ impl Metrics {
         let room = registry.sub_registry_with_prefix("repodata");
         room.register("builds", "Index generations built, by result", self.builds.clone());
         room.register("build_seconds", "How long building a generation took", self.build_seconds.clone());
+        self.policy.register(registry);
         let room = registry.sub_registry_with_prefix("upstream");
         let help = "Time from asking upstream to the first byte of its answer";
         room.register("first_byte_seconds", help, self.upstream_first_byte.clone());

@@ -208,6 +208,19 @@ impl Channel {
         json!({"info": info, "packages": old, "packages.conda": new, "removed": [], "repodata_version": 1})
     }
 
+    /// The same as a gate shows it that met the channel as it is: with the moment of first sighting in every record (CEP 47).
+    pub fn shown(&self, subdir: &str) -> Value {
+        let mut document = self.repodata(subdir);
+        for group in ["packages", "packages.conda"] {
+            for (_, record) in document[group].as_object_mut().expect("a group") {
+                if record["indexed_timestamp"].is_null() {
+                    record["indexed_timestamp"] = record["timestamp"].clone();
+                }
+            }
+        }
+        document
+    }
+
     #[expect(clippy::unused_self, reason = "reads as a part of the channel")]
     fn records(&self, packages: &[Package]) -> (Map<String, Value>, Map<String, Value>) {
         let records = |ending: &str| {
@@ -284,7 +297,12 @@ impl Channel {
 }
 
 /// The msgpack of a shard index (CEP 16).
-fn shard_index(subdir: &str, shards_base_url: &str, base_url: &str, digests: &[(String, String)]) -> Vec<u8> {
+pub fn shard_index(
+    subdir: &str,
+    shards_base_url: &str,
+    base_url: &str,
+    digests: &[(String, String)],
+) -> Vec<u8> {
     let mut out = Vec::new();
     let info = json!({"base_url": base_url, "shards_base_url": shards_base_url, "subdir": subdir,
         "created_at": "2026-11-03T10:00:00Z"});
@@ -303,7 +321,7 @@ fn shard_index(subdir: &str, shards_base_url: &str, base_url: &str, digests: &[(
 }
 
 /// A JSON value as msgpack; digests become raw bytes as CEP 16 wants them.
-fn write_value(out: &mut Vec<u8>, value: &Value) {
+pub fn write_value(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Null => rmp::encode::write_nil(out).expect("msgpack"),
         Value::Bool(b) => rmp::encode::write_bool(out, *b).expect("msgpack"),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use condagate::app;
-use condagate::clock::{ManualClock, UnixMillis};
+use condagate::clock::{Clock as _, ManualClock, UnixMillis};
 use condagate::config::{self, AccessTarget, Flags, Sources, Variables};
 
 use super::client::{Answer, Request};
@@ -16,12 +16,13 @@ use super::home::{Home, settle};
 use super::upstream::Upstream;
 
 /// When every test begins: 2026-11-04 00:00 UTC, a day after the upstream's files were made.
-const START: UnixMillis = UnixMillis(1_793_750_400_000);
+pub const START: UnixMillis = UnixMillis(1_793_750_400_000);
 
 /// How a gate is started.
 pub struct Setup {
     home: Home,
     gathered_shards: Option<usize>,
+    at: UnixMillis,
 }
 
 impl Setup {
@@ -29,12 +30,18 @@ impl Setup {
     pub fn rules(text: &str) -> Self {
         let home = Home::new();
         home.write_rules(text);
-        Self { home, gathered_shards: None }
+        Self { home, gathered_shards: None, at: START }
     }
 
     /// In directories that were used before, with the rules they have.
     pub fn again(home: Home) -> Self {
-        Self { home, gathered_shards: None }
+        Self { home, gathered_shards: None, at: START }
+    }
+
+    /// With a clock that stands at another moment: a second life goes on where the first one ended.
+    pub fn at(mut self, moment: UnixMillis) -> Self {
+        self.at = moment;
+        self
     }
 
     /// With another limit on the shards that an index is made of.
@@ -51,7 +58,7 @@ impl Setup {
 
     /// Starts the gate.
     pub fn start(self) -> Gate {
-        let Self { home, gathered_shards } = self;
+        let Self { home, gathered_shards, at } = self;
         let flags = Flags {
             config: Some(home.config()).filter(|file| file.exists()).into_iter().collect(),
             rules: Some(home.rules()),
@@ -64,7 +71,7 @@ impl Setup {
         config.log.access = AccessTarget::File(home.path("stdout"));
         let rules = config::rules::load(&config.rules, &sources.machine());
         let rules = rules.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
-        let clock = ManualClock::new(START);
+        let clock = ManualClock::new(at);
         let options =
             app::GateOptions { config, rules, clock: clock.clone(), tuning: tuning(gathered_shards) };
         let running =
@@ -135,6 +142,11 @@ impl Gate {
     /// Moves the gate's clock.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
+    }
+
+    /// What its clock says.
+    pub fn now(&self) -> UnixMillis {
+        self.clock.now()
     }
 
     /// Replaces the rules and has them read; what the gate says about mistakes in them.

@@ -13,6 +13,7 @@ pub mod rules;
 pub mod shards;
 pub mod stage;
 pub mod upstream;
+pub mod views;
 pub mod wait;
 pub mod wire;
 
@@ -23,4 +24,5 @@ pub use home::Home;
 pub use process::Process;
 pub use stage::Stage;
 pub use upstream::{Act, File, Upstream};
+pub use views::{Records, View};
 pub use wait::{Latch, eventually, eventually_true, skipped};

@@ -1,5 +1,8 @@
 //! Rules texts that point channels at scripted upstreams.
 
+use condagate::config::{self, Flags, Sources, Variables};
+
+use super::home::Home;
 use super::upstream::Upstream;
 
 /// Time-outs for tests in which the upstream stalls.
@@ -28,4 +31,16 @@ pub fn all_from_urls(urls: &[String], settings: &str) -> String {
          files:\n  \
            - {{prefix: miniconda/, upstream: up}}\n"
     )
+}
+
+/// What a gate would say against a file of rules.
+pub fn mistakes(text: &str) -> Vec<String> {
+    let home = Home::new();
+    home.write_rules(text);
+    let flags =
+        Flags { config: Vec::new(), rules: Some(home.rules()), data: Some(home.data()), listen: Vec::new() };
+    let sources = Sources { system: home.path("no-such-directory"), variables: Variables::of(&[]), flags };
+    let config = config::load(&sources).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let read = config::rules::load(&config.rules, &sources.machine());
+    read.err().unwrap_or_default().iter().map(ToString::to_string).collect()
 }
