@@ -210,6 +210,29 @@ fn files_that_left_the_index_are_told_from_those_that_never_were_in_it() {
 }
 
 #[test]
+fn downloads_of_unlisted_files_go_by_the_channels_rule() {
+    let upstream = Upstream::start();
+    channel().publish(&upstream);
+    let rules = rules::all_from(&upstream);
+    let young = "policy: [{id: cooldown, hide: {younger_than: 7d}}]\n";
+    for (unlisted, policy, outcome, rule) in [
+        ("auto", "", "served", None),
+        ("auto", young, "refused", Some("cooldown")),
+        ("allow", young, "served", None),
+        ("deny", "", "refused", Some("unlisted")),
+    ] {
+        let rules = rules.replacen("ttl: 20m", &format!("ttl: 20m, unlisted: {unlisted}"), 1);
+        let gate = Setup::rules(&format!("{rules}{policy}")).start();
+        gate.get("/chan/noarch/repodata.json").expect(200);
+        let file = explained(&gate, &[("url", "/chan/noarch/never-1-0.conda")]);
+        assert_eq!((&file["state"], &file["download"]["outcome"]), (&json!("unlisted"), &json!(outcome)));
+        assert_eq!(file["download"]["rule"].as_str(), rule, "{file}");
+        let status = gate.get("/chan/noarch/never-1-0.conda").status;
+        assert_eq!(status, if rule.is_some() { 403 } else { 404 }, "{unlisted}: {file}");
+    }
+}
+
+#[test]
 fn a_spec_lists_every_version_and_who_hides_it() {
     let scene = Scene::knowing_indexes();
     let lines = |spec: &Value| {

@@ -2,6 +2,7 @@
 //!
 //! Belongs here: putting the members' explanations together. Does not: applying the rule to records (`records`).
 
+use super::file::index_of;
 use super::records::{Found, Names};
 use super::values::{Download, FileExplained, IndexExplained, MemberExplained, Outcome, State};
 use super::{ExplainError, Explainer};
@@ -36,7 +37,7 @@ impl Explainer<'_> {
         let state = state_of(&members, owner.is_some(), merged.is_some());
         let index = merged.map(|merged| {
             let agrees = merged.shows(archive.as_str()) == owner.is_some();
-            self.index_of(&merged, agrees && merged.rules_revision() == channel.fingerprint)
+            index_of(&merged, agrees && merged.rules_revision() == channel.fingerprint)
         });
         let download = download(channel, subdir, archive, &members, (owner, state));
         Ok(put_together(channel, subdir, archive, members, (owner, state, download, index)))
