@@ -50,10 +50,9 @@ pub(super) fn is_reserved(path: &str) -> bool {
 /// Reads one entry.
 pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<WrittenChannel> {
     let mut fields = Fields::open(node, path, mistakes)?;
-    let before = fields.entries();
     fields.refuse_later(LATER, mistakes);
     // An entry for a kind of channel that is not there yet has no `upstream`; one mistake about it is enough.
-    let is_later = before.iter().any(|e| LATER.contains(&e.key.as_str()));
+    let is_later = fields.entries().iter().any(|e| LATER.contains(&e.key.as_str()));
     let name = fields.read("name", mistakes, text);
     let glob = fields.read("match", mistakes, text);
     let upstream = fields.read("upstream", mistakes, text);
@@ -63,14 +62,9 @@ pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<W
     });
     let ttl = fields.read("ttl", mistakes, positive_duration);
     let unlisted = fields.read("unlisted", mistakes, choice(UNLISTED));
-    let whole_index = fields.read("whole_index", mistakes, choice(WHOLE_INDEX));
     let has_upstream = fields.get("upstream").is_some();
     let is_virtual = fields.get("virtual").is_some();
-    if let Some(only_proxied) = whole_index.as_ref().filter(|_| is_virtual) {
-        mistakes
-            .add(&only_proxied.at, format!("`{path}.whole_index` goes with `upstream`, not with `virtual`"));
-    }
-    let whole_index = whole_index.map(|w| w.value).unwrap_or_default();
+    let whole_index = whole_index(&mut fields, path, is_virtual, mistakes);
     let members = virtuals::read(&mut fields, is_later, mistakes);
     fields.finish(mistakes);
 
@@ -105,8 +99,18 @@ pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<W
             "use `name:`, or put a longer path into the URLs of an upstream",
         );
     }
-    let source = WrittenChannelSource::Proxied(upstream?, rename.map(|r| r.value.to_string()));
-    Some(entry(key, pattern, source, ttl, unlisted, whole_index))
+    let path = rename.map(|r| r.value.to_string());
+    Some(entry(key, pattern, WrittenChannelSource::Proxied(upstream?, path), ttl, unlisted, whole_index))
+}
+
+fn whole_index(fields: &mut Fields<'_>, path: &str, is_virtual: bool, mistakes: &mut Mistakes) -> WholeIndex {
+    let Some(found) = fields.read("whole_index", mistakes, choice(WHOLE_INDEX)) else {
+        return WholeIndex::default();
+    };
+    if is_virtual {
+        mistakes.add(&found.at, format!("`{path}.whole_index` goes with `upstream`, not with `virtual`"));
+    }
+    found.value
 }
 
 fn entry(

@@ -33,6 +33,7 @@ enum Part {
     Unsatisfiable(u64),
 }
 
+const OTHER_VERSION: &str = "the file is not the version that If-Match or If-Unmodified-Since names";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Writes `answer`, or the 304, 206, 412 or 416 that the request's conditions make of it.
@@ -64,22 +65,13 @@ pub async fn answer(
         conditional::Outcome::Proceed => {}
         conditional::Outcome::NotModified => return not_modified(session, ctx, stamp, &answer, coding).await,
         conditional::Outcome::Failed => {
-            return problem(
-                session,
-                ctx,
-                stamp,
-                Problem::precondition_failed(
-                    "the file is not the version that If-Match or If-Unmodified-Since names",
-                ),
-            )
-            .await;
+            return problem(session, ctx, stamp, Problem::precondition_failed(OTHER_VERSION)).await;
         }
     }
-    if matches!(answer.body, Body::Fill(_)) {
-        return stream::fill(session, ctx, stamp, &asked, answer).await;
-    }
-    if matches!(answer.body, Body::Cold(_)) {
-        return stream::cold(session, ctx, stamp, &asked, answer).await;
+    match answer.body {
+        Body::Fill(_) => return stream::fill(session, ctx, stamp, &asked, answer).await,
+        Body::Cold(_) => return stream::cold(session, ctx, stamp, &asked, answer).await,
+        Body::Blob(_) | Body::File(_) | Body::Bytes(_) => {}
     }
     let len = facts.len.unwrap_or(0);
     let part = part_of(&asked, facts, len);

@@ -199,12 +199,11 @@ impl Generation {
 
     fn read(&self, name: &str, opened: &OnceLock<File>, at: u64, len: u32) -> Result<Vec<u8>, BuildError> {
         let path = self.dir.join(name);
-        let file = match opened.get() {
-            Some(file) => file,
-            None => {
-                let file = File::open(&path).map_err(BuildError::io("open", &path))?;
-                opened.get_or_init(|| file)
-            }
+        let file = if let Some(file) = opened.get() {
+            file
+        } else {
+            let file = File::open(&path).map_err(BuildError::io("open", &path))?;
+            opened.get_or_init(|| file)
         };
         let mut raw = vec![0; len as usize];
         file.read_exact_at(&mut raw, at).map_err(BuildError::io("read", &path))?;

@@ -114,7 +114,7 @@ impl Key {
     /// Keys are digests: this says where about in the order one stands.
     fn guess(self, count: usize) -> usize {
         let high = u64::from_be_bytes(std::array::from_fn(|n| self.0[n]));
-        let at = u128::from(high) * count as u128 >> 64;
+        let at = (u128::from(high) * count as u128) >> 64;
         usize::try_from(at).unwrap_or(0)
     }
 }

@@ -287,14 +287,14 @@ impl View {
     /// A channel is judged under its name at the upstream and under every name that a rule gives it: all of them share its
     /// generations, and a rule about one of them must not be got round by another.
     fn judges(&self, upstream: &str, path: &str) -> Judges {
-        let named = |rule: &'_ Arc<ChannelRule>| match (&rule.pattern, &rule.source) {
+        let own_name = |rule: &'_ Arc<ChannelRule>| match (&rule.pattern, &rule.source) {
             (Pattern::Exact(name), ChannelSource::Proxied { upstream: there, path: other }) => {
                 let same = there.name == upstream && other.as_deref().unwrap_or(name.as_str()) == path;
                 same.then(|| name.as_str().to_owned())
             }
             _ => None,
         };
-        let aliases: Vec<String> = self.rules.channels().iter().filter_map(named).collect();
+        let aliases: Vec<String> = self.rules.channels().iter().filter_map(own_name).collect();
         let names = SourceNames::new(aliases.iter().map(String::as_str).chain([path]));
         Judges { names, policy: Arc::clone(self.rules.policy()) }
     }

@@ -8,7 +8,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -30,7 +30,6 @@ const PIECE: u64 = 128 << 10;
 #[derive(Default)]
 struct Grown {
     file: Option<Arc<File>>,
-    path: PathBuf,
     len: u64,
     complete: bool,
 }
@@ -147,7 +146,6 @@ impl Onlooker for Cold {
             if grown.file.is_none() {
                 // A reader holds the file, whatever becomes of its name.
                 grown.file = File::open(path).ok().map(Arc::new);
-                grown.path = path.to_owned();
             }
             grown.len = grown.len.max(len);
         });

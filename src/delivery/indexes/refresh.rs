@@ -310,10 +310,10 @@ impl Delivery {
         channel: &Channel,
         key: &Key,
         idx_key: &str,
-        build: impl FnOnce() -> Result<Arc<Generation>, BuildError> + Send + 'static,
+        work: impl FnOnce() -> Result<Arc<Generation>, BuildError> + Send + 'static,
     ) -> Result<Arc<Generation>, Refusal> {
         let started = tokio::time::Instant::now();
-        let built = self.blocking(build).await;
+        let built = self.blocking(work).await;
         match &built {
             Ok(generation) => {
                 self.inner.events.built(&channel.label, started.elapsed());

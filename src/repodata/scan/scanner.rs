@@ -17,6 +17,10 @@ enum Level {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each scanner; a box would be made for every record"
+)]
 enum Phase {
     Start,
     KeyOrEnd,
