@@ -127,8 +127,8 @@ impl Condition {
             Self::Named(name) => named(name),
             Self::AtLeast(name, least) => named(name) && version(&|has| has >= major(least)),
             Self::Exactly(name, wanted, build) => {
-                let built = build.is_none_or(|build| f.build == format!("b{build}"));
-                named(name) && built && version(&|has| has == major(wanted))
+                let fits = build.is_none_or(|number| f.build == format!("b{number}"));
+                named(name) && fits && version(&|has| has == major(wanted))
             }
             Self::Files(pattern) => glob(pattern, &f.file),
             Self::Licenses(entries) => f.license.is_some_and(|license| {
