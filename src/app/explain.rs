@@ -38,8 +38,16 @@ pub fn explain_offline(config: &Config, rules: Rules, question: &Question) -> Re
     let store = GenerationStore::to_look_at(&generations(config));
     let own = own_address(config);
     let answer = Explainer { view: &view, store: &store, own: &own, now }.answer(question);
-    let answer = answer.map_err(|error| OperateError::Invalid(error.to_string()))?;
-    serde_json::to_value(answer).map_err(|error| OperateError::Failed(error.to_string()).into())
+    Ok(as_operated(answer)?)
+}
+
+/// An answer as the control socket gives it.
+pub(super) fn as_operated(answer: Result<Explanation, ExplainError>) -> Result<Value, OperateError> {
+    let answer = answer.map_err(|error| {
+        let make = if error.is_askers() { OperateError::Invalid } else { OperateError::Failed };
+        make(error.to_string())
+    })?;
+    serde_json::to_value(answer).map_err(|error| OperateError::Failed(error.to_string()))
 }
 
 /// Where indexes are kept.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::Core;
+use super::explain::as_operated;
 use crate::api::{OperateError, Operator, PurgeRequest};
 use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::digest::Sha256;
@@ -62,11 +63,7 @@ impl Operator for GateOperator {
     }
 
     async fn explain(&self, question: Question) -> Result<Value, OperateError> {
-        match self.0.explain(question).await {
-            Ok(explanation) => serde_json::to_value(explanation).map_err(failed),
-            Err(error) if error.is_askers() => Err(invalid(&error.to_string())),
-            Err(error) => Err(failed(error)),
-        }
+        as_operated(self.0.explain(question).await)
     }
 
     async fn reload(&self) -> Result<Value, OperateError> {

@@ -257,10 +257,8 @@ fn a_running_gate_is_asked() {
         assert!(question.starts_with(first), "{line}: {question}");
         assert!(question.ends_with(&format!("\r\n\r\n{body}")), "{line}: {question}");
         assert!(ran.is(0), "{}", ran.err);
-        match line.contains("--json") {
-            true => assert_eq!(ran.out, "{\n  \"blobs\": 3,\n  \"bytes\": 2048\n}\n"),
-            false => assert_eq!(ran.out, "blobs: 3\nbytes: 2.0 KiB\n"),
-        }
+        let (json, lines) = ("{\n  \"blobs\": 3,\n  \"bytes\": 2048\n}\n", "blobs: 3\nbytes: 2.0 KiB\n");
+        assert_eq!(ran.out, if line.contains("--json") { json } else { lines });
     }
 }
 
@@ -340,7 +338,7 @@ fn explanations_without_a_gate_come_from_the_disk() {
 }
 
 #[test]
-fn explanations_are_printed_for_people() {
+fn explanations_of_files_are_printed_for_people() {
     let home = Home::new(&[]);
     let rule = json!({"id": "recall", "at": "a.yaml:3", "reason": "CVE", "effect": "deny", "standing": "decides",
         "sentence": "denies it: spec `xz`."});
@@ -364,7 +362,10 @@ fn explanations_are_printed_for_people() {
            index       built T1, checked T2; it is to be built again\n  \
            rule        `recall` (a.yaml:3) decides: denies it: spec `xz`. Reason: CVE\n"
     );
+}
 
+#[test]
+fn explanations_of_specs_are_printed_for_people() {
     let home = Home::new(&[]);
     let record = |version: &str, hidden: bool| {
         let mut record = json!({"channel": "c", "subdir": "noarch", "name": "xz", "version": version, "build": "0",

@@ -4,6 +4,7 @@
 //! rules are (`policy`), which bytes are delivered (`packages`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::refusal::UNLISTED;
 use super::{Delivery, Refusal};
@@ -18,6 +19,9 @@ use crate::repodata::generation::Generation;
 use crate::repodata::judging::KnownFile;
 use crate::repodata::table::{Entry, Stance};
 use crate::snapshot::Channel;
+
+/// How often an index is built again at most because time has changed what rules say of it.
+const TURNS_EVERY: Duration = Duration::from_mins(10);
 
 /// What was decided about files of generations, for those that are asked again: generation, file, revision of the rules.
 pub(super) type Rulings = moka::sync::Cache<(Arc<str>, ArchiveName, u64), Ruled>;
@@ -52,15 +56,15 @@ impl Delivery {
         generation.rules_revision() == revision && !turned
     }
 
-    /// Whether a generation has to be built again for the rules' sake. What the clock alone changes waits until the channel's time to
-    /// live is over: in a busy channel something turns at every moment.
+    /// Whether a generation has to be built again for the rules' sake. What the clock alone changes waits for a while after the last
+    /// build: in a busy channel something turns at every moment.
     pub(super) fn is_due(&self, channel: &Channel, subdir: &Subdir, generation: &Generation) -> bool {
         if self.is_ruled(channel, subdir, generation) {
             return false;
         }
         let revision = if channel.is_unruled() { 0 } else { channel.judge(subdir).revision() };
         generation.rules_revision() != revision
-            || self.inner.clock.now().since(generation.built_at()) >= channel.ttl
+            || self.inner.clock.now().since(generation.built_at()) >= channel.ttl.min(TURNS_EVERY)
     }
 
     /// What the package table's word on a file is worth at this moment; `None`: the rules have to be asked. Never waits.

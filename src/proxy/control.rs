@@ -68,25 +68,27 @@ impl ControlPages {
             "metrics" => respond::problem(session, ctx, stamp, Problem::forbidden(METRICS)).await,
             "api/v1/explain" if trusted => match self.explained(session).await {
                 Ok(page) => respond::document(session, ctx, stamp, 200, "application/json", page).await,
-                Err(problem) => respond::problem(session, ctx, stamp, problem).await,
+                Err(problem) => respond::problem(session, ctx, stamp, *problem).await,
             },
             "api/v1/explain" => respond::problem(session, ctx, stamp, Problem::forbidden(EXPLAIN)).await,
             _ => respond::problem(session, ctx, stamp, Problem::not_found(NOTHING)).await,
         }
     }
 
-    async fn explained(&self, session: &Session) -> Result<Bytes, Problem> {
-        let question = question(host::meant(session.req_header()).query.unwrap_or_default())?;
+    async fn explained(&self, session: &Session) -> Result<Bytes, Box<Problem>> {
+        let question = question(host::meant(session.req_header()).query.unwrap_or_default());
+        let question = question.ok_or_else(|| Problem::bad_request(PARAMETERS))?;
         let explained = (self.explain)(question).await.map_err(|error| {
             let make = if error.is_askers() { Problem::bad_request } else { Problem::internal };
             make(error.to_string())
         })?;
-        serde_json::to_vec(&explained).map(Bytes::from).map_err(|error| Problem::internal(error.to_string()))
+        let json = serde_json::to_vec(&explained).map_err(|error| Problem::internal(error.to_string()))?;
+        Ok(json.into())
     }
 }
 
-/// The question of a query string.
-fn question(query: &str) -> Result<Question, Problem> {
+/// The question of a query string; `None` for parameters that this page does not take.
+fn question(query: &str) -> Option<Question> {
     let mut question = Question::default();
     for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
         let slot = match &*key {
@@ -94,13 +96,13 @@ fn question(query: &str) -> Result<Question, Problem> {
             "spec" => &mut question.spec,
             "channel" => &mut question.channel,
             "subdir" => &mut question.subdir,
-            _ => return Err(Problem::bad_request(PARAMETERS)),
+            _ => return None,
         };
         if slot.replace(value.into_owned()).is_some() {
-            return Err(Problem::bad_request(PARAMETERS));
+            return None;
         }
     }
-    Ok(question)
+    Some(question)
 }
 
 const PARAMETERS: &str = "this page takes `url`, or `spec` with perhaps `channel` and `subdir`, each once";
@@ -124,7 +126,7 @@ mod tests {
         assert_eq!(question("spec=xz+%3E%3D5").unwrap().spec, text("xz >=5"));
         assert_eq!(question("").unwrap(), Question::default());
         for bad in ["spec=a&spec=b", "name=a", "spec=a&as=x"] {
-            assert_eq!(question(bad).unwrap_err().status, 400, "{bad}");
+            assert_eq!(question(bad), None, "{bad}");
         }
     }
 }

@@ -166,6 +166,11 @@ fn here(view: &View, target: Target) -> Plan {
 /// A request that names a host this gate stands for: the same paths as there, and any token is that host's.
 fn on_host(view: &View, host: HostTarget, target: Target, raw_path: &str) -> Plan {
     if host.pass_tokens && target.token.is_some() {
+        // Nothing is known of what only the caller may see, so rules could not be asked about it.
+        let channel = target.route.channel().and_then(|asked| view.channel_on(&host, &asked.name));
+        if channel.is_some_and(|channel| channel.may_be_hidden()) {
+            return Plan::Problem(Problem::denied_by_rule(PASSED_BY));
+        }
         let path = raw_path.trim_start_matches('/').to_owned();
         return Plan::Pass { host, path: Secret::new(path) };
     }
@@ -174,6 +179,9 @@ fn on_host(view: &View, host: HostTarget, target: Target, raw_path: &str) -> Pla
     }
     of_channel(target.route, |asked| view.channel_on(&host, &asked.name))
 }
+
+const PASSED_BY: &str = "rules of this gate are about packages of this channel, and they can't be asked about what is passed through \
+                         with a caller's own upstream token; ask without the token, or those who run this gateway";
 
 fn of_channel(route: Route, find: impl Fn(&ChannelRef) -> Option<Arc<Channel>>) -> Plan {
     let missing = |asked: &ChannelRef| {

@@ -333,4 +333,24 @@ impl View {
             needs_identity: route.credentials.is_some(),
         })
     }
+
+    /// The upstream that has `url` below one of its mirrors, and the path below that mirror, percent-encoded, with its leading slash.
+    /// The scheme does not count: lock files name either.
+    #[must_use]
+    pub fn mirrored(&self, url: &url::Url) -> Option<(HostTarget, String)> {
+        let below = |mirror: &url::Url| {
+            let same = mirror.host_str() == url.host_str() && mirror.port() == url.port();
+            let rest = url.path().strip_prefix(mirror.path().trim_end_matches('/'))?;
+            (same && rest.starts_with('/')).then(|| rest.to_owned())
+        };
+        self.rules.upstreams().iter().find_map(|rule| {
+            let rest = rule.urls.iter().find_map(|mirror| below(mirror.reveal()))?;
+            let target = HostTarget {
+                upstream: self.upstreams.get(&rule.name)?,
+                pass_tokens: rule.pass_foreign_tokens,
+                needs_identity: rule.credentials.is_some(),
+            };
+            Some((target, rest))
+        })
+    }
 }

@@ -53,7 +53,7 @@ fn scene(document: &str, policy: &str) -> Scene {
     let latch = Latch::new();
     let half = Act::HoldBody(zst.len() / 2, latch.clone());
     upstream.script(&format!("{AT}repodata.json.zst"), [half]);
-    let gate = Setup::rules(&format!("{}{policy}", rules::all_from(&upstream))).start();
+    let gate = Setup::rules(&format!("{}{policy}", rules::all_from(&upstream))).reading_along().start();
     Scene { gate, upstream, zst, latch }
 }
 

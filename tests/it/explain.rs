@@ -159,6 +159,7 @@ fn a_file_may_be_given_in_many_ways() {
         "chan/noarch/xz-5.6.0-0.conda".to_owned(),
         "https://conda.example.org/chan/noarch/xz-5.6.0-0.conda".to_owned(),
         "https://conda.example.org/t/tk-1/chan/noarch/xz-5.6.0-0.conda".to_owned(),
+        format!("{}/chan/noarch/xz-5.6.0-0.conda", scene.upstream.url()),
     ] {
         let file = scene.file(&url);
         assert_eq!(
@@ -209,6 +210,29 @@ fn files_that_left_the_index_are_told_from_those_that_never_were_in_it() {
 }
 
 #[test]
+fn downloads_of_unlisted_files_go_by_the_channels_rule() {
+    let upstream = Upstream::start();
+    channel().publish(&upstream);
+    let rules = rules::all_from(&upstream);
+    let young = "policy: [{id: cooldown, hide: {younger_than: 7d}}]\n";
+    for (unlisted, policy, outcome, rule) in [
+        ("auto", "", "served", None),
+        ("auto", young, "refused", Some("cooldown")),
+        ("allow", young, "served", None),
+        ("deny", "", "refused", Some("unlisted")),
+    ] {
+        let rules = rules.replacen("ttl: 20m", &format!("ttl: 20m, unlisted: {unlisted}"), 1);
+        let gate = Setup::rules(&format!("{rules}{policy}")).start();
+        gate.get("/chan/noarch/repodata.json").expect(200);
+        let file = explained(&gate, &[("url", "/chan/noarch/never-1-0.conda")]);
+        assert_eq!((&file["state"], &file["download"]["outcome"]), (&json!("unlisted"), &json!(outcome)));
+        assert_eq!(file["download"]["rule"].as_str(), rule, "{file}");
+        let status = gate.get("/chan/noarch/never-1-0.conda").status;
+        assert_eq!(status, if rule.is_some() { 403 } else { 404 }, "{unlisted}: {file}");
+    }
+}
+
+#[test]
 fn a_spec_lists_every_version_and_who_hides_it() {
     let scene = Scene::knowing_indexes();
     let lines = |spec: &Value| {
@@ -253,8 +277,8 @@ fn a_spec_lists_every_version_and_who_hides_it() {
     assert_eq!(young["records"][0]["until"], "2026-11-09T00:00:00+00:00");
 }
 
-#[test]
-fn virtual_channels_say_which_member_answers_and_why_not_the_others() {
+/// `team` and `forge` in several virtual channels.
+fn virtual_scene() -> Scene {
     let upstream = Upstream::start();
     let team = Channel::new("team")
         .with("noarch", &package("acme-core", "1.0"))
@@ -267,26 +291,35 @@ fn virtual_channels_say_which_member_answers_and_why_not_the_others() {
         .with("noarch", &package("xz", "5.6.0"));
     team.publish(&upstream);
     forge.publish(&upstream);
-    let text_of_rules =
-        format!("{}  - placeholder\n{POLICY}", rules::all_from(&upstream).split("files:").next().unwrap())
-            .replace(
-                "  - placeholder\n",
-                "  - {name: prod, virtual: [team, forge], owns: [\"acme-*\"], owned_by: [team]}\n",
-            );
-    let gate = Setup::rules(&text_of_rules).start();
-    let file = |file: &str| explained(&gate, &[("url", &format!("/prod/noarch/{file}"))]);
+    let all = rules::all_from(&upstream);
+    let before = all.split("files:").next().expect("rules");
+    let virtuals = "  - {name: prod, virtual: [team, forge], owns: [\"acme-*\"], owned_by: [team]}\n  \
+                      - {name: flex, virtual: [team, forge], priority: flexible}\n  \
+                      - {name: past, virtual: [forge], as_of: 2020-01-31}\n  \
+                      - {name: top, virtual: [prod]}\n";
+    let gate = Setup::rules(&format!("{before}{virtuals}{POLICY}")).start();
+    Scene { gate, upstream }
+}
+
+#[test]
+fn virtual_channels_say_which_member_answers_and_why_not_the_others() {
+    let scene = virtual_scene();
+    let file = |file: &str| scene.file(&format!("/prod/noarch/{file}"));
     assert_eq!(file("numpy-2.0-0.conda")["state"], "no_index");
-    gate.get("/prod/noarch/repodata.json").expect(200);
+    assert_eq!(scene.upstream.total(), 0);
+    scene.gate.get("/prod/noarch/repodata.json").expect(200);
 
     let numpy = file("numpy-2.0-0.conda");
     assert_eq!((&numpy["member"], &numpy["state"]), (&json!("forge"), &json!("shown")));
     assert!(text(&numpy["sentence"]).contains("comes from `forge`"), "{numpy}");
+    assert_eq!(numpy["index"]["current"], json!(true));
     let why = |file: &Value, member: usize| text(&file["members"][member]["sentence"]).to_owned();
     assert_eq!(why(&numpy, 0), "its index does not list the file.");
     let trap = file("acme-core-9.0-0.conda");
     assert_eq!((trap.get("member"), &trap["download"]["outcome"]), (None, &json!("refused")));
     assert!(why(&trap, 1).starts_with("`owns` of `prod` lets only `team` answer"), "{trap}");
-    gate.get("/prod/noarch/acme-core-9.0-0.conda").expect_problem(403);
+    let problem = scene.gate.get("/prod/noarch/acme-core-9.0-0.conda").expect_problem(403);
+    assert_eq!(trap["download"]["sentence"], problem["detail"]);
     let second = file("lib-2.0-0.conda");
     assert_eq!((&second["state"], &second["download"]["rule"]), (&json!("withheld"), &json!("unlisted")));
     assert!(
@@ -296,13 +329,45 @@ fn virtual_channels_say_which_member_answers_and_why_not_the_others() {
     let recalled = file("xz-5.6.0-0.conda");
     assert_eq!((&recalled["state"], &recalled["download"]["rule"]), (&json!("withheld"), &json!("recall")));
     assert!(why(&recalled, 1).starts_with("the rule `recall` denies it"), "{recalled}");
+    let problem = scene.gate.get("/prod/noarch/xz-5.6.0-0.conda").expect_problem(403);
+    assert_eq!(recalled["download"]["sentence"], problem["detail"]);
+    let unlisted = file("acme-core-7.0-0.conda");
+    assert_eq!(why(&unlisted, 1), "`owns` of `prod` does not let it answer for this name.");
+    let inner = scene.file("/top/noarch/numpy-2.0-0.conda");
+    assert_eq!(
+        (&inner["member"], &inner["members"][0]["explanation"]["member"]),
+        (&json!("prod"), &json!("forge"))
+    );
+}
 
-    let spec = explained(&gate, &[("spec", "prod::lib")]);
-    let line = |record: &Value| {
-        format!("{} {} {}", text(&record["member"]), text(&record["version"]), record["shown"])
+#[test]
+fn a_spec_in_a_virtual_channel_lists_what_its_rule_leaves_out() {
+    let scene = virtual_scene();
+    scene.gate.get("/prod/noarch/repodata.json").expect(200);
+    let lines = |spec: &str| {
+        let line = |record: &Value| {
+            let why = record["sentence"].as_str().unwrap_or("shown").split(' ').take(2).collect::<Vec<_>>();
+            format!("{} {} {}", text(&record["member"]), text(&record["version"]), why.join(" "))
+        };
+        scene.spec(spec)["records"].as_array().unwrap().iter().map(line).collect::<Vec<_>>()
     };
-    let lines: Vec<_> = spec["records"].as_array().unwrap().iter().map(line).collect();
-    assert_eq!(lines, ["forge 2.0 false", "team 1.0 true", "forge 1.0 false"]);
+    let strict = ["forge 2.0 `priority: strict`", "forge 1.0 `priority: strict`", "team 1.0 shown"];
+    assert_eq!(sorted(lines("prod::lib")), sorted(strict.map(str::to_owned).to_vec()));
+    let flexible = ["forge 2.0 shown", "forge 1.0 `flex` takes", "team 1.0 shown"];
+    assert_eq!(sorted(lines("flex::lib")), sorted(flexible.map(str::to_owned).to_vec()));
+    assert_eq!(lines("past::lib 2.0"), ["forge 2.0 `as_of` of"]);
+    assert_eq!(lines("prod/noarch::acme-core >=9"), ["forge 9.0 `owns` of"]);
+    assert_eq!(lines("prod::xz"), ["forge 5.6.0 denies it:"]);
+    assert_eq!(sorted(lines("top::lib >=2")), ["prod 2.0 `priority: strict`"]);
+    let everywhere = scene.spec("numpy");
+    assert_eq!(everywhere["searched"], json!(["forge/noarch", "prod/noarch", "team/noarch"]));
+    let label = scene.gate.get(&page(&[("spec", "prod/label/dev::lib")])).expect_problem(400);
+    assert!(text(&label["detail"]).contains("has no labels"), "{label}");
+}
+
+fn sorted(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort();
+    lines
 }
 
 #[test]

@@ -389,3 +389,31 @@ fn a_refusal_by_a_cooldown_says_when_it_ends() {
     scene.gate.advance(Duration::from_hours(7 * 24));
     eventually_true("the end of it", || scene.gate.get(path).status == 200);
 }
+
+/// What is passed through with a caller's own upstream token can't be held against rules.
+#[test]
+fn a_callers_own_token_is_no_way_around_rules() {
+    let upstream = crate::harness::Upstream::start();
+    let channel =
+        crate::harness::Channel::new("chan").with("noarch", &crate::harness::package("evil", "1.0"));
+    channel.publish(&upstream);
+    upstream.put("/t/secret-token/chan/noarch/evil-1.0-0.conda", channel.get("evil").bytes.clone());
+    upstream.put("/t/secret-token/other/noarch/x-1.0-0.conda", &b"other"[..]);
+    let rules = |policy: &str| {
+        format!(
+            "builtins: false\nupstreams:\n  up: {{urls: [{}], hosts: [conda.example.org], pass_foreign_tokens: true}}\n\
+             channels:\n  - {{match: \"*\", upstream: up}}\n{policy}",
+            upstream.url()
+        )
+    };
+    let policy = "policy:\n  - {id: no-evil, channels: [chan], deny: {names: [evil]}}\n";
+    let gate = crate::harness::Setup::rules(&rules(policy)).start();
+    let ask = |path: &str| {
+        gate.ask(&crate::harness::Request::get(&format!("/t/secret-token{path}")).host("conda.example.org"))
+    };
+    let problem = ask("/chan/noarch/evil-1.0-0.conda").expect_problem(403);
+    assert!(!problem.to_string().contains("secret-token"), "{problem}");
+    assert_eq!(ask("/other/noarch/x-1.0-0.conda").expect(200), b"other");
+    gate.set_rules(&rules("")).expect("good rules");
+    assert_eq!(ask("/chan/noarch/evil-1.0-0.conda").expect(200), channel.get("evil").bytes);
+}

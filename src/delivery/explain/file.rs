@@ -34,9 +34,11 @@ impl Explainer<'_> {
         let known = known.unwrap_or_else(|| KnownFile::unlisted(archive.as_str(), <_>::default(), false));
         let wanted = Wanted { channel, asked, subdir, archive };
         let judge = channel.judge(subdir);
+        // Where there is no index, nobody can have seen it; and `unlisted: allow` does not ask for the age of what no index lists.
+        let ageless = state == State::NoIndex || channel.unlisted == Unlisted::Allow;
         let ask = |subject: &Subject<'_>| {
-            let said = match state {
-                State::NoIndex => by_name_alone(&*judge, subject, self.now),
+            let said = match known.record {
+                None if ageless => by_name_alone(&*judge, subject, self.now),
                 _ => judge.explain(subject, self.now),
             };
             (judge.decide(subject, self.now), said, package_of(subject))
@@ -75,7 +77,13 @@ impl Explainer<'_> {
             let sentence = "the first request for it fetches the index, and then the rules are asked";
             return Download::new(Outcome::Unknown, sentence);
         }
-        if let Some(refusal) = refusal_of(wanted, decision) {
+        let against = if known.record.is_some() {
+            refusal_of(wanted, decision)
+        } else {
+            let bare = KnownFile::unlisted(&known.file, <_>::default(), known.standing.removed);
+            against_unlisted(wanted, &bare, self.now)
+        };
+        if let Some(refusal) = against {
             return Download::refused(refusal);
         }
         match state {
@@ -84,12 +92,6 @@ impl Explainer<'_> {
             }
             State::Shown | State::Withheld => return served("its file is served all the same"),
             State::Departed | State::Removed | State::Unlisted | State::NoIndex => {}
-        }
-        if !known.expected.has_digest() {
-            let bare = KnownFile::unlisted(&known.file, <_>::default(), known.standing.removed);
-            if let Some(refusal) = against_unlisted(wanted, &bare, self.now) {
-                return Download::refused(refusal);
-            }
         }
         if wanted.channel.unlisted == Unlisted::Deny {
             return Download::refused(must_be_listed(wanted));
@@ -100,16 +102,15 @@ impl Explainer<'_> {
     fn index(&self, generation: &Generation, channel: &Channel, subdir: &Subdir) -> IndexExplained {
         let revision = if channel.is_unruled() { 0 } else { channel.judge(subdir).revision() };
         let turned = generation.next_turn().is_some_and(|turn| self.now >= turn);
-        self.index_of(generation, generation.rules_revision() == revision && !turned)
+        index_of(generation, generation.rules_revision() == revision && !turned)
     }
+}
 
-    #[expect(clippy::unused_self, reason = "beside its siblings")]
-    pub(super) fn index_of(&self, generation: &Generation, current: bool) -> IndexExplained {
-        IndexExplained {
-            built_at: rfc3339(generation.built_at()),
-            checked_at: rfc3339(generation.checked_at()),
-            current,
-        }
+pub(super) fn index_of(generation: &Generation, current: bool) -> IndexExplained {
+    IndexExplained {
+        built_at: rfc3339(generation.built_at()),
+        checked_at: rfc3339(generation.checked_at()),
+        current,
     }
 }
 
@@ -129,7 +130,7 @@ fn state_of(has_index: bool, known: Option<&KnownFile>) -> State {
     }
 }
 
-/// What rules say of a file whatever its age is: where there is no index, nobody can have seen it.
+/// What rules say of a file whatever its age is.
 fn by_name_alone(judge: &dyn Judge, subject: &Subject<'_>, now: UnixMillis) -> Vec<Explained> {
     let young = judge.explain(subject, now);
     let mut old = judge.explain(&Subject { first_seen: Some(UnixMillis(0)), ..subject.clone() }, now);

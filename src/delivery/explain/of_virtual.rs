@@ -2,8 +2,9 @@
 //!
 //! Belongs here: putting the members' explanations together. Does not: applying the rule to records (`records`).
 
+use super::file::index_of;
 use super::records::{Found, Names};
-use super::values::{Download, FileExplained, MemberExplained, Outcome, State};
+use super::values::{Download, FileExplained, IndexExplained, MemberExplained, Outcome, State};
 use super::{ExplainError, Explainer};
 use crate::conda::archive::ArchiveName;
 use crate::conda::subdir::Subdir;
@@ -20,60 +21,77 @@ impl Explainer<'_> {
         subdir: &Subdir,
         archive: &ArchiveName,
     ) -> Result<FileExplained, ExplainError> {
-        let mut members = Vec::with_capacity(channel.members.len());
+        let mut files = Vec::with_capacity(channel.members.len());
         for member in &channel.members {
-            members.push(self.file(&member.place, &member.asked, subdir, archive)?);
+            files.push(self.file(&member.place, &member.asked, subdir, archive)?);
         }
         // Strict priority goes by all records of the name that the record gives itself.
-        let names = members.iter().filter_map(|member| member.package.name.as_deref());
+        let names = files.iter().filter_map(|member| member.package.name.as_deref());
         let name = names.map(str::to_ascii_lowercase).next().unwrap_or_default();
         let mut records = self.virtual_records(channel, subdir, &Names::Exact(name))?;
         records.retain(|record| record.file == archive.as_str());
         let owner = records.iter().find(|record| record.left.is_none());
         let owner = owner.and_then(|record| record.member.as_ref()).map(|(place, _)| *place);
         let merged = self.store.current(&channel.stored_as(), subdir);
-        let members = judged(channel, members, &records, owner, archive);
-        let state = match owner {
-            Some(_) => State::Shown,
-            None if merged.is_none() && any(&members, State::NoIndex) => State::NoIndex,
-            None if any(&members, State::Shown) || any(&members, State::Withheld) => State::Withheld,
-            None if any(&members, State::Departed) => State::Departed,
-            None if any(&members, State::Removed) => State::Removed,
-            None => State::Unlisted,
-        };
-        let download = download(channel, subdir, archive, &members, (owner, state));
+        let members = judged(channel, files, &records, owner, archive);
+        let state = state_of(&members, owner.is_some(), merged.is_some());
         let index = merged.map(|merged| {
-            let shown = merged.shows(archive.as_str());
-            let current = merged.rules_revision() == channel.fingerprint && shown == (state == State::Shown);
-            self.index_of(&merged, current)
+            let agrees = merged.shows(archive.as_str()) == owner.is_some();
+            index_of(&merged, agrees && merged.rules_revision() == channel.fingerprint)
         });
-        let about = owner.and_then(|owner| members.get(owner));
-        let about = about.or_else(|| members.iter().find(|member| member.explanation.first_seen.is_some()));
-        let about = about.or_else(|| members.first()).map(|member| &member.explanation);
-        let place = format!("`{archive}` of `{}/{subdir}`", channel.label);
-        let sentence = match (owner.and_then(|owner| members.get(owner)), &download.outcome) {
-            (Some(member), _) => {
-                format!("{place} comes from `{}`: {}", member.channel, member.explanation.sentence)
-            }
-            (None, Outcome::Refused) => download.sentence.clone(),
-            (None, _) => format!("no member's index shows {place}; {}", download.sentence),
-        };
-        Ok(FileExplained {
-            sentence,
-            channel: channel.label.to_string(),
-            subdir: subdir.to_string(),
-            file: archive.to_string(),
-            state,
-            download,
-            package: about.map(|about| about.package.clone()).unwrap_or_default(),
-            first_seen: about.and_then(|about| about.first_seen.clone()),
-            until: about.and_then(|about| about.until.clone()),
-            rules: about.map(|about| about.rules.clone()).unwrap_or_default(),
-            patches: about.map(|about| about.patches.clone()).unwrap_or_default(),
-            index,
-            member: owner.and_then(|owner| members.get(owner)).map(|member| member.channel.clone()),
-            members,
-        })
+        let download = download(channel, subdir, archive, &members, (owner, state));
+        Ok(put_together(channel, subdir, archive, members, (owner, state, download, index)))
+    }
+}
+
+type Verdict = (Option<usize>, State, Download, Option<IndexExplained>);
+
+/// The whole answer. What a record says is taken from the member that the file comes from, else from the first that knows one.
+fn put_together(
+    channel: &VirtualChannel,
+    subdir: &Subdir,
+    archive: &ArchiveName,
+    members: Vec<MemberExplained>,
+    (owner, state, download, index): Verdict,
+) -> FileExplained {
+    let owner = owner.and_then(|owner| members.get(owner));
+    let known = members.iter().find(|member| member.explanation.first_seen.is_some());
+    let about = owner.or(known).or_else(|| members.first()).map(|member| &member.explanation);
+    let place = format!("`{archive}` of `{}/{subdir}`", channel.label);
+    let sentence = match (owner, download.outcome) {
+        (Some(member), _) => {
+            format!("{place} comes from `{}`: {}", member.channel, member.explanation.sentence)
+        }
+        (None, Outcome::Refused) => download.sentence.clone(),
+        (None, _) => format!("no member's index shows {place}; {}", download.sentence),
+    };
+    FileExplained {
+        sentence,
+        channel: channel.label.to_string(),
+        subdir: subdir.to_string(),
+        file: archive.to_string(),
+        state,
+        download,
+        package: about.map(|about| about.package.clone()).unwrap_or_default(),
+        first_seen: about.and_then(|about| about.first_seen.clone()),
+        until: about.and_then(|about| about.until.clone()),
+        rules: about.map(|about| about.rules.clone()).unwrap_or_default(),
+        patches: about.map(|about| about.patches.clone()).unwrap_or_default(),
+        index,
+        member: owner.map(|member| member.channel.clone()),
+        members,
+    }
+}
+
+fn state_of(members: &[MemberExplained], has_owner: bool, has_index: bool) -> State {
+    let any = |state| any(members, state);
+    match has_owner {
+        true => State::Shown,
+        false if !has_index && any(State::NoIndex) => State::NoIndex,
+        false if any(State::Shown) || any(State::Withheld) => State::Withheld,
+        false if any(State::Departed) => State::Departed,
+        false if any(State::Removed) => State::Removed,
+        false => State::Unlisted,
     }
 }
 

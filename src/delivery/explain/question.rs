@@ -10,7 +10,7 @@ use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::spec::{Spec, without_channel};
 use crate::conda::subdir::Subdir;
 use crate::conda::url::{self, Route};
-use crate::snapshot::Place;
+use crate::snapshot::{HostTarget, Place};
 
 /// A question: about one file, or about all records that a spec fits.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -142,15 +142,12 @@ fn subdir_of(text: &str) -> Result<Subdir, ExplainError> {
 }
 
 impl Explainer<'_> {
-    /// What a URL or path means. A host that the gate does not stand for counts as the gate's own: it has many names.
+    /// What a URL or path means. A host that belongs to no upstream counts as the gate's own: it has many names.
     pub(super) fn find_file(&self, text: &str) -> Result<File, ExplainError> {
-        let parsed = ::url::Url::parse(text).ok().filter(|url| url.has_host());
-        let host = parsed.as_ref().and_then(|url| url.host_str()).map(str::to_ascii_lowercase);
-        let foreign = host.filter(|host| self.own.host.as_ref() != Some(host));
-        let foreign = foreign.and_then(|host| self.view.host(&host));
-        let path = match &parsed {
-            Some(url) => url.path().to_owned(),
-            None => format!("/{}", text.trim_start_matches('/')),
+        let parsed = ::url::Url::parse(text).ok().filter(::url::Url::has_host);
+        let (foreign, path) = match &parsed {
+            Some(url) => self.foreign(url),
+            None => (None, format!("/{}", text.trim_start_matches('/'))),
         };
         let base = if foreign.is_some() { "" } else { self.own.base.trim_end_matches('/') };
         let target = url::parse_below(&path, base)?;
@@ -163,6 +160,19 @@ impl Explainer<'_> {
         };
         let place = place.ok_or_else(|| ExplainError::NoChannel(asked.to_string()))?;
         Ok(File { place, asked, subdir, archive })
+    }
+
+    /// The upstream that a URL means, if it is not this gate, and the path there.
+    fn foreign(&self, url: &::url::Url) -> (Option<HostTarget>, String) {
+        let path = url.path().to_owned();
+        let Some(host) = url.host_str().map(str::to_ascii_lowercase) else { return (None, path) };
+        if self.own.host.as_ref() == Some(&host) {
+            return (None, path);
+        }
+        if let Some(target) = self.view.host(&host) {
+            return (Some(target), path);
+        }
+        self.view.mirrored(url).map_or((None, path), |(target, rest)| (Some(target), rest))
     }
 }
 

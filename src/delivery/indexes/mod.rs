@@ -241,7 +241,10 @@ impl Delivery {
         }
         let flight = self.refresh(channel, asked, subdir);
         match tokio::time::timeout(self.inner.settings.patience, flight).await {
-            Ok(Ok(generation)) => Ok((generation, Outcome::Fill)),
+            Ok(Ok(generation)) => {
+                self.note_use(&key, asked);
+                Ok((generation, Outcome::Fill))
+            }
             Ok(Err(refusal)) => {
                 if let Refusal::NotFound(sentence) = &refusal {
                     self.inner.objects.negative.insert(negative, sentence.clone());

@@ -22,25 +22,35 @@ pub const START: UnixMillis = UnixMillis(1_793_750_400_000);
 pub struct Setup {
     home: Home,
     gathered_shards: Option<usize>,
+    cold_patience: Duration,
     at: UnixMillis,
 }
+
+/// How long clients wait for a first index before they get it while it grows: longer than any build takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 impl Setup {
     /// With these rules and the default configuration, in new directories.
     pub fn rules(text: &str) -> Self {
         let home = Home::new();
         home.write_rules(text);
-        Self { home, gathered_shards: None, at: START }
+        Self { home, gathered_shards: None, cold_patience: PATIENCE, at: START }
     }
 
     /// In directories that were used before, with the rules they have.
     pub fn again(home: Home) -> Self {
-        Self { home, gathered_shards: None, at: START }
+        Self { home, gathered_shards: None, cold_patience: PATIENCE, at: START }
     }
 
     /// With a clock that stands at another moment: a second life goes on where the first one ended.
     pub fn at(mut self, moment: UnixMillis) -> Self {
         self.at = moment;
+        self
+    }
+
+    /// Clients get a first index while it grows as soon as there is something of it.
+    pub fn reading_along(mut self) -> Self {
+        self.cold_patience = Duration::from_millis(50);
         self
     }
 
@@ -58,7 +68,7 @@ impl Setup {
 
     /// Starts the gate.
     pub fn start(self) -> Gate {
-        let Self { home, gathered_shards, at } = self;
+        let Self { home, gathered_shards, cold_patience, at } = self;
         let flags = Flags {
             config: Some(home.config()).filter(|file| file.exists()).into_iter().collect(),
             rules: Some(home.rules()),
@@ -72,8 +82,12 @@ impl Setup {
         let rules = config::rules::load(&config.rules, &sources.machine());
         let rules = rules.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         let clock = ManualClock::new(at);
-        let options =
-            app::GateOptions { config, rules, clock: clock.clone(), tuning: tuning(gathered_shards) };
+        let options = app::GateOptions {
+            config,
+            rules,
+            clock: clock.clone(),
+            tuning: tuning(gathered_shards, cold_patience),
+        };
         let running =
             app::Gate::start(options).unwrap_or_else(|error| panic!("the gate did not start: {error}"));
         let address = *running.addresses().first().expect("an address");
@@ -82,10 +96,11 @@ impl Setup {
 }
 
 /// The pauses between attempts are there for the sake of real upstreams; nothing else differs from a real gate.
-fn tuning(gathered_shards: Option<usize>) -> app::Tuning {
+fn tuning(gathered_shards: Option<usize>, cold_patience: Duration) -> app::Tuning {
     app::Tuning {
         cache: Some(Box::new(|cache| cache.retry_delay = Duration::from_millis(5))),
         delivery: Some(Box::new(move |delivery| {
+            delivery.index.cold_patience = cold_patience;
             delivery.index.gathered_shards = gathered_shards.unwrap_or(delivery.index.gathered_shards);
         })),
         upstream: Some(Arc::new(|upstream| {
