@@ -417,3 +417,23 @@ fn a_callers_own_token_is_no_way_around_rules() {
     gate.set_rules(&rules("")).expect("good rules");
     assert_eq!(ask("/chan/noarch/evil-1.0-0.conda").expect(200), channel.get("evil").bytes);
 }
+
+/// The packages are 390 days old when the test begins.
+#[test]
+fn what_the_clock_changes_holds_for_downloads_before_any_index_is_made_anew() {
+    for (condition, before, after) in [("older_than", 200, 403), ("younger_than", 403, 200)] {
+        let scene = Scene::new(&format!("  - {{id: age, hide: {{{condition}: 395d}}}}\n"));
+        let shown = scene.view("chan").agreed().len();
+        assert_eq!(scene.status(&file("alpha")), before, "{condition}");
+        let latch = Latch::new();
+        for file in ["repodata.json", "repodata.json.zst"] {
+            scene.upstream.always(&scene.channel.at("noarch", file), Act::HoldHead(latch.clone()));
+        }
+        scene.gate.advance(Duration::from_hours(24 * 6));
+        assert_eq!(scene.status(&file("alpha")), after, "{condition}");
+        assert_eq!(scene.view("chan").records().len(), shown, "the index is still the old one");
+        latch.open();
+        eventually_true("the new index", || scene.view("chan").records().len() == 3 - shown);
+        assert_eq!(scene.status(&file("alpha")), after, "{condition}");
+    }
+}

@@ -308,7 +308,7 @@ fn condition() -> impl Strategy<Value = Condition> {
         1 => select(&[500_u64, 1_000, 2_000][..]).prop_map(Condition::Larger),
         1 => select(&[500_u64, 1_000][..]).prop_map(Condition::Smaller),
         3 => days().prop_map(Condition::Younger),
-        1 => days().prop_map(Condition::Older),
+        3 => days().prop_map(Condition::Older),
         2 => any::<bool>().prop_map(Condition::Removed),
         2 => (0..1_000_usize, any::<bool>()).prop_map(|(at, md5)| Condition::Digest(at, md5, String::new())),
     ]
