@@ -154,6 +154,40 @@ fn a_rule_on_one_name_of_a_channel_acts_on_all() {
     assert_eq!(scene.view("all").agreed().len(), 3, "rules are about sources");
 }
 
+/// Labels are views of a channel, and a path may be written in many ways.
+#[test]
+fn no_way_to_a_refused_file_is_left() {
+    let upstream = Upstream::start();
+    let channel = channel();
+    channel.publish(&upstream);
+    channel.renamed("chan/label/rc").publish(&upstream);
+    let policy = "policy:\n  - {id: recall, channels: [chan], deny: {names: [alpha]}}\n";
+    let gate = Setup::rules(&format!("{}{policy}", rules::all_from(&upstream))).start();
+    for round in 0..2 {
+        for (name, status) in [("alpha", 403), ("beta", 200)] {
+            for path in [
+                format!("/chan/noarch/{name}-1.0-0.conda"),
+                format!("/chan/noarch/%{:x}{}-1.0-0.conda", name.as_bytes()[0], &name[1..]),
+                format!("/chan/noarch/{name}-1%2e0-0%2Econda?x=1"),
+                format!("/chan/label/rc/noarch/{name}-1.0-0.conda"),
+                format!("/chan/label/main/noarch/{name}-1.0-0.conda"),
+                format!("/t/tk-123/chan/noarch/{name}-1.0-0.conda"),
+                format!("http://conda.example.org/chan/noarch/{name}-1.0-0.conda"),
+            ] {
+                let found = gate.get(&path).status;
+                let is_absent = path.contains("/label/main/") && found == 404;
+                assert!(found == status || is_absent, "{path}: {found} in round {round}");
+            }
+            let by_host = Request::get(&format!("/chan/noarch/{name}-1.0-0.conda")).host("conda.example.org");
+            assert_eq!(gate.ask(&by_host).status, status, "{name} in round {round}");
+        }
+        for view in [View::of(&gate, "chan", "noarch"), View::of(&gate, "chan/label/rc", "noarch")] {
+            assert_eq!(view.agreed().len(), 2, "{}", view.path(""));
+        }
+    }
+    assert_eq!(upstream.gets(&channel.path("alpha")), 0);
+}
+
 #[test]
 fn a_response_under_way_may_finish_and_no_other_begins() {
     let scene = Scene::new("");
@@ -382,4 +416,24 @@ fn a_callers_own_token_is_no_way_around_rules() {
     assert_eq!(ask("/other/noarch/x-1.0-0.conda").expect(200), b"other");
     gate.set_rules(&rules("")).expect("good rules");
     assert_eq!(ask("/chan/noarch/evil-1.0-0.conda").expect(200), channel.get("evil").bytes);
+}
+
+/// The packages are 390 days old when the test begins.
+#[test]
+fn what_the_clock_changes_holds_for_downloads_before_any_index_is_made_anew() {
+    for (condition, before, after) in [("older_than", 200, 403), ("younger_than", 403, 200)] {
+        let scene = Scene::new(&format!("  - {{id: age, hide: {{{condition}: 395d}}}}\n"));
+        let shown = scene.view("chan").agreed().len();
+        assert_eq!(scene.status(&file("alpha")), before, "{condition}");
+        let latch = Latch::new();
+        for file in ["repodata.json", "repodata.json.zst"] {
+            scene.upstream.always(&scene.channel.at("noarch", file), Act::HoldHead(latch.clone()));
+        }
+        scene.gate.advance(Duration::from_hours(24 * 6));
+        assert_eq!(scene.status(&file("alpha")), after, "{condition}");
+        assert_eq!(scene.view("chan").records().len(), shown, "the index is still the old one");
+        latch.open();
+        eventually_true("the new index", || scene.view("chan").records().len() == 3 - shown);
+        assert_eq!(scene.status(&file("alpha")), after, "{condition}");
+    }
 }

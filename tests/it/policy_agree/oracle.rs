@@ -127,8 +127,8 @@ impl Condition {
             Self::Named(name) => named(name),
             Self::AtLeast(name, least) => named(name) && version(&|has| has >= major(least)),
             Self::Exactly(name, wanted, build) => {
-                let built = build.is_none_or(|build| f.build == format!("b{build}"));
-                named(name) && built && version(&|has| has == major(wanted))
+                let fits = build.is_none_or(|number| f.build == format!("b{number}"));
+                named(name) && fits && version(&|has| has == major(wanted))
             }
             Self::Files(pattern) => glob(pattern, &f.file),
             Self::Licenses(entries) => f.license.is_some_and(|license| {
@@ -308,7 +308,7 @@ fn condition() -> impl Strategy<Value = Condition> {
         1 => select(&[500_u64, 1_000, 2_000][..]).prop_map(Condition::Larger),
         1 => select(&[500_u64, 1_000][..]).prop_map(Condition::Smaller),
         3 => days().prop_map(Condition::Younger),
-        1 => days().prop_map(Condition::Older),
+        3 => days().prop_map(Condition::Older),
         2 => any::<bool>().prop_map(Condition::Removed),
         2 => (0..1_000_usize, any::<bool>()).prop_map(|(at, md5)| Condition::Digest(at, md5, String::new())),
     ]

@@ -80,8 +80,8 @@ pub struct Package {
     pub indexed: Option<Stamp>,
     /// Another number, other bytes under the same name.
     pub revision: u8,
-    /// Whether its record says so: SHA-256, MD5, size, name, version.
-    pub says: [bool; 5],
+    /// Whether its record says so: SHA-256, MD5, size, version.
+    pub says: [bool; 4],
 }
 
 impl Package {
@@ -99,7 +99,7 @@ impl Package {
             timestamp: None,
             indexed: None,
             revision: 0,
-            says: [true; 5],
+            says: [true; 4],
         }
     }
 
@@ -126,6 +126,11 @@ impl Package {
         format!("{}{extension}", self.key())
     }
 
+    /// Whether the gate has a digest for its file; without one nobody can tell at once that other bytes are another file.
+    pub fn is_vouched_for(&self) -> bool {
+        self.says[0] || self.says[1]
+    }
+
     pub fn build_string(&self) -> String {
         format!("b{}", self.build)
     }
@@ -139,7 +144,7 @@ impl Package {
     pub fn record(&self, place: &str) -> Map<String, Value> {
         let bytes = self.bytes(place);
         let subdir = place.rsplit('/').next().unwrap_or_default();
-        let [sha256, md5, size, name, version] = self.says;
+        let [sha256, md5, size, version] = self.says;
         let mut record = Map::new();
         let mut put = |key: &str, value: Option<Value>| record.extend(value.map(|v| (key.to_owned(), v)));
         put("build", Some(json!(self.build_string())));
@@ -149,7 +154,7 @@ impl Package {
         put("license", self.license.map(|at| json!(LICENSES[at].0)));
         put("license_family", self.family.map(|family| json!(family)));
         put("md5", md5.then(|| json!(md5_hex(&bytes))));
-        put("name", name.then(|| json!(self.name)));
+        put("name", Some(json!(self.name)));
         put("sha256", sha256.then(|| json!(sha256_hex(&bytes))));
         put("size", size.then(|| json!(bytes.len())));
         put("subdir", Some(json!(subdir)));
@@ -183,10 +188,7 @@ pub fn package() -> impl Strategy<Value = Package> {
     );
     let moments =
         (proptest::option::weighted(0.8, stamp(false)), proptest::option::weighted(0.4, stamp(true)));
-    // A record without a name is dropped whatever rules say.
-    let says = (often(), often(), often(), often());
-    let says = says.prop_map(|(sha256, md5, size, version)| [sha256, md5, size, true, version]);
-    (identity, meaning, moments, says).prop_map(
+    (identity, meaning, moments, [often(), often(), often(), often()]).prop_map(
         |((name, version, build, form), (license, family, depends, size), (timestamp, indexed), says)| {
             let version = version.to_owned();
             let revision = 0;

@@ -42,7 +42,7 @@ pub struct Place {
     mode: Mode,
     edition: u32,
     packages: BTreeMap<String, Package>,
-    removed: BTreeSet<String>,
+    pub removed: BTreeSet<String>,
     /// Files that run_exports.json and repodata_from_packages.json list, where there are any.
     beside: [Option<BTreeSet<String>>; 2],
     /// The content of every file that ever was, listed or not.
@@ -147,15 +147,16 @@ impl Place {
                 }
                 Mutation::Come(package) => {
                     let file = package.file();
-                    self.removed.remove(&file);
-                    // Its bytes stay what they were, so that they are what they were cached as.
-                    self.packages.entry(file).or_insert_with(|| package.clone());
+                    if package.is_vouched_for() || !self.files.contains_key(&file) {
+                        self.removed.remove(&file);
+                        self.packages.entry(file).or_insert_with(|| package.clone());
+                    }
                 }
                 Mutation::Again(which) => {
                     let file = at(*which).filter(|file| !file.starts_with(MARKER));
                     if let Some(package) = file.and_then(|file| self.packages.get_mut(&file)) {
                         // Without a digest nobody can tell at once that it is another file.
-                        package.revision += u8::from(package.says[0] || package.says[1]);
+                        package.revision += u8::from(package.is_vouched_for());
                     }
                 }
             }
@@ -311,17 +312,15 @@ impl Place {
         if let Some(seen) = self.departed.get(file) {
             return (self.facts_of(seen, removed), true);
         }
-        let mut parts = file.trim_end_matches(".conda").rsplitn(3, '-').map(str::to_owned);
-        let mut part = || parts.next().expect("three parts");
-        let (build, version, name) = (part(), part(), part());
+        let (name, version, build) = parts(file);
         let had = self.files.get(file).filter(|_| self.fetched.contains(file));
         let facts = Facts {
             channel: self.channel.clone(),
             subdir: self.subdir,
             file: file.to_owned(),
-            name,
-            version: Some(version),
-            build,
+            name: name.to_owned(),
+            version: Some(version.to_owned()),
+            build: build.to_owned(),
             size: had.map(|bytes| bytes.len() as u64),
             sha256: had.map(|bytes| sha256_hex(bytes)),
             seen: lenient.then_some(0),
@@ -333,7 +332,7 @@ impl Place {
 
     fn facts_of(&self, Seen { package, at }: &Seen, removed: bool) -> Facts {
         let bytes = package.bytes(&self.path);
-        let [sha256, md5, size, _, version] = package.says;
+        let [sha256, md5, size, version] = package.says;
         Facts {
             channel: self.channel.clone(),
             subdir: self.subdir,
@@ -351,6 +350,18 @@ impl Place {
             removed,
         }
     }
+}
+
+/// Name, version and build, as a file name tells them.
+fn parts(file: &str) -> (&str, &str, &str) {
+    if let Some(wheel) = file.strip_suffix(".whl") {
+        let words: Vec<_> = wheel.split('-').collect();
+        return (words[0], words[1], words[words.len() - 1]);
+    }
+    let stem = file.strip_suffix(".conda").or_else(|| file.strip_suffix(".tar.bz2")).expect("an archive");
+    let (rest, build) = stem.rsplit_once('-').expect("a build");
+    let (name, version) = rest.rsplit_once('-').expect("a version");
+    (name, version, build)
 }
 
 fn is_classic(package: &Package) -> bool {
