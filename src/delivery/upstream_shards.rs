@@ -214,6 +214,10 @@ impl Delivery {
             .blocking(move || {
                 let Some(expected) = shards::find_in_shard(&raw, file.as_str())? else { return Ok(None) };
                 let record = if ruled { shards::record_in_shard(&raw, file.as_str())? } else { None };
+                // What the index would drop is listed nowhere.
+                if record.as_deref().is_some_and(|record| !KnownFile::is_package(record)) {
+                    return Ok(None);
+                }
                 KnownFile::of_shard(file.as_str(), expected, record, &sightings, now).map(Some)
             })
             .await?

@@ -184,6 +184,13 @@ impl KnownFile {
         Self { file: file.to_owned(), expected, record: None, standing, shown: false }
     }
 
+    /// Whether an index would list this record, given as JSON.
+    #[must_use]
+    pub fn is_package(record: &[u8]) -> bool {
+        let record = Record::alone(super::scan::Group::Packages, record);
+        record.is_some_and(|record| record.check_package().is_ok())
+    }
+
     /// A file that one of upstream's shards lists: seen before, or else now. Reads from disk.
     ///
     /// # Errors

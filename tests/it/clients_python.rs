@@ -81,6 +81,47 @@ fn all_ways(upstream: &mut Upstream, channel: &str, specs: &[&str], expected: &[
     }
 }
 
+/// Everything the client knows of `names` and of what they need, with an empty cache; one record a line.
+fn records(python: &Path, gate: &Gate, form: &str, names: &[&str]) -> Vec<String> {
+    let home = Home::new();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/records.py");
+    let mut command = Command::new(python);
+    command.arg(script).args([&format!("{}/chan", gate.url()), form]).arg(home.path("cache")).args(names);
+    command.env("HOME", home.path(""));
+    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(name).env_remove(name.to_ascii_uppercase());
+    }
+    let output = command.output().expect("running python");
+    let text = crate::harness::process::text_of(&output);
+    assert!(output.status.success(), "{form}: {text}");
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn py_rattler_knows_the_same_records_with_shards_and_without() {
+    let Some(python) = python() else { return };
+    let policy = "policy:\n  - {id: recall, deny: {names: [evil]}}\n  \
+                  - {id: newer, patch: {match: {names: [app]}, add_depends: [\"tool >=1\"], set: {license: MIT}}}\n";
+    for channel in [fixture(), fixture().sharded()] {
+        let channel = channel
+            .with("noarch", &package("evil", "1.0"))
+            .with("noarch", &package("wants-evil", "1.0").needs("evil"))
+            .with("linux-64", &package("tool", "1.0"));
+        let upstream = Upstream::start();
+        channel.publish(&upstream);
+        let gate = Setup::rules(&format!("{}{policy}", rules::all_from(&upstream))).start();
+        let names = ["app", "wants-evil", "evil"];
+        let [whole, sharded] = ["whole", "shards"].map(|form| records(&python, &gate, form, &names));
+        assert_eq!(whole, sharded);
+        let has = |file: &str| whole.iter().filter(|line| line.contains(file)).count();
+        assert_eq!((has("/app-1.0-0.conda "), has("/tool-1.0-0.conda "), has("/evil-1.0")), (1, 1, 0));
+        assert!(
+            whole.iter().all(|line| !line.contains(" None {")),
+            "every record says since when: {whole:?}"
+        );
+    }
+}
+
 fn fixture() -> Channel {
     Channel::new("chan")
         .with("noarch", &package("app", "1.0").needs("lib >=2").payload(200_000))
