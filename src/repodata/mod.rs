@@ -15,6 +15,7 @@ mod encode;
 mod error;
 mod exports;
 mod files;
+pub mod fitness;
 pub mod frame;
 pub mod generation;
 mod gone;

@@ -17,7 +17,7 @@ from .procs import Failed, free_port
 RATE = 20_000_000
 CHANNEL = "/large/linux-64/"
 ZST = CHANNEL + "repodata.json.zst"
-COOLDOWN = "policy:\n  - {id: cooldown, hide: {younger_than: 7d}, unless: {names: [ca-certificates]}}\n"
+COOLDOWN = "policy:\n  - {id: cooldown, channels: [large], hide: {younger_than: 7d}, unless: {names: [ca-certificates]}}\n"
 # As many shards as a solve of conda itself touches.
 NAMES = 137
 STEMS = ["arrow", "boost", "curl", "geo", "gtk", "jupyter", "lib", "numpy", "py", "r-base", "rust", "zstd"]

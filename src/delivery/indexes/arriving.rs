@@ -18,6 +18,7 @@ use crate::delivery::objects::{ObjectAsk, refusal_of_fill};
 use crate::delivery::{Delivery, Refusal};
 use crate::repodata::BuildError;
 use crate::repodata::build::{Identity, RawDocument};
+use crate::repodata::fitness;
 use crate::repodata::generation::Generation;
 use crate::snapshot::Channel;
 
@@ -49,9 +50,12 @@ impl Delivery {
             key: ask.key.clone(),
             fill: fill.clone(),
             name: PathBuf::from(&ask.path),
-            object: Mutex::default(),
+            object: Arc::default(),
         };
         let onlooker: Arc<dyn crate::repodata::onlooker::Onlooker> = Arc::clone(cold) as _;
+        if cold.passes_through() && packing == Packing::Zst {
+            self.look_through(raw.clone(), key, Arc::clone(cold));
+        }
         let built =
             self.built(channel, key, &ask.key, move || work.run(&raw, packing, Some(&onlooker))).await;
         // A download that broke off is what was wrong, whatever the build made of it.
@@ -62,14 +66,28 @@ impl Delivery {
     }
 }
 
+impl Delivery {
+    /// Finds out beside the build, which is slower than a fast line, whether clients may have upstream's bytes as they are.
+    fn look_through(&self, raw: Arriving, key: &Key, cold: Arc<Cold>) {
+        let (subdir, limits) = (key.1.clone(), self.inner.settings.index.limits);
+        self.inner.runtime.spawn_blocking(move || {
+            if let Err(error) = fitness::look_through(&raw, Packing::Zst, &subdir, &limits, &*cold) {
+                // The build finds the same, and says so where it counts.
+                tracing::debug!(%error, "a first index was not looked through to its end");
+            }
+        });
+    }
+}
+
 /// A document that arrives.
+#[derive(Clone)]
 struct Arriving {
     delivery: Delivery,
     key: String,
     fill: Fill,
     name: PathBuf,
     /// Held until the build is over.
-    object: Mutex<Option<Object>>,
+    object: Arc<Mutex<Option<Object>>>,
 }
 
 impl RawDocument for Arriving {

@@ -71,6 +71,11 @@ impl Cold {
         Arc::new(Self { state: Mutex::default(), version: watch::Sender::new(0), passes_through, id })
     }
 
+    /// Whether upstream's own bytes may go out.
+    pub(super) const fn passes_through(&self) -> bool {
+        self.passes_through
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock());
         self.version.send_modify(|version| *version += 1);
