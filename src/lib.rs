@@ -26,5 +26,6 @@ pub mod proxy;
 pub mod repodata;
 pub mod secret;
 pub mod snapshot;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;
