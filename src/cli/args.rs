@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{Commands, Terminal, cache, check, client_config, reload, serve, settings};
+use super::{Commands, Terminal, cache, check, client_config, db, reload, serve, settings};
 use crate::config::{Flags, Sources};
 
 /// A caching gateway for conda channels.
@@ -39,6 +39,11 @@ pub(super) enum Command {
     /// itself.
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// The store of users, tokens and channels: set it up, look at it, move it
+    ///
+    /// Without `store.mongodb` in the settings it is the SQLite file store.db in the data directory.
+    #[command(subcommand)]
+    Db(DbCommand),
     /// Have the running gate read its rules again
     Reload(ReloadArgs),
     /// Print what to put into a client's settings
@@ -159,6 +164,46 @@ pub(super) struct PurgeWhat {
     pub(super) all: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum DbCommand {
+    /// Say what has to be done before the store can be used, and do it with --execute
+    ///
+    /// MongoDB: makes the indexes, and brings an older schema up to date. SQLite does that by itself when it is opened,
+    /// after copying the file. Doing it again does nothing.
+    Setup {
+        #[command(flatten)]
+        from: Where,
+        /// Do it
+        #[arg(long)]
+        execute: bool,
+    },
+    /// Where the store is, its schema, and how much is in it
+    Status {
+        #[command(flatten)]
+        from: Where,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write everything into a file that any store can load; it has password hashes in it
+    Dump {
+        #[command(flatten)]
+        from: Where,
+        /// The file to write; one that is there is replaced once the new one is complete
+        file: PathBuf,
+    },
+    /// Take a dump in; the file is checked to its end before anything is written
+    Load {
+        #[command(flatten)]
+        from: Where,
+        /// Take away what is in the store; stop the gates before
+        #[arg(long)]
+        replace: bool,
+        /// The dump
+        file: PathBuf,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(super) struct ReloadArgs {
     #[command(flatten)]
@@ -194,6 +239,16 @@ impl CacheArgs {
     }
 }
 
+impl DbCommand {
+    pub(super) fn flags(&self) -> Flags {
+        let (Self::Setup { from, .. }
+        | Self::Status { from, .. }
+        | Self::Dump { from, .. }
+        | Self::Load { from, .. }) = self;
+        from.flags()
+    }
+}
+
 impl CheckArgs {
     pub(super) fn flags(&self) -> Flags {
         Flags { rules: self.rules.clone(), ..self.from.flags() }
@@ -212,6 +267,7 @@ impl Command {
             Self::Check(args) => check::run(&args, sources, terminal).into(),
             Self::Config(command) => settings::run(&command, sources, terminal).into(),
             Self::Cache(command) => cache::run(command, commands, sources, terminal).into(),
+            Self::Db(command) => db::run(&command, sources, terminal).into(),
             Self::Reload(args) => reload::run(&args, sources, terminal).into(),
             Self::ClientConfig(args) => client_config::run(&args, sources, terminal).into(),
         }

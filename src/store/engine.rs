@@ -40,8 +40,8 @@ pub struct About {
 /// A database.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
-    /// Adds rows. One row is added or not; of several, a first part may have been added after an error, so several are
-    /// for loading only.
+    /// Adds rows. One row is added or not. Several are for loading only: after an error a part of them may be there, and
+    /// a gate that follows meanwhile may miss some.
     async fn insert(&self, table: &'static Table, rows: Vec<Row>) -> Result<(), StoreError>;
 
     /// Rows in order.

@@ -40,5 +40,6 @@ mod rules_reload;
 mod shards;
 mod shards_only;
 mod shards_swaps;
+mod store_cli;
 mod tidy;
 mod virtual_channels;

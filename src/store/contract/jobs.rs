@@ -9,7 +9,7 @@ use crate::store::model::{Job, JobState};
 use crate::store::repo::Claim;
 use crate::store::{Store, StoreError};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 const LOST: StoreError = StoreError::Stale { what: "job" };
 
 fn claim<'a>(kinds: &'a [&'a str], lease: &'a str, seconds: i64) -> Claim<'a> {

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use mongodb::bson::doc;
+use ::mongodb::bson::doc;
 use parking_lot::{Condvar, Mutex};
 
 /// Connection string of the server, credentials included; `None` where there is none and none is needed.
@@ -60,7 +60,7 @@ fn find() -> Option<PathBuf> {
 fn run(binary: &Path, dir: &Path, port: u16, with_auth: bool) -> Child {
     let script = "\"$0\" --host 127.0.0.1 --port \"$2\" --storage-path \"$1/data\" --log-level ERROR $3 </dev/null & server=$!; \
         cat >/dev/null; kill $server; wait $server; [ -z \"$3\" ] || rm -rf \"$1\"";
-    let child = Command::new("sh")
+    let mut child = Command::new("sh")
         .args(["-c", script])
         .arg(binary)
         .arg(dir)
@@ -79,6 +79,7 @@ fn run(binary: &Path, dir: &Path, port: u16, with_auth: bool) -> Child {
         }
         let _timed_out = never.wait_for(&mut lock.lock(), Duration::from_millis(100));
     }
+    let _it_never_worked = child.kill().and_then(|()| child.wait());
     panic!("secantusd-py did not listen within a minute");
 }
 

@@ -89,7 +89,9 @@ pub(super) fn filter(table: &Table, filter: &Filter) -> Document {
 fn add(table: &Table, one: &Filter, document: &mut Document, others: &mut Vec<Bson>) {
     let (column, operator, operand) = match one {
         Filter::Every(all) => {
-            all.iter().for_each(|one| add(table, one, document, others));
+            for one in all {
+                add(table, one, document, others);
+            }
             return;
         }
         Filter::Any(all) => {

@@ -24,31 +24,29 @@ const BATCH: usize = 500;
 impl Engine for Mongo {
     async fn insert(&self, table: &'static Table, rows: Vec<Row>) -> Result<(), StoreError> {
         let mut documents: Vec<_> = rows.iter().map(|row| document(table, row)).collect();
-        if table.tracked {
-            documents.iter_mut().for_each(|document| drop(document.insert(CHANGED, PENDING)));
-        }
         let collection = self.collection(table);
-        if let [document] = documents.as_slice() {
-            bounded(collection.insert_one(document).into_future()).await?;
-        } else {
-            bounded(collection.insert_many(&documents).into_future()).await?;
+        if let [document] = documents.as_mut_slice() {
+            if table.tracked {
+                document.insert(CHANGED, PENDING);
+            }
+            bounded(collection.insert_one(&*document).into_future()).await?;
+            return if table.tracked { self.number(table, document).await } else { Ok(()) };
         }
-        if !table.tracked {
-            return Ok(());
+        if table.tracked {
+            // No gate follows a load, so the number may be there before the rows are.
+            let number = self.next().await?;
+            for document in &mut documents {
+                document.insert(CHANGED, number);
+            }
         }
-        let number = self.next().await?;
-        let new = documents.iter().filter_map(|document| document.get("_id").cloned()).collect::<Vec<_>>();
-        let revision = documents.first().and_then(|document| document.get("revision").cloned());
-        // Whoever changed one of them meanwhile has raised its revision, and numbers it.
-        let mut mine = doc! {"_id": {"$in": new}, CHANGED: PENDING};
-        if let (1, Some(revision)) = (documents.len(), revision) {
-            mine.insert("revision", revision);
-        }
-        let numbered = doc! {"$set": {CHANGED: number}};
-        bounded(collection.update_many(mine, numbered).into_future()).await.map(|_| ())
+        bounded(collection.insert_many(&documents).into_future()).await.map(|_| ())
     }
 
     async fn find(&self, query: Query) -> Result<Vec<Row>, StoreError> {
+        // To MongoDB 0 means no limit.
+        if query.limit == 0 {
+            return Ok(Vec::new());
+        }
         let table = query.table;
         let sort = order(table, query.order, query.descending);
         let collection = self.collection(table);
@@ -71,16 +69,11 @@ impl Engine for Mongo {
             .find_one_and_update(filter(table, &query.filter), update(table, &changes))
             .sort(order(table, query.order, query.descending))
             .return_document(ReturnDocument::After);
-        let Some(changed) = bounded(change.into_future()).await? else { return Ok(None) };
+        let Some(after) = bounded(change.into_future()).await? else { return Ok(None) };
         if table.tracked {
-            let number = self.next().await?;
-            let mut mine = doc! {CHANGED: PENDING};
-            for name in ["_id", "revision"] {
-                mine.extend(changed.get(name).map(|value| (name.to_owned(), value.clone())));
-            }
-            bounded(collection.update_one(mine, doc! {"$set": {CHANGED: number}}).into_future()).await?;
+            self.number(table, &after).await?;
         }
-        row(table, changed).map(Some)
+        row(table, after).map(Some)
     }
 
     async fn merge(&self, table: &'static Table, edits: Vec<Edit>) -> Result<(), StoreError> {
@@ -118,6 +111,9 @@ impl Engine for Mongo {
     }
 
     async fn purge(&self, table: &'static Table, of: Filter, limit: u32) -> Result<u64, StoreError> {
+        if limit == 0 {
+            return Ok(0);
+        }
         let collection = self.collection(table);
         let found = async {
             let find = collection.find(filter(table, &of)).projection(doc! {"_id": 1});
@@ -176,6 +172,17 @@ impl Mongo {
         value_of(&counter.unwrap_or_default())
     }
 
+    /// Numbers a document that was written as it is. Whoever changed it meanwhile has raised its revision, and numbers it.
+    async fn number(&self, table: &Table, written: &Document) -> Result<(), StoreError> {
+        let number = self.next().await?;
+        let mut mine = doc! {CHANGED: PENDING};
+        for name in ["_id", "revision"] {
+            mine.extend(written.get(name).map(|value| (name.to_owned(), value.clone())));
+        }
+        let numbered = doc! {"$set": {CHANGED: number}};
+        bounded(self.collection(table).update_one(mine, numbered).into_future()).await.map(|_| ())
+    }
+
     /// Sends updates; gives back those that have to be sent again.
     async fn send(&self, table: &Table, updates: Vec<Bson>) -> Result<Vec<Bson>, StoreError> {
         let command = doc! {
@@ -213,14 +220,14 @@ fn value_of(counter: &Document) -> Result<i64, StoreError> {
 pub(super) fn merged(table: &Table, edit: &Edit) -> Document {
     let mut changes = update(table, &edit.changes);
     if let Some(row) = &edit.row {
-        let changed = |name: &str| {
+        let is_set = |name: &str| {
             edit.changes.iter().any(|change| {
                 let (Change::Set(column, _) | Change::Add(column, _) | Change::Raise(column, _)) = change;
                 *column == name
             })
         };
         let fixed = table.columns.iter().zip(&row.0);
-        let fixed = fixed.filter(|(column, _)| table.key != [column.name] && !changed(column.name));
+        let fixed = fixed.filter(|(column, _)| table.key != [column.name] && !is_set(column.name));
         let fixed: Document = fixed.map(|(column, value)| (column.name.to_owned(), bson(value))).collect();
         changes.insert("$setOnInsert", fixed);
     }

@@ -59,7 +59,7 @@ impl AuditRepo for Store {
         let mut all = vec![behind(AUDIT.key, after, true)];
         all.extend(filter.actor.as_deref().map(|actor| is("actor", actor)));
         if !filter.kinds.is_empty() {
-            all.push(Filter::Among("kind", filter.kinds.iter().map(|kind| kind.to_value()).collect()));
+            all.push(Filter::Among("kind", filter.kinds.iter().map(Field::to_value).collect()));
         }
         all.extend(filter.since.map(|at| Filter::Column("at", Compare::AtLeast, at.to_value())));
         all.extend(filter.until.map(|at| Filter::Column("at", Compare::Below, at.to_value())));

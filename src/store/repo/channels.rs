@@ -101,8 +101,8 @@ impl HeadRepo for Store {
             Change::Set("generation", head.generation.to_value()),
             Change::Set("since", since.to_value()),
         ];
-        let changed = self.rows().change::<Head>(filter, HEADS.key, changes).await?;
-        changed.map(|_| ()).ok_or(stale)
+        let swapped = self.rows().change::<Head>(filter, HEADS.key, changes).await?;
+        swapped.map(|_| ()).ok_or(stale)
     }
 
     async fn list(&self, after: Option<(&str, &str)>, limit: u32) -> Result<Vec<Head>, StoreError> {

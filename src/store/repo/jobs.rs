@@ -106,8 +106,8 @@ fn ended(id: &JobId, state: JobState, at: UnixMillis) -> Vec<Change> {
 
 impl Store {
     async fn change_held(&self, id: &JobId, lease: &str, changes: Vec<Change>) -> Result<Job, StoreError> {
-        let changed = self.rows().change(held(id, lease), JOBS.key, changes).await?;
-        changed.ok_or(StoreError::Stale { what: JOBS.what })
+        let job = self.rows().change(held(id, lease), JOBS.key, changes).await?;
+        job.ok_or(StoreError::Stale { what: JOBS.what })
     }
 
     /// Jobs whose runner died at the last attempt.

@@ -47,10 +47,10 @@ impl Engine for Sqlite {
             sql.push(") RETURNING ").all_columns(table);
             let mut statement = db.prepare_cached(&sql.text)?;
             // RETURNING gives its rows one by one; the update is complete only when all were taken.
-            let changed: Vec<Row> = statement
+            let after: Vec<Row> = statement
                 .query_map(sql.parameters(), |found| row(table, found))?
                 .collect::<rusqlite::Result<_>>()?;
-            Ok(changed.into_iter().next())
+            Ok(after.into_iter().next())
         })
         .await
     }

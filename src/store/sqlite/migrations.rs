@@ -160,7 +160,11 @@ fn copy(path: &Path, schema: i64) -> Result<(), StoreError> {
         StoreError::unavailable(format_args!("cannot make the copy {}: {error}", beside.display()))
     };
     // SQLite fills an empty file and leaves its mode alone. An older copy of the same schema makes way.
-    let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&beside);
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(why(error)),
+        _ => {}
+    }
+    let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&beside);
     file.and_then(|file| file.sync_all()).map_err(why)?;
     let connection = super::connect(path)?;
     let text = beside.to_str().ok_or_else(|| {

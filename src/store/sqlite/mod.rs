@@ -22,6 +22,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use super::engine::SCHEMA;
 use super::error::StoreError;
 
 /// Connections that read at one time; each call holds one for well under a millisecond.
@@ -52,6 +53,28 @@ impl Sqlite {
         migrations::bring_up_to_date(&mut writer, path)?;
         let files = Files { path: path.to_owned(), writer: Mutex::new(writer), idle: Mutex::default() };
         Ok(Self { files: Arc::new(files), runtime, readers: Semaphore::new(READERS) })
+    }
+
+    /// Says what [`Sqlite::open`] would do to a file; nothing to say means that it is ready.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`].
+    pub fn plan(path: &Path) -> Result<Vec<String>, StoreError> {
+        if !path.exists() {
+            return Ok(vec![format!("create {} with schema {SCHEMA}", path.display())]);
+        }
+        let found = migrations::schema_of(&connect(path)?).map_err(|error| fault(path, &error))?;
+        match found {
+            _ if found > SCHEMA => Err(StoreError::NewerSchema { found, known: SCHEMA }),
+            _ if found < SCHEMA => {
+                let copy = migrations::copy_of(path, found);
+                Ok(vec![
+                    format!("copy {} to {}", path.display(), copy.display()),
+                    format!("bring {} from schema {found} to {SCHEMA}", path.display()),
+                ])
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// Runs a question on a blocking thread.

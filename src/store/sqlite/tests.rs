@@ -25,11 +25,11 @@ fn the_tables_have_the_columns_that_records_have() {
         drop(open(&path).unwrap());
         let db = connect(&path).unwrap();
         for table in TABLES {
-            let mut statement = db.prepare("SELECT name, \"notnull\" OR pk FROM pragma_table_info(?1)").unwrap();
+            let mut statement =
+                db.prepare("SELECT name, \"notnull\" OR pk FROM pragma_table_info(?1)").unwrap();
             let found = statement.query_map([table.name], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
             let found: Vec<(String, bool)> = found.map(Result::unwrap).collect();
-            let mut wanted: Vec<_> =
-                table.columns.iter().map(|c| (c.name.to_owned(), !c.nullable)).collect();
+            let mut wanted: Vec<_> = table.columns.iter().map(|c| (c.name.to_owned(), !c.nullable)).collect();
             if table.tracked {
                 wanted.push(("changed".to_owned(), true));
             }
@@ -44,7 +44,8 @@ fn only_this_user_can_read_the_files() {
         let dir = tempfile::tempdir().unwrap();
         let store = open(&dir.path().join("deep/store.db")).unwrap();
         store.settings().bump().await.unwrap();
-        let files: Vec<_> = fs::read_dir(dir.path().join("deep")).unwrap().map(|f| f.unwrap().path()).collect();
+        let files: Vec<_> =
+            fs::read_dir(dir.path().join("deep")).unwrap().map(|f| f.unwrap().path()).collect();
         assert!(files.len() >= 2, "{files:?}");
         assert!(files.iter().all(|file| mode(file) == 0o600), "{files:?}");
     });
