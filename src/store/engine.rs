@@ -37,6 +37,15 @@ pub struct About {
     pub schema: i64,
 }
 
+/// The counter of changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counter {
+    /// The last number that was given.
+    pub value: u64,
+    /// What was removed up to this number is forgotten: who has followed less far can't learn of it.
+    pub floor: u64,
+}
+
 /// A database.
 #[async_trait]
 pub trait Engine: Send + Sync + 'static {
@@ -64,8 +73,11 @@ pub trait Engine: Send + Sync + 'static {
     /// The next number of the counter.
     async fn tick(&self) -> Result<u64, StoreError>;
 
-    /// The last number of the counter.
-    async fn revision(&self) -> Result<u64, StoreError>;
+    /// The counter as it is.
+    async fn counter(&self) -> Result<Counter, StoreError>;
+
+    /// Raises [`Counter::floor`]; it never sinks.
+    async fn raise_floor(&self, floor: u64) -> Result<(), StoreError>;
 
     /// How many rows.
     async fn count(&self, table: &'static Table) -> Result<u64, StoreError>;

@@ -80,7 +80,7 @@ impl Store {
             rows.push((table.name, engine.count(table).await?));
         }
         let (about, loading) = (engine.about().await?, engine.is_loading().await?);
-        Ok(Status { about, revision: engine.revision().await?, loading, rows })
+        Ok(Status { about, revision: engine.counter().await?.value, loading, rows })
     }
 
     /// Users.

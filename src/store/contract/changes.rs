@@ -58,6 +58,23 @@ pub(super) async fn what_is_gone_is_told(_: &Bed, store: Store) {
     assert!(since(&store, told.upto).await.gone.is_empty());
 }
 
+pub(super) async fn who_is_too_late_is_told_to_read_anew(_: &Bed, store: Store) {
+    for name in ["ada", "bob", "eve"] {
+        store.users().create(&user(name)).await.unwrap();
+    }
+    let early = store.settings().revision().await.unwrap();
+    store.users().delete(&user_id("u-ada")).await.unwrap();
+    let middle = store.settings().revision().await.unwrap();
+    store.users().delete(&user_id("u-bob")).await.unwrap();
+    assert_eq!(store.settings().forget_gone(middle, 9).await, Ok(1));
+    assert_eq!(store.settings().forget_gone(middle, 9).await, Ok(0));
+    assert!(!store.settings().changes(early, 10).await.unwrap().complete);
+    let told = since(&store, middle).await;
+    assert_eq!(told.gone.iter().map(|gone| gone.id.as_str()).collect::<Vec<_>>(), ["u-bob"]);
+    assert_eq!(store.settings().forget_gone(early, 9).await, Ok(0));
+    assert!(!store.settings().changes(early, 10).await.unwrap().complete, "a floor does not sink");
+}
+
 pub(super) async fn uses_are_not_told(_: &Bed, store: Store) {
     store.tokens().create(&token("t")).await.unwrap();
     let before = store.settings().revision().await.unwrap();

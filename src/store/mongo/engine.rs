@@ -10,7 +10,7 @@ use mongodb::options::ReturnDocument;
 
 use super::document::{bson, document, filter, id, order, row, update};
 use super::{Mongo, bounded, fault, write_concern};
-use crate::store::engine::{About, CHANGED, Engine, PENDING};
+use crate::store::engine::{About, CHANGED, Counter, Engine, PENDING};
 use crate::store::error::StoreError;
 use crate::store::model::GONE;
 use crate::store::query::{Change, Edit, Filter, Query};
@@ -134,9 +134,16 @@ impl Engine for Mongo {
         self.next().await.map(i64::cast_unsigned)
     }
 
-    async fn revision(&self) -> Result<u64, StoreError> {
-        let counter = bounded(self.meta().find_one(doc! {"_id": "counter"}).into_future()).await?;
-        counter.map_or(Ok(0), |counter| value_of(&counter)).map(i64::cast_unsigned)
+    async fn counter(&self) -> Result<Counter, StoreError> {
+        let found = bounded(self.meta().find_one(doc! {"_id": "counter"}).into_future()).await?;
+        let Some(found) = found else { return Ok(Counter::default()) };
+        let floor = found.get_i64("floor").unwrap_or_default().cast_unsigned();
+        Ok(Counter { value: value_of(&found)?.cast_unsigned(), floor })
+    }
+
+    async fn raise_floor(&self, floor: u64) -> Result<(), StoreError> {
+        let raise = doc! {"$max": {"floor": floor.cast_signed()}};
+        bounded(self.meta().update_one(doc! {"_id": "counter"}, raise).into_future()).await.map(|_| ())
     }
 
     async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {

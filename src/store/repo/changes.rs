@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Compare, Filter, Query, Rows};
 use crate::store::engine::CHANGED;
-use crate::store::model::{Channel, Gone, Grant, Group, Member, Token, User};
+use crate::store::model::{Channel, GONE, Gone, Grant, Group, Member, Token, User};
 use crate::store::table::Record;
 use crate::store::value::Value;
 use crate::store::{Store, StoreError};
@@ -14,8 +14,8 @@ use crate::store::{Store, StoreError};
 pub struct Changes {
     /// The number to go on from.
     pub upto: u64,
-    /// When `false`, the lists say nothing: there was too much to tell, or the number is from another store. Everything
-    /// has to be read anew, after taking [`SettingsRepo::revision`].
+    /// When `false`, the lists say nothing: there was too much to tell, or the number is too old or from another store.
+    /// Everything has to be read anew, after taking [`SettingsRepo::revision`].
     pub complete: bool,
     /// As they are now.
     pub users: Vec<User>,
@@ -45,6 +45,10 @@ pub trait SettingsRepo: Send + Sync {
     /// What changed behind a number that was the counter's, or [`Changes::upto`] of an earlier answer; up to `limit` rows
     /// of a kind.
     async fn changes(&self, since: u64, limit: u32) -> Result<Changes, StoreError>;
+
+    /// Forgets up to `limit` removals up to a number that every gate has passed; how many. A gate that hasn't has to read
+    /// everything anew.
+    async fn forget_gone(&self, upto: u64, limit: u32) -> Result<u64, StoreError>;
 }
 
 /// Rows behind a number; `None` when there are more than can be told.
@@ -60,7 +64,7 @@ async fn changed<R: Record>(rows: Rows<'_>, since: u64, limit: u32) -> Result<Op
 #[async_trait]
 impl SettingsRepo for Store {
     async fn revision(&self) -> Result<u64, StoreError> {
-        self.engine().revision().await
+        Ok(self.engine().counter().await?.value)
     }
 
     async fn bump(&self) -> Result<u64, StoreError> {
@@ -69,7 +73,7 @@ impl SettingsRepo for Store {
 
     async fn changes(&self, since: u64, limit: u32) -> Result<Changes, StoreError> {
         // The counter first: what is written while the rows are read is told again next time.
-        let upto = self.engine().revision().await?;
+        let upto = self.engine().counter().await?.value;
         let too_much = Changes { upto, ..Changes::default() };
         if since > upto {
             return Ok(too_much);
@@ -86,6 +90,15 @@ impl SettingsRepo for Store {
                 }
             };
         }
-        Ok(lists!(users, groups, members, grants, tokens, channels, gone))
+        let told = lists!(users, groups, members, grants, tokens, channels, gone);
+        // The floor last: it is raised before anything is forgotten, so what was there until now has been read.
+        let floor = self.engine().counter().await?.floor;
+        Ok(if since < floor { too_much } else { told })
+    }
+
+    async fn forget_gone(&self, upto: u64, limit: u32) -> Result<u64, StoreError> {
+        self.engine().raise_floor(upto).await?;
+        let old = Filter::Column(CHANGED, Compare::AtMost, Value::Int(upto.cast_signed()));
+        self.engine().purge(&GONE, old, limit).await
     }
 }

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, Transaction};
 
 use super::sql::{Sql, row};
 use super::{Sqlite, migrations};
-use crate::store::engine::{About, CHANGED, Engine};
+use crate::store::engine::{About, CHANGED, Counter, Engine};
 use crate::store::error::StoreError;
 use crate::store::model::{GONE, Gone};
 use crate::store::query::{Change, Edit, Filter, Query, keyed};
@@ -102,12 +102,20 @@ impl Engine for Sqlite {
         self.write(|db| next(db).map(i64::cast_unsigned)).await
     }
 
-    async fn revision(&self) -> Result<u64, StoreError> {
+    async fn counter(&self) -> Result<Counter, StoreError> {
         self.read(|db| {
-            let mut statement = db.prepare_cached("SELECT value FROM counter")?;
-            statement.query_row([], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+            let mut statement = db.prepare_cached("SELECT value, floor FROM counter")?;
+            statement.query_row([], |row| {
+                let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                Ok(Counter { value: number(0)?, floor: number(1)? })
+            })
         })
         .await
+    }
+
+    async fn raise_floor(&self, floor: u64) -> Result<(), StoreError> {
+        let raise = "UPDATE counter SET floor = max(floor, ?1)";
+        self.write(move |db| db.execute(raise, [floor.cast_signed()]).map(|_| ())).await
     }
 
     async fn count(&self, table: &'static Table) -> Result<u64, StoreError> {

@@ -22,8 +22,9 @@ const APPLICATION: i64 = 0x6364_6774;
 const STEPS: &[&str] = &[STEP_1];
 
 const STEP_1: &str = r#"
-CREATE TABLE counter (one INTEGER PRIMARY KEY CHECK (one = 1), value INTEGER NOT NULL, loading INTEGER NOT NULL);
-INSERT INTO counter VALUES (1, 0, 0);
+CREATE TABLE counter (one INTEGER PRIMARY KEY CHECK (one = 1), value INTEGER NOT NULL, floor INTEGER NOT NULL,
+    loading INTEGER NOT NULL);
+INSERT INTO counter VALUES (1, 0, 0, 0);
 CREATE TABLE users (
     "id" TEXT PRIMARY KEY, "name" TEXT NOT NULL, "name_key" TEXT NOT NULL, "email" TEXT, "password" TEXT,
     "superuser" INTEGER NOT NULL, "service" INTEGER NOT NULL, "disabled" INTEGER NOT NULL, "created" INTEGER NOT NULL,
