@@ -45,7 +45,8 @@ fn start() -> Option<String> {
     Some(format!("mongodb://gate:{ESCAPED}@127.0.0.1:{port}/"))
 }
 
-fn find() -> Option<PathBuf> {
+/// The server's program, where there is one.
+pub fn find() -> Option<PathBuf> {
     let name = "secantusd-py";
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let beside =
@@ -72,15 +73,21 @@ fn run(binary: &Path, dir: &Path, port: u16, with_auth: bool) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .expect("starting secantusd-py");
-    let (never, lock) = (Condvar::new(), Mutex::new(()));
-    for _ in 0..600 {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return child;
-        }
-        let _timed_out = never.wait_for(&mut lock.lock(), Duration::from_millis(100));
+    if listens(port) {
+        return child;
     }
     let _it_never_worked = child.kill().and_then(|()| child.wait());
     panic!("secantusd-py did not listen within a minute");
+}
+
+/// Waits up to a minute until somebody listens on a port.
+pub fn listens(port: u16) -> bool {
+    let (never, lock) = (Condvar::new(), Mutex::new(()));
+    (0..600).any(|_| {
+        let open = TcpStream::connect(("127.0.0.1", port)).is_ok();
+        let _timed_out = (!open).then(|| never.wait_for(&mut lock.lock(), Duration::from_millis(100)));
+        open
+    })
 }
 
 fn make_user(port: u16) {

@@ -20,6 +20,8 @@
 
 mod line;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, BufRead, Seek, Write};
 

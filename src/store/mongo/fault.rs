@@ -20,7 +20,10 @@ pub(super) fn of(error: &Error) -> StoreError {
         return StoreError::Conflict { what: "such a document" };
     }
     let why = match &*error.kind {
-        ErrorKind::ServerSelection { .. } => "no MongoDB server that can take writes answered".to_owned(),
+        ErrorKind::ServerSelection { .. } => {
+            "no MongoDB server that can take writes answered; check its address, and TLS on both sides"
+                .to_owned()
+        }
         ErrorKind::Io(error) => format!("the connection to MongoDB broke: {}", error.kind()),
         ErrorKind::ConnectionPoolCleared { .. } => "the connection to MongoDB broke".to_owned(),
         ErrorKind::Authentication { .. } => "MongoDB refused the user name or password".to_owned(),

@@ -4,7 +4,7 @@
 //! `findAndModify`; no transactions, no change streams. Every write waits for a majority and its journal. Indexes are
 //! made by `condagate db setup`, never in passing.
 //!
-//! Belongs here: the client and its bounds. Does not: documents ([`document`]), indexes ([`setup`]).
+//! Belongs here: the client and its bounds. Does not: documents (`document`), indexes ([`setup`]).
 
 mod document;
 mod engine;

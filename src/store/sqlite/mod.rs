@@ -3,7 +3,7 @@
 //! One connection writes, a few read; WAL lets them go on beside each other. Everything runs on blocking threads of the
 //! runtime that the store was opened with. A write that was answered is on the disk (`synchronous=FULL`).
 //!
-//! Belongs here: connections, the engine. Does not: SQL text from filters ([`sql`]), the schema ([`migrations`]).
+//! Belongs here: connections, the engine. Does not: SQL text from filters (`sql`), the schema (`migrations`).
 
 mod engine;
 mod migrations;

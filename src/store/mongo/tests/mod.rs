@@ -1,3 +1,5 @@
+mod killed;
+
 use mongodb::bson::{Bson, doc};
 
 use super::document::{bson, document, filter, row, update};
