@@ -6,7 +6,7 @@
 //! |---|---|
 //! | kernel, no I/O | `clock` `id` `secret` `http` |
 //! | domain, pure | `conda` `policy` |
-//! | engines, one kind of I/O each | `cache` `upstream` `telemetry` |
+//! | engines, one kind of I/O each | `cache` `upstream` `store` `telemetry` |
 //! | services, use cases | `repodata` `delivery` `snapshot` |
 //! | edges, translate protocols | `proxy` `api` `cli` |
 //! | wiring | `config` `app` |
@@ -26,5 +26,6 @@ pub mod proxy;
 pub mod repodata;
 pub mod secret;
 pub mod snapshot;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;

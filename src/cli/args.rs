@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{Commands, Terminal, cache, check, client_config, explain, reload, serve, settings};
+use super::{Commands, Terminal, cache, check, client_config, db, explain, reload, serve, settings};
 use crate::config::{Flags, Sources};
 
 /// A caching gateway for conda channels.
@@ -42,6 +42,11 @@ pub(super) enum Command {
     /// Ask what the rules make of a file or a package
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// The store of users, tokens and channels: set it up, look at it, move it
+    ///
+    /// Without `store.mongodb` in the settings it is the SQLite file store.db in the data directory.
+    #[command(subcommand)]
+    Db(DbCommand),
     /// Have the running gate read its rules again
     Reload(ReloadArgs),
     /// Print what to put into a client's settings
@@ -195,6 +200,46 @@ pub(super) struct ExplainArgs {
     pub(super) json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum DbCommand {
+    /// Say what has to be done before the store can be used, and do it with --execute
+    ///
+    /// MongoDB: makes the indexes, and brings an older schema up to date. SQLite does that by itself when it is opened,
+    /// after copying the file. Doing it again does nothing.
+    Setup {
+        #[command(flatten)]
+        from: Where,
+        /// Do it
+        #[arg(long)]
+        execute: bool,
+    },
+    /// Where the store is, its schema, and how much is in it
+    Status {
+        #[command(flatten)]
+        from: Where,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write everything into a file that any store can load; it has password hashes in it
+    Dump {
+        #[command(flatten)]
+        from: Where,
+        /// The file to write; one that is there is replaced once the new one is complete
+        file: PathBuf,
+    },
+    /// Take a dump in; the file is checked to its end before anything is written
+    Load {
+        #[command(flatten)]
+        from: Where,
+        /// Take away what is in the store; stop the gates before
+        #[arg(long)]
+        replace: bool,
+        /// The dump
+        file: PathBuf,
+    },
+}
+
 #[derive(Debug, Args)]
 pub(super) struct ReloadArgs {
     #[command(flatten)]
@@ -236,6 +281,16 @@ impl ExplainArgs {
     }
 }
 
+impl DbCommand {
+    pub(super) fn flags(&self) -> Flags {
+        let (Self::Setup { from, .. }
+        | Self::Status { from, .. }
+        | Self::Dump { from, .. }
+        | Self::Load { from, .. }) = self;
+        from.flags()
+    }
+}
+
 impl CheckArgs {
     pub(super) fn flags(&self) -> Flags {
         Flags { rules: self.rules.clone(), ..self.from.flags() }
@@ -257,6 +312,7 @@ impl Command {
             Self::Rules(RulesCommand::Explain(args)) => {
                 explain::run(&args, commands, sources, terminal).into()
             }
+            Self::Db(command) => db::run(&command, sources, terminal).into(),
             Self::Reload(args) => reload::run(&args, sources, terminal).into(),
             Self::ClientConfig(args) => client_config::run(&args, sources, terminal).into(),
         }

@@ -10,6 +10,7 @@ mod args;
 mod cache;
 mod check;
 mod client_config;
+mod db;
 mod explain;
 mod reload;
 mod serve;

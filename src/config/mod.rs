@@ -11,6 +11,7 @@ pub mod outside;
 pub mod read;
 pub mod rules;
 pub mod settings;
+mod store;
 mod values;
 pub mod watch;
 pub mod yaml;
@@ -24,5 +25,5 @@ pub use read::{load, load_with_rules};
 pub use rules::RulesDir;
 pub use settings::{
     AccessTarget, CacheConfig, Config, Control, EgressConfig, KeepFree, Limits, LogConfig, LogFormat,
-    PublicUrl, Setting, Storage, Timeouts,
+    MongodbConfig, PublicUrl, Setting, Storage, Timeouts,
 };

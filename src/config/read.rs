@@ -12,6 +12,7 @@ use super::settings::{
     AccessTarget, CacheConfig, Config, Control, EgressConfig, KeepFree, Limits, LogConfig, LogFormat,
     PublicUrl, Setting, Storage, Timeouts,
 };
+use super::store;
 use super::values::{
     access, bounded_size, count, file, keep_free, level, listen, network, path, public_url, rules_dir,
     some_bytes,
@@ -37,10 +38,11 @@ pub(super) const TOP_LEVEL: &[&str] = &[
     "egress",
     "control",
     "threads",
+    "store",
 ];
 
 /// Keys of the language that this version does not have.
-const LATER: &[&str] = &["store", "security", "tls", "trusted", "trusted_proxies", "auth", "users"];
+const LATER: &[&str] = &["security", "tls", "trusted", "trusted_proxies", "auth", "users"];
 
 const FORMATS: &[(&str, LogFormat)] = &[("human", LogFormat::Human), ("json", LogFormat::Json)];
 const PROXIES: &[&str] = &["http", "https", "socks5", "socks5h"];
@@ -93,6 +95,7 @@ fn check_together(config: &Config, mistakes: &mut Mistakes) {
         let at = At::outside("configuration");
         mistakes.add(&at, "`storage.packages` and `storage.cache` must be two directories");
     }
+    store::check_together(config, mistakes);
     for (i, address) in config.listen.iter().enumerate() {
         if address.port() != 0 && config.listen[..i].contains(address) {
             let at = At::outside("configuration");
@@ -102,14 +105,14 @@ fn check_together(config: &Config, mistakes: &mut Mistakes) {
 }
 
 /// Reads keys and remembers what is in force and why.
-struct Reader<'m> {
-    mistakes: &'m mut Mistakes,
+pub(super) struct Reader<'m> {
+    pub(super) mistakes: &'m mut Mistakes,
     origins: Vec<Setting>,
 }
 
 impl Reader<'_> {
     /// The value behind `key` of `fields`, or the default. `full` is the key path.
-    fn take<T>(
+    pub(super) fn take<T>(
         &mut self,
         fields: Option<&mut Fields<'_>>,
         full: &'static str,
@@ -125,11 +128,11 @@ impl Reader<'_> {
         value
     }
 
-    fn section<'a>(&mut self, fields: &mut Fields<'a>, key: &'static str) -> Option<Fields<'a>> {
+    pub(super) fn section<'a>(&mut self, fields: &mut Fields<'a>, key: &'static str) -> Option<Fields<'a>> {
         fields.section(key, self.mistakes)
     }
 
-    fn finish(&mut self, fields: Option<Fields<'_>>) {
+    pub(super) fn finish(&mut self, fields: Option<Fields<'_>>) {
         if let Some(fields) = fields {
             fields.finish(self.mistakes);
         }
@@ -160,6 +163,7 @@ fn config(tree: &Node, sources: &Sources, mistakes: &mut Mistakes) -> Option<Con
     let log = log(r, top);
     let egress = egress(r, top);
     let control = control(r, top);
+    let store = store::read(r, top, &sources.machine());
     fields.finish(reader.mistakes);
     let mut origins = reader.origins;
     origins.sort_by_key(|setting| setting.key);
@@ -175,6 +179,7 @@ fn config(tree: &Node, sources: &Sources, mistakes: &mut Mistakes) -> Option<Con
         log,
         egress,
         control,
+        store,
         threads,
         origins,
     })
@@ -284,7 +289,7 @@ fn default_data(sources: &Sources) -> Option<PathBuf> {
     Some(base?.join("condagate"))
 }
 
-fn show_path(path: impl AsRef<Path>) -> String {
+pub(super) fn show_path(path: impl AsRef<Path>) -> String {
     path.as_ref().display().to_string()
 }
 

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::rules::RulesDir;
+use crate::policy::At;
 use crate::policy::network::Network;
-use crate::secret::SafeUrl;
+use crate::secret::{SafeUrl, Secret};
 
 /// Everything a gate is told.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Config {
     pub egress: EgressConfig,
     /// `control`
     pub control: Control,
+    /// `store.mongodb`; `None` for the SQLite file, [`Config::store_file`].
+    pub store: Option<MongodbConfig>,
     /// `threads`: workers that answer clients, from 1. Default: one per CPU.
     pub threads: usize,
     /// Every key with its value in force and where it came from, by key.
@@ -163,7 +166,28 @@ pub struct Control {
     pub allow: Vec<Network>,
 }
 
+/// `store.mongodb`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MongodbConfig {
+    /// Where the section is written, for mistakes that show later.
+    pub at: At,
+    /// `uri`, or what `uri_file` or `uri_env` name: how to reach the server, credentials included.
+    pub uri: Secret<String>,
+    /// `database`: metadata. Default `condagate`.
+    pub database: String,
+    /// `queue_database`: the queue. Default `condagate_mq`.
+    pub queue_database: String,
+    /// `ca_file`: certificates (PEM) that the server's is checked against; turns TLS on.
+    pub ca_file: Option<PathBuf>,
+}
+
 impl Config {
+    /// The store where no MongoDB is named: `<data>/store.db`.
+    #[must_use]
+    pub fn store_file(&self) -> PathBuf {
+        self.data.join("store.db")
+    }
+
     /// The private socket of a running gate: `<data>/run/control.sock`.
     #[must_use]
     pub fn control_socket(&self) -> PathBuf {

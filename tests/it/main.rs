@@ -45,5 +45,6 @@ mod shards;
 mod shards_only;
 mod shards_swaps;
 mod sightings;
+mod store_cli;
 mod tidy;
 mod virtual_channels;

@@ -9,7 +9,7 @@ use crate::harness::home::files_below;
 
 const KERNEL: &[&str] = &["clock", "id", "secret", "http"];
 const DOMAIN: &[&str] = &["conda", "policy"];
-const ENGINES: &[&str] = &["cache", "upstream", "telemetry"];
+const ENGINES: &[&str] = &["cache", "upstream", "store", "telemetry"];
 const SERVICES: &[&str] = &["repodata", "delivery", "snapshot"];
 const EDGES: &[&str] = &["proxy", "api", "cli"];
 const WIRING: &[&str] = &["config", "app"];
@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("policy", &[KERNEL, &["conda"]]),
     ("cache", &[KERNEL, DOMAIN]),
     ("upstream", &[KERNEL, DOMAIN]),
+    ("store", &[KERNEL, DOMAIN]),
     ("telemetry", &[KERNEL, DOMAIN]),
     ("snapshot", &[KERNEL, DOMAIN, ENGINES]),
     ("repodata", &[KERNEL, DOMAIN, ENGINES, &["snapshot"]]),
@@ -40,7 +41,9 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
 /// Crate → rooms that may name it. Crates that are not here may be used anywhere.
 const CRATES: &[(&str, &[&str])] = &[
     ("pingora", &["proxy", "app"]),
-    ("rusqlite", &["cache"]),
+    ("rusqlite", &["cache", "store"]),
+    ("mongodb", &["store"]),
+    ("bson", &["store"]),
     ("reqwest", &["upstream", "cli"]),
     ("axum", &["api"]),
     ("memmap2", &["cache", "repodata"]),

@@ -8,6 +8,8 @@ pub mod client;
 pub mod digest;
 pub mod gate;
 pub mod home;
+#[path = "../../../src/store/contract/server.rs"]
+pub mod mongodb;
 pub mod process;
 pub mod rules;
 pub mod shards;

@@ -1,0 +1,170 @@
+//! `condagate db setup | status | dump | load`
+//!
+//! Belongs here: opening the store that the settings name, the files of dumps. Does not: the store itself (`store`).
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use tokio::runtime::{Builder, Handle};
+
+use super::args::DbCommand;
+use super::{Exit, Terminal, show};
+use crate::config::{self, Config, Flags, Sources};
+use crate::secret::Secret;
+use crate::store::dump::{self, DumpError};
+use crate::store::engine::SCHEMA;
+use crate::store::mongo::{self, Mongo};
+use crate::store::sqlite::Sqlite;
+use crate::store::{Status, Store, StoreError};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum DbError {
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Dump(#[from] DumpError),
+    #[error("cannot {doing} {}: {source}", path.display())]
+    File { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("there is no store at {} yet; `condagate db setup --execute` makes an empty one", .0.display())]
+    Nothing(PathBuf),
+    #[error("cannot start: {0}")]
+    Runtime(io::Error),
+}
+
+pub(super) fn run(
+    command: &DbCommand,
+    sources: &dyn Fn(Flags) -> Sources,
+    terminal: &mut Terminal<'_>,
+) -> Exit {
+    let config = match config::load(&sources(command.flags())) {
+        Ok(config) => config,
+        Err(mistakes) => return terminal.refuse(&mistakes),
+    };
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(DbError::Runtime);
+    match runtime.and_then(|runtime| runtime.block_on(answer(command, &config, terminal))) {
+        Ok(()) => Exit::Done,
+        Err(error) => terminal.fail(error),
+    }
+}
+
+async fn answer(command: &DbCommand, config: &Config, terminal: &mut Terminal<'_>) -> Result<(), DbError> {
+    match command {
+        DbCommand::Setup { execute, .. } => {
+            let steps = setup(config, *execute).await?;
+            let ready = steps.is_empty();
+            for step in &steps {
+                terminal.line(step);
+            }
+            terminal.line(match (ready, *execute) {
+                (true, _) => "the store is ready",
+                (false, true) => "done; the store is ready",
+                (false, false) => "nothing was done; `--execute` does it",
+            });
+        }
+        DbCommand::Status { json: as_json, .. } => {
+            let status = status_json(&existing(config).await?.status().await?);
+            if *as_json {
+                terminal.json(&status);
+            } else {
+                show::value(&status, terminal);
+            }
+        }
+        DbCommand::Dump { file, .. } => {
+            let summary = write(&existing(config).await?, file).await?;
+            terminal.line(format!("{} rows written to {}", summary.rows, file.display()));
+        }
+        DbCommand::Load { file, replace, .. } => {
+            let from = File::open(file).map_err(failed("open", file))?;
+            let store = open(config).await?;
+            let summary = dump::load(&store, &mut BufReader::new(from), *replace).await?;
+            terminal.line(format!("{} rows loaded from {}", summary.rows, file.display()));
+        }
+    }
+    Ok(())
+}
+
+/// What has to be done; done, with `execute`.
+async fn setup(config: &Config, execute: bool) -> Result<Vec<String>, DbError> {
+    if let Some(settings) = settings(config) {
+        return Ok(mongo::setup::setup(&settings, execute).await?);
+    }
+    let file = config.store_file();
+    let steps = Sqlite::plan(&file)?;
+    if execute {
+        Sqlite::open(&file, Handle::current())?;
+    }
+    Ok(steps)
+}
+
+fn settings(config: &Config) -> Option<mongo::Settings> {
+    let mongodb = config.store.as_ref()?;
+    Some(mongo::Settings {
+        uri: Secret::new(mongodb.uri.reveal().clone()),
+        database: mongodb.database.clone(),
+        queue_database: mongodb.queue_database.clone(),
+        ca_file: mongodb.ca_file.clone(),
+    })
+}
+
+/// The store that the settings name; a SQLite file is made where there is none.
+async fn open(config: &Config) -> Result<Store, DbError> {
+    Ok(match settings(config) {
+        Some(settings) => Store::new(Mongo::open(&settings).await?),
+        None => Store::new(Sqlite::open(&config.store_file(), Handle::current())?),
+    })
+}
+
+/// The same, but nothing is made.
+async fn existing(config: &Config) -> Result<Store, DbError> {
+    let file = config.store_file();
+    if config.store.is_none() && !file.exists() {
+        return Err(DbError::Nothing(file));
+    }
+    open(config).await
+}
+
+fn status_json(status: &Status) -> Value {
+    let rows: Map<_, _> =
+        status.rows.iter().map(|(table, rows)| ((*table).to_owned(), json!(rows))).collect();
+    json!({
+        "engine": status.about.engine,
+        "place": status.about.place,
+        "schema": status.about.schema,
+        "known_schema": SCHEMA,
+        "revision": status.revision,
+        "half_loaded": status.loading,
+        "rows": rows,
+    })
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DbError {
+    move |source| DbError::File { doing, path: path.to_owned(), source }
+}
+
+/// Writes beside the file and puts it in its place when it is complete. Hashes of passwords are in it, so it is this
+/// user's only.
+async fn write(store: &Store, file: &Path) -> Result<dump::Summary, DbError> {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".part");
+    let beside = PathBuf::from(beside);
+    let mut options = OpenOptions::new();
+    let opened = options.create(true).write(true).truncate(true).mode(0o600).open(&beside);
+    let mut out = BufWriter::new(opened.map_err(failed("write", &beside))?);
+    let written = dump::dump(store, &mut out).await;
+    let mut finish = || {
+        out.flush()?;
+        out.get_ref().sync_all()?;
+        fs::rename(&beside, file)
+    };
+    match written {
+        Ok(summary) => finish().map(|()| summary).map_err(failed("write", file)),
+        Err(error) => {
+            let _what_matters_is_why = fs::remove_file(&beside);
+            Err(error.into())
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Tokens and sessions.
+
+use super::Bed;
+use super::samples::*;
+use crate::conda::digest::Sha256;
+use crate::store::model::Token;
+use crate::store::{Store, StoreError};
+
+pub(super) async fn tokens_come_back(_: &Bed, store: Store) {
+    let tokens = store.tokens();
+    let bare = Token { scopes: Vec::new(), expires: None, owner: user_id("u-bob"), ..token("b") };
+    for one in [&token("a"), &bare, &token("c")] {
+        tokens.create(one).await.unwrap();
+    }
+    assert_eq!(tokens.get(&token_id("a")).await.unwrap(), Some(token("a")));
+    assert_eq!(tokens.by_hash(&Sha256::of(b"b")).await.unwrap(), Some(bare.clone()));
+    assert_eq!(tokens.by_hash(&Sha256::of(b"x")).await.unwrap(), None);
+    assert_eq!(tokens.list(None, Some(&token_id("a")), 1).await.unwrap(), std::slice::from_ref(&bare));
+    assert_eq!(tokens.list(Some(&user_id("u-ada")), None, 9).await.unwrap(), [token("a"), token("c")]);
+    assert_eq!(tokens.list(Some(&user_id("u-ada")), Some(&token_id("a")), 9).await.unwrap(), [token("c")]);
+    assert!(tokens.delete(&bare.id).await.unwrap());
+    assert!(!tokens.delete(&bare.id).await.unwrap());
+}
+
+pub(super) async fn tokens_are_unique_by_secret(_: &Bed, store: Store) {
+    store.tokens().create(&token("a")).await.unwrap();
+    let same = Token { id: token_id("b"), ..token("a") };
+    let taken = StoreError::Conflict { what: "a token with this secret" };
+    assert_eq!(store.tokens().create(&same).await, Err(taken));
+}
+
+pub(super) async fn tokens_are_found_by_the_beginning_of_their_id(_: &Bed, store: Store) {
+    let tokens = store.tokens();
+    for id in ["ab", "abc", "abz_-", "ac", "b", "aBc"] {
+        tokens.create(&token(id)).await.unwrap();
+    }
+    let found = async |prefix: &str, limit| -> Vec<String> {
+        let found = tokens.by_prefix(prefix, limit).await.unwrap();
+        found.into_iter().map(|token| token.id.to_string()).collect()
+    };
+    assert_eq!(found("ab", 9).await, ["ab", "abc", "abz_-"]);
+    assert_eq!(found("ab", 2).await, ["ab", "abc"]);
+    assert_eq!(found("x", 9).await, [""; 0]);
+    assert_eq!(found("", 9).await.len(), 6);
+}
+
+pub(super) async fn a_token_is_revoked_once(_: &Bed, store: Store) {
+    let tokens = store.tokens();
+    tokens.create(&token("a")).await.unwrap();
+    assert_eq!(tokens.revoke(&token_id("a"), at(1)).await, Ok(true));
+    assert_eq!(tokens.revoke(&token_id("a"), at(2)).await, Ok(false));
+    let missing = StoreError::NotFound { what: "token" };
+    assert_eq!(tokens.revoke(&token_id("x"), at(2)).await, Err(missing));
+    let now = tokens.get(&token_id("a")).await.unwrap().unwrap();
+    assert_eq!(now, Token { revoked: Some(at(1)), revision: 2, ..token("a") });
+}
+
+pub(super) async fn a_token_has_one_successor(_: &Bed, store: Store) {
+    let tokens = store.tokens();
+    for id in ["a", "b", "c"] {
+        tokens.create(&token(id)).await.unwrap();
+    }
+    let (a, b, c) = (token_id("a"), token_id("b"), token_id("c"));
+    tokens.succeed(&a, &b, at(60)).await.unwrap();
+    let stale = Err(StoreError::Stale { what: "token" });
+    assert_eq!(tokens.succeed(&a, &c, at(90)).await, stale);
+    tokens.revoke(&b, NOW).await.unwrap();
+    assert_eq!(tokens.succeed(&b, &c, at(90)).await, stale);
+    assert_eq!(tokens.succeed(&token_id("x"), &c, NOW).await, Err(StoreError::NotFound { what: "token" }));
+    let now = tokens.get(&a).await.unwrap().unwrap();
+    assert_eq!((now.successor, now.expires, now.revision), (Some(b), Some(at(60)), 2));
+}
+
+pub(super) async fn uses_only_go_forward(_: &Bed, store: Store) {
+    let tokens = store.tokens();
+    tokens.create(&token("a")).await.unwrap();
+    tokens.create(&token("b")).await.unwrap();
+    let (a, b) = (token_id("a"), token_id("b"));
+    tokens.used(&[(a.clone(), at(9)), (token_id("unknown"), at(9)), (a.clone(), at(3))]).await.unwrap();
+    tokens.used(&[(a.clone(), at(5)), (b.clone(), at(1))]).await.unwrap();
+    tokens.used(&[]).await.unwrap();
+    let now = async |id| tokens.get(id).await.unwrap().map(|token| (token.last_use, token.revision));
+    assert_eq!(now(&a).await, Some((Some(at(9)), 1)));
+    assert_eq!(now(&b).await, Some((Some(at(1)), 1)));
+    assert_eq!(now(&token_id("unknown")).await, None);
+}
+
+pub(super) async fn revoking_and_using_at_once_lose_nothing(_: &Bed, store: Store) {
+    for n in 0..10 {
+        store.tokens().create(&token(&format!("t{n}"))).await.unwrap();
+    }
+    let uses: Vec<_> = (0..10).map(|n| (token_id(&format!("t{n}")), at(7))).collect();
+    let using = tokio::spawn({
+        let (store, uses) = (store.clone(), uses.clone());
+        async move {
+            for _ in 0..5 {
+                store.tokens().used(&uses).await.unwrap();
+            }
+        }
+    });
+    for (id, _) in &uses {
+        assert_eq!(store.tokens().revoke(id, at(8)).await, Ok(true));
+    }
+    using.await.unwrap();
+    for (id, _) in &uses {
+        let token = store.tokens().get(id).await.unwrap().unwrap();
+        assert_eq!((token.revoked, token.last_use), (Some(at(8)), Some(at(7))));
+    }
+}
+
+pub(super) async fn sessions_come_back(_: &Bed, store: Store) {
+    let sessions = store.sessions();
+    for one in [session("1", "ada"), session("2", "ada"), session("3", "bob")] {
+        sessions.create(&one).await.unwrap();
+    }
+    let taken = StoreError::Conflict { what: "a session with this id" };
+    assert_eq!(sessions.create(&session("1", "eve")).await, Err(taken));
+    assert_eq!(sessions.by_hash(&Sha256::of(b"3")).await.unwrap(), Some(session("3", "bob")));
+    sessions.used(&[(session_id("1"), at(5)), (session_id("2"), at(-5))]).await.unwrap();
+    let of_ada = sessions.of_user(&user_id("ada"), None, 9).await.unwrap();
+    assert_eq!(of_ada.iter().map(|s| s.last_use).collect::<Vec<_>>(), [at(5), NOW]);
+    let behind = sessions.of_user(&user_id("ada"), Some(&session_id("1")), 9).await.unwrap();
+    assert_eq!(behind, [session("2", "ada")]);
+}
+
+pub(super) async fn sessions_end(_: &Bed, store: Store) {
+    let sessions = store.sessions();
+    for n in 0..7 {
+        let user = if n < 5 { "ada" } else { "bob" };
+        let mut one = session(&n.to_string(), user);
+        one.expires = at(n);
+        sessions.create(&one).await.unwrap();
+    }
+    assert_eq!(sessions.forget_expired(at(1), 9).await, Ok(2));
+    assert_eq!(sessions.forget_expired(at(1), 9).await, Ok(0));
+    assert!(sessions.delete(&session_id("6")).await.unwrap());
+    assert!(!sessions.delete(&session_id("6")).await.unwrap());
+    assert_eq!(sessions.delete_of_user(&user_id("ada"), 2).await, Ok(2));
+    assert_eq!(sessions.delete_of_user(&user_id("ada"), 2).await, Ok(1));
+    assert_eq!(sessions.of_user(&user_id("bob"), None, 9).await.unwrap().len(), 1);
+}

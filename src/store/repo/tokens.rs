@@ -1,0 +1,204 @@
+//! Tokens and sessions.
+
+use async_trait::async_trait;
+
+use super::{Change, Compare, Edit, Field, Filter, Value, all, is, keyed};
+use crate::clock::UnixMillis;
+use crate::conda::digest::Sha256;
+use crate::store::model::{SESSIONS, Session, SessionId, TOKENS, Token, TokenId, UserId};
+use crate::store::{Store, StoreError};
+
+/// Tokens. Their secrets are known by digest only.
+#[async_trait]
+pub trait TokenRepo: Send + Sync {
+    /// Adds a token.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the id or the digest is taken.
+    async fn create(&self, token: &Token) -> Result<(), StoreError>;
+
+    /// By id.
+    async fn get(&self, id: &TokenId) -> Result<Option<Token>, StoreError>;
+
+    /// By the digest of its secret; also one that is revoked or expired.
+    async fn by_hash(&self, hash: &Sha256) -> Result<Option<Token>, StoreError>;
+
+    /// Up to `limit` tokens whose ids begin so, in the order of ids.
+    async fn by_prefix(&self, prefix: &str, limit: u32) -> Result<Vec<Token>, StoreError>;
+
+    /// A page in the order of ids, behind one of them; of one owner or of all.
+    async fn list(
+        &self,
+        owner: Option<&UserId>,
+        after: Option<&TokenId>,
+        limit: u32,
+    ) -> Result<Vec<Token>, StoreError>;
+
+    /// Makes a token useless; `false` when it was before.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]
+    async fn revoke(&self, id: &TokenId, at: UnixMillis) -> Result<bool, StoreError>;
+
+    /// Names the token that takes another's place, and ends that one's life at `until`. Once only.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::Stale`] when it is revoked or has a successor.
+    async fn succeed(&self, id: &TokenId, successor: &TokenId, until: UnixMillis) -> Result<(), StoreError>;
+
+    /// Notes uses; earlier ones than known change nothing, unknown tokens are passed over. Gates are not told.
+    async fn used(&self, uses: &[(TokenId, UnixMillis)]) -> Result<(), StoreError>;
+
+    /// Removes a token; `false` when there is none.
+    async fn delete(&self, id: &TokenId) -> Result<bool, StoreError>;
+}
+
+#[async_trait]
+impl TokenRepo for Store {
+    async fn create(&self, token: &Token) -> Result<(), StoreError> {
+        self.rows().add(token).await
+    }
+
+    async fn get(&self, id: &TokenId) -> Result<Option<Token>, StoreError> {
+        self.rows().get(&[id.to_value()]).await
+    }
+
+    async fn by_hash(&self, hash: &Sha256) -> Result<Option<Token>, StoreError> {
+        self.rows().one(is("hash", hash.to_value())).await
+    }
+
+    async fn by_prefix(&self, prefix: &str, limit: u32) -> Result<Vec<Token>, StoreError> {
+        // Ids are ASCII without `~`, which is behind all that they may have.
+        let filter = Filter::Every(vec![
+            Filter::Column("id", Compare::AtLeast, prefix.into()),
+            Filter::Column("id", Compare::Below, Value::Text(format!("{prefix}~"))),
+        ]);
+        self.rows().list(filter, TOKENS.key, None, limit).await
+    }
+
+    async fn list(
+        &self,
+        owner: Option<&UserId>,
+        after: Option<&TokenId>,
+        limit: u32,
+    ) -> Result<Vec<Token>, StoreError> {
+        let filter = owner.map_or_else(all, |owner| is("owner", owner.to_value()));
+        self.rows().list(filter, TOKENS.key, after.map(|id| vec![id.to_value()]), limit).await
+    }
+
+    async fn revoke(&self, id: &TokenId, at: UnixMillis) -> Result<bool, StoreError> {
+        let key = [id.to_value()];
+        let filter = Filter::Every(vec![keyed(&TOKENS, &key), is("revoked", Value::Null)]);
+        let changes = vec![Change::Set("revoked", at.to_value()), Change::Add("revision", 1)];
+        if self.rows().change::<Token>(filter, TOKENS.key, changes).await?.is_some() {
+            return Ok(true);
+        }
+        match self.rows().why_not::<Token>(&key).await? {
+            StoreError::Stale { .. } => Ok(false),
+            error => Err(error),
+        }
+    }
+
+    async fn succeed(&self, id: &TokenId, successor: &TokenId, until: UnixMillis) -> Result<(), StoreError> {
+        let key = [id.to_value()];
+        let filter = Filter::Every(vec![
+            keyed(&TOKENS, &key),
+            is("revoked", Value::Null),
+            is("successor", Value::Null),
+        ]);
+        let changes = vec![
+            Change::Set("successor", successor.to_value()),
+            Change::Set("expires", until.to_value()),
+            Change::Add("revision", 1),
+        ];
+        match self.rows().change::<Token>(filter, TOKENS.key, changes).await? {
+            Some(_) => Ok(()),
+            None => Err(self.rows().why_not::<Token>(&key).await?),
+        }
+    }
+
+    async fn used(&self, uses: &[(TokenId, UnixMillis)]) -> Result<(), StoreError> {
+        let edits = uses.iter().map(|(id, at)| used(id.to_value(), *at)).collect();
+        self.engine().merge(&TOKENS, edits).await
+    }
+
+    async fn delete(&self, id: &TokenId) -> Result<bool, StoreError> {
+        self.rows().remove::<Token>(vec![id.to_value()]).await
+    }
+}
+
+fn used(key: Value, at: UnixMillis) -> Edit {
+    Edit { row: None, key: vec![key], changes: vec![Change::Raise("last_use", at.to_value())] }
+}
+
+/// Sessions. Their secrets are known by digest only.
+#[async_trait]
+pub trait SessionRepo: Send + Sync {
+    /// Adds a session.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the id or the digest is taken.
+    async fn create(&self, session: &Session) -> Result<(), StoreError>;
+
+    /// By the digest of its secret; also one that is over.
+    async fn by_hash(&self, hash: &Sha256) -> Result<Option<Session>, StoreError>;
+
+    /// A page of a user's, in the order of ids, behind one of them.
+    async fn of_user(
+        &self,
+        user: &UserId,
+        after: Option<&SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError>;
+
+    /// Notes uses, as [`TokenRepo::used`] does.
+    async fn used(&self, uses: &[(SessionId, UnixMillis)]) -> Result<(), StoreError>;
+
+    /// Ends a session; `false` when there is none.
+    async fn delete(&self, id: &SessionId) -> Result<bool, StoreError>;
+
+    /// Ends up to `limit` sessions of a user; how many. Called again until it is 0.
+    async fn delete_of_user(&self, user: &UserId, limit: u32) -> Result<u64, StoreError>;
+
+    /// Forgets up to `limit` sessions that were over at `now`; how many.
+    async fn forget_expired(&self, now: UnixMillis, limit: u32) -> Result<u64, StoreError>;
+}
+
+#[async_trait]
+impl SessionRepo for Store {
+    async fn create(&self, session: &Session) -> Result<(), StoreError> {
+        self.rows().add(session).await
+    }
+
+    async fn by_hash(&self, hash: &Sha256) -> Result<Option<Session>, StoreError> {
+        self.rows().one(is("hash", hash.to_value())).await
+    }
+
+    async fn of_user(
+        &self,
+        user: &UserId,
+        after: Option<&SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        let after = after.map(|id| vec![id.to_value()]);
+        self.rows().list(is("user", user.to_value()), SESSIONS.key, after, limit).await
+    }
+
+    async fn used(&self, uses: &[(SessionId, UnixMillis)]) -> Result<(), StoreError> {
+        let edits = uses.iter().map(|(id, at)| used(id.to_value(), *at)).collect();
+        self.engine().merge(&SESSIONS, edits).await
+    }
+
+    async fn delete(&self, id: &SessionId) -> Result<bool, StoreError> {
+        self.rows().remove::<Session>(vec![id.to_value()]).await
+    }
+
+    async fn delete_of_user(&self, user: &UserId, limit: u32) -> Result<u64, StoreError> {
+        self.engine().purge(&SESSIONS, is("user", user.to_value()), limit).await
+    }
+
+    async fn forget_expired(&self, now: UnixMillis, limit: u32) -> Result<u64, StoreError> {
+        let over = Filter::Column("expires", Compare::AtMost, now.to_value());
+        self.engine().purge(&SESSIONS, over, limit).await
+    }
+}
