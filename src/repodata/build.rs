@@ -235,10 +235,8 @@ fn read<'a>(input: &BuildInput<'a>, staging: &Staging) -> Result<(Rewritten<'a>,
     let withheld = staging.path().join(WITHHELD);
     let clerk = Clerk::new(input.court, input.subdir.as_str(), input.now, &withheld)?;
     let purpose = Purpose::List(TableBuilder::default(), Box::new(clerk));
-    let onlooker = input.onlooker.cloned();
-    let out = Out::packed(staging.path(), input.before, onlooker.clone())?;
+    let out = Out::packed(staging.path(), input.before, input.onlooker.cloned())?;
     let mut rewriter = Rewriter::new(out, input.subdir.as_str(), &input.limits, purpose);
-    rewriter.watched_by(onlooker);
     let path = input.raw.path();
     let raw = input.raw.open().map_err(BuildError::io("open", path))?;
     let mut scanner = Scanner::new(Shape::Records, input.limits.scan);

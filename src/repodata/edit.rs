@@ -15,22 +15,11 @@ use crate::clock::UnixMillis;
 
 const INDEXED: &str = "indexed_timestamp";
 
-/// How a record's text differs from upstream's.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Edit {
-    /// Not at all, and nothing was written.
-    None,
-    /// Only by `indexed_timestamp`.
-    Stamp,
-    /// In what it says.
-    Other,
-}
-
-/// Appends the record's value as clients get it, if that is another than upstream's.
+/// Appends the record's value as clients get it, if that is another than upstream's; whether it is.
 ///
 /// # Errors
 /// A record to be patched that is no JSON after all.
-pub(super) fn record(record: &Record<'_>, ruling: &Ruling, out: &mut Vec<u8>) -> Result<Edit, BuildError> {
+pub(super) fn record(record: &Record<'_>, ruling: &Ruling, out: &mut Vec<u8>) -> Result<bool, BuildError> {
     let indexed = ruling.standing.seen.map(|seen| seen.at).filter(|seen| !says_when(record, *seen));
     let value = record.value();
     if !ruling.patches.is_empty() {
@@ -49,17 +38,16 @@ pub(super) fn record(record: &Record<'_>, ruling: &Ruling, out: &mut Vec<u8>) ->
             members.set(INDEXED, seen.0.to_string());
         }
         members.write(out);
-        return Ok(Edit::Other);
+        return Ok(true);
     }
     // What is taken out or replaced, from the back to the front, so that places stay right.
     let url = record.foreign_url().map(|(from, to)| (from, to, None));
-    let edit = if url.is_some() { Edit::Other } else { Edit::Stamp };
     let old = record.span(Field::IndexedTimestamp).filter(|_| indexed.is_some());
     let stamp = old.map(|(from, to)| (from, to, indexed));
     let mut changes: Vec<_> = url.into_iter().chain(stamp).collect();
     changes.sort_unstable_by_key(|change| change.0);
     if changes.is_empty() && indexed.is_none() {
-        return Ok(Edit::None);
+        return Ok(false);
     }
     let mut at = 0;
     for (from, to, new) in changes {
@@ -73,7 +61,7 @@ pub(super) fn record(record: &Record<'_>, ruling: &Ruling, out: &mut Vec<u8>) ->
     if let (Some(seen), None) = (indexed, old) {
         append(out, seen);
     }
-    Ok(edit)
+    Ok(true)
 }
 
 const UNREADABLE: &str = "one of its records can't be read by every JSON parser";
@@ -110,8 +98,8 @@ mod tests {
         let seen = seen.map(|at| Sighting { at: UnixMillis(at), origin: Origin::Gate });
         let ruling = Ruling { standing: Standing { seen, ..Standing::default() }, ..Ruling::default() };
         let mut out = Vec::new();
-        let edit = record(&alone, &ruling, &mut out).unwrap();
-        (edit != Edit::None).then(|| String::from_utf8(out).unwrap())
+        let edited = record(&alone, &ruling, &mut out).unwrap();
+        edited.then(|| String::from_utf8(out).unwrap())
     }
 
     #[test]

@@ -5,15 +5,13 @@
 //! packing (`encode`).
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use super::build::Limits;
-use super::edit::{self, Edit};
+use super::edit;
 use super::error::BuildError;
 use super::info;
 use super::judging::{Clerk, Ruling};
 use super::manifest::Report;
-use super::onlooker::Onlooker;
 use super::out::{Out, OutWritten};
 use super::scan::{Flaw, Good, Group, Record, Sink};
 use super::table::{NewEntry, Standing, TableBuilder};
@@ -43,7 +41,6 @@ pub(super) struct Rewriter<'a> {
     /// The value of `removed`, as it came.
     removed: Vec<u8>,
     edited: Vec<u8>,
-    onlooker: Option<Arc<dyn Onlooker>>,
     /// Hashes of the file names so far, by a key that nobody outside knows: 8 bytes each.
     files: HashSet<u64, ahash::RandomState>,
     hasher: ahash::RandomState,
@@ -70,22 +67,8 @@ impl<'a> Rewriter<'a> {
             has_info: false,
             removed: Vec::new(),
             edited: Vec::new(),
-            onlooker: None,
             files: HashSet::default(),
             hasher: ahash::RandomState::new(),
-        }
-    }
-
-    /// Tells somebody how fit upstream's document is for clients as it stands.
-    pub fn watched_by(&mut self, onlooker: Option<Arc<dyn Onlooker>>) {
-        self.onlooker = onlooker;
-    }
-
-    /// Something of upstream's document must not reach a client as it stands.
-    fn changed(&mut self) {
-        self.report.edited = true;
-        if let Some(onlooker) = self.onlooker.take() {
-            onlooker.unfit();
         }
     }
 
@@ -96,27 +79,20 @@ impl<'a> Rewriter<'a> {
 
     pub fn finish(self) -> Result<Rewritten<'a>, BuildError> {
         let removed = serde_json::from_slice(&self.removed).unwrap_or_default();
-        if let Some(onlooker) = &self.onlooker {
-            onlooker.read();
-        }
         let Self { out, purpose, report, .. } = self;
         Ok(Rewritten { written: out.finish()?, purpose, report, removed })
     }
 
     fn drop_record(&mut self, flaw: Flaw) {
         *self.report.dropped.entry(flaw).or_default() += 1;
-        self.changed();
+        self.report.edited = true;
     }
 
     /// Writes a record as clients get it; gives offset and length of its value in the output.
     fn keep(&mut self, record: &Record<'_>, ruling: &Ruling) -> Result<(u64, u32), BuildError> {
         self.edited.clear();
-        let edit = edit::record(record, ruling, &mut self.edited)?;
-        let changed = edit != Edit::None;
+        let changed = edit::record(record, ruling, &mut self.edited)?;
         self.report.edited |= changed;
-        if edit == Edit::Other {
-            self.changed();
-        }
         let whole = record.whole();
         let (mut before, mut skipped) = (&[][..], 0);
         if self.kept_in_group == 0 {
@@ -189,16 +165,12 @@ impl Sink for Rewriter<'_> {
         self.has_info = true;
         self.report.base_url = info::base_url(value);
         match info::edit(value, self.subdir)? {
-            None => self.out.put(value)?,
+            None => self.out.put(value),
             Some(edited) => {
-                self.changed();
-                self.out.put(&edited)?;
+                self.report.edited = true;
+                self.out.put(&edited)
             }
         }
-        if let Some(onlooker) = &self.onlooker {
-            onlooker.info_passed();
-        }
-        Ok(())
     }
 
     /// Without `base_url` version 2 (CEP 15) says nothing that version 1 does not, and old clients refuse it.
@@ -206,7 +178,7 @@ impl Sink for Rewriter<'_> {
         match value {
             b"0" | b"1" => self.out.put(value),
             b"2" | b"null" => {
-                self.changed();
+                self.report.edited = true;
                 self.out.put(b"1")
             }
             _ => {
@@ -249,7 +221,7 @@ impl Sink for Rewriter<'_> {
             self.out.record_ends(&good.file)?;
             at
         } else {
-            self.changed();
+            self.report.edited = true;
             (0, 0)
         };
         self.list(&good, record.group(), at, ruling.standing)
@@ -259,7 +231,7 @@ impl Sink for Rewriter<'_> {
         if self.has_info {
             return Ok(());
         }
-        self.changed();
+        self.report.edited = true;
         self.out.put(b",\"info\":")?;
         self.out.put(&info::fresh(self.subdir))
     }
