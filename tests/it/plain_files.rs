@@ -38,8 +38,11 @@ fn installers_are_revalidated_and_replaced() {
     });
     let new = noise("new installer", 200_000);
     upstream.put(PATH, new.clone());
-    gate.advance(LONG);
-    eventually_true("the new installer", || gate.get(PATH).expect(200) == new);
+    // The question upstream saw may get its answer only after the clock has moved, which makes the old copy fresh again.
+    eventually_true("the new installer", || {
+        gate.advance(LONG);
+        gate.get(PATH).expect(200) == new
+    });
     assert_ne!(gate.get(PATH).must("etag"), first.must("etag"));
 }
 
