@@ -29,7 +29,7 @@ use condagate::repodata::attach::Reuse;
 use condagate::repodata::build::{BuildInput, Built, Identity, Limits, build};
 use condagate::repodata::frame::{Before, FrameMap, FrameSettings, FrameWriter};
 use condagate::repodata::judging::Court;
-use condagate::repodata::scan::{Group, Record, ScanError, ScanLimits, Scanner, Shape, Sink};
+use condagate::repodata::scan::{Record, ScanError, ScanLimits, Scanner, Shape, Sink};
 use condagate::repodata::store::GenerationStore;
 use tokio::time::Instant;
 
@@ -168,26 +168,8 @@ struct Count(u64);
 impl Sink for Count {
     type Error = ScanError;
 
-    fn raw(&mut self, _: &[u8]) -> Result<(), ScanError> {
-        Ok(())
-    }
-    fn info(&mut self, _: &[u8]) -> Result<(), ScanError> {
-        Ok(())
-    }
-    fn version(&mut self, _: &[u8]) -> Result<(), ScanError> {
-        Ok(())
-    }
-    fn removed(&mut self, _: &[u8]) -> Result<(), ScanError> {
-        Ok(())
-    }
-    fn group(&mut self, _: Group) -> Result<(), ScanError> {
-        Ok(())
-    }
     fn record(&mut self, record: &Record<'_>) -> Result<(), ScanError> {
         self.0 += u64::from(record.judge().is_ok());
-        Ok(())
-    }
-    fn closing(&mut self) -> Result<(), ScanError> {
         Ok(())
     }
 }

@@ -15,6 +15,15 @@ pub enum ArchiveKind {
 }
 
 impl ArchiveKind {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Conda, Self::TarBz2, Self::Wheel];
+
+    /// The kind that a file name ends in.
+    #[must_use]
+    pub fn of(file: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| file.ends_with(kind.extension()))
+    }
+
     /// The file name's ending, dot included.
     #[must_use]
     pub const fn extension(self) -> &'static str {
@@ -41,9 +50,7 @@ impl ArchiveName {
     /// characters are ASCII letters, digits and `_.-+!~=:@` ; anything else, an over-long name or a missing part is `None`.
     #[must_use]
     pub fn parse(file: &str) -> Option<Self> {
-        let kind = [ArchiveKind::Conda, ArchiveKind::TarBz2, ArchiveKind::Wheel]
-            .into_iter()
-            .find(|kind| file.ends_with(kind.extension()))?;
+        let kind = ArchiveKind::of(file)?;
         let stem = &file.as_bytes()[..file.len() - kind.extension().len()];
         let safe = |b: &u8| b.is_ascii_alphanumeric() || b"_.-+!~=:@".contains(b);
         let starts_well = stem.first().is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
@@ -69,11 +76,16 @@ impl ArchiveName {
     /// `(name, version, build)`; `None` for wheels that do not have three parts.
     #[must_use]
     pub fn parts(&self) -> Option<(&str, &str, &str)> {
-        let stem = self.file.strip_suffix(self.kind.extension())?;
-        let (rest, build) = stem.rsplit_once('-')?;
-        let (name, version) = rest.rsplit_once('-')?;
-        (!name.is_empty() && !version.is_empty() && !build.is_empty()).then_some((name, version, build))
+        split(self.file.strip_suffix(self.kind.extension())?)
     }
+}
+
+/// `(name, version, build)` of a file name without its ending.
+#[must_use]
+pub fn split(stem: &str) -> Option<(&str, &str, &str)> {
+    let (rest, build) = stem.rsplit_once('-')?;
+    let (name, version) = rest.rsplit_once('-')?;
+    (!name.is_empty() && !version.is_empty() && !build.is_empty()).then_some((name, version, build))
 }
 
 impl fmt::Display for ArchiveName {

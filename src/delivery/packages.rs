@@ -300,10 +300,7 @@ impl Delivery {
         let Some(entry) = generation.table().find(archive.as_str()) else { return Ok(Last::default()) };
         let last = Last::of(&entry);
         if last.has_record {
-            match self.stance_now(channel, subdir, &generation, &entry) {
-                Some(Stance::Open | Stance::Kept) => {}
-                Some(Stance::Refused) | None => self.rule_listed(ask.wanted(), &generation).await?,
-            }
+            self.rule_entry(ask.wanted(), &generation, &entry).await?;
         }
         Ok(last)
     }
@@ -374,10 +371,7 @@ impl Delivery {
     ) -> Result<Option<Expected>, Refusal> {
         let entry = generation.table().find(ask.archive.as_str());
         let Some(entry) = entry.filter(is_listed) else { return Ok(None) };
-        match self.stance_now(&ask.channel, &ask.subdir, generation, &entry) {
-            Some(Stance::Open | Stance::Kept) => {}
-            Some(Stance::Refused) | None => self.rule_listed(ask.wanted(), generation).await?,
-        }
+        self.rule_entry(ask.wanted(), generation, &entry).await?;
         Ok(Some(entry.expected))
     }
 }

@@ -51,20 +51,16 @@ impl Wanted<'_> {
 impl Delivery {
     /// Whether a generation says what the rules say now.
     pub(super) fn is_ruled(&self, channel: &Channel, subdir: &Subdir, generation: &Generation) -> bool {
-        let revision = if channel.is_unruled() { 0 } else { channel.judge(subdir).revision() };
-        let turned = generation.next_turn().is_some_and(|turn| self.inner.clock.now() >= turn);
-        generation.rules_revision() == revision && !turned
+        is_ruled(channel, subdir, generation, self.inner.clock.now())
     }
 
     /// Whether a generation has to be built again for the rules' sake. What the clock alone changes waits for a while after the last
     /// build: in a busy channel something turns at every moment.
     pub(super) fn is_due(&self, channel: &Channel, subdir: &Subdir, generation: &Generation) -> bool {
-        if self.is_ruled(channel, subdir, generation) {
-            return false;
-        }
-        let revision = if channel.is_unruled() { 0 } else { channel.judge(subdir).revision() };
-        generation.rules_revision() != revision
-            || self.inner.clock.now().since(generation.built_at()) >= channel.ttl.min(TURNS_EVERY)
+        let now = self.inner.clock.now();
+        let rests = || now.since(generation.built_at()) < channel.ttl.min(TURNS_EVERY);
+        generation.rules_revision() != channel.rules_revision(subdir)
+            || (has_turned(generation, now) && !rests())
     }
 
     /// What the package table's word on a file is worth at this moment; `None`: the rules have to be asked. Never waits.
@@ -85,6 +81,22 @@ impl Delivery {
         let standing = &entry.standing;
         let holds = standing.until.is_none_or(|until| self.inner.clock.now() < until);
         (holds && generation.rules_revision() == judge.revision()).then_some(standing.stance)
+    }
+
+    /// Asks about a file of a generation, the rules only where the table's word is not enough.
+    ///
+    /// # Errors
+    /// The refusal, if a rule refuses the file.
+    pub(super) async fn rule_entry(
+        &self,
+        wanted: Wanted<'_>,
+        generation: &Arc<Generation>,
+        entry: &Entry<'_>,
+    ) -> Result<(), Refusal> {
+        match self.stance_now(wanted.channel, wanted.subdir, generation, entry) {
+            Some(Stance::Open | Stance::Kept) => Ok(()),
+            Some(Stance::Refused) | None => self.rule_listed(wanted, generation).await,
+        }
     }
 
     /// Asks the rules about a file of a generation.
@@ -141,6 +153,16 @@ impl Delivery {
             judge.decide(subject, now)
         })
     }
+}
+
+/// Whether a generation says what the rules say at `now`.
+pub(super) fn is_ruled(channel: &Channel, subdir: &Subdir, generation: &Generation, now: UnixMillis) -> bool {
+    generation.rules_revision() == channel.rules_revision(subdir) && !has_turned(generation, now)
+}
+
+/// Whether time has changed what the rules say of it.
+fn has_turned(generation: &Generation, now: UnixMillis) -> bool {
+    generation.next_turn().is_some_and(|turn| now >= turn)
 }
 
 /// See [`Delivery::rule_unlisted`].

@@ -10,12 +10,11 @@ use super::packages::{package_etag, plain_blob};
 use super::rulings::Wanted;
 use super::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome, Refusal};
 use crate::cache::{FillKind, FillRequest};
-use crate::conda::archive::ArchiveName;
+use crate::conda::archive::{ArchiveKind, ArchiveName};
 use crate::conda::channel::ChannelRef;
 use crate::conda::digest::{Expected, Sha256};
 use crate::conda::subdir::Subdir;
 use crate::repodata::judging::KnownFile;
-use crate::repodata::table::Stance;
 use crate::snapshot::Channel;
 use crate::upstream::Purpose;
 
@@ -107,10 +106,7 @@ impl Delivery {
         {
             removed = entry.standing.removed;
             if entry.has_record() {
-                return match self.stance_now(channel, subdir, &generation, &entry) {
-                    Some(Stance::Open | Stance::Kept) => Ok(()),
-                    Some(Stance::Refused) | None => self.rule_listed(wanted, &generation).await,
-                };
+                return self.rule_entry(wanted, &generation, &entry).await;
             }
         }
         if let Some(known) = self.shard_memo(channel, asked, subdir, &archive) {
@@ -123,9 +119,9 @@ impl Delivery {
 
 /// `x-1-0.conda` of `x-1-0.conda.v0.sigs`.
 pub(super) fn package_of(file: &str) -> Option<ArchiveName> {
-    [".conda", ".tar.bz2", ".whl"].into_iter().find_map(|extension| {
-        let at = file.rfind(extension)?;
-        ArchiveName::parse(file.get(..at + extension.len())?)
+    ArchiveKind::ALL.into_iter().find_map(|kind| {
+        let at = file.rfind(kind.extension())?;
+        ArchiveName::parse(file.get(..at + kind.extension().len())?)
     })
 }
 

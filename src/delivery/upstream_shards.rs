@@ -212,8 +212,12 @@ impl Delivery {
         let (ruled, now) = (!channel.judge(subdir).is_idle(), self.inner.clock.now());
         let found = self
             .blocking(move || {
-                let Some(expected) = shards::find_in_shard(&raw, file.as_str())? else { return Ok(None) };
-                let record = if ruled { shards::record_in_shard(&raw, file.as_str())? } else { None };
+                let found = if ruled {
+                    shards::record_in_shard(&raw, file.as_str())?
+                } else {
+                    shards::find_in_shard(&raw, file.as_str())?.map(|expected| (expected, None))
+                };
+                let Some((expected, record)) = found else { return Ok(None) };
                 // What the index would drop is listed nowhere.
                 if record.as_deref().is_some_and(|record| !KnownFile::is_package(record)) {
                     return Ok(None);

@@ -69,8 +69,7 @@ pub async fn answer(
         }
     }
     match answer.body {
-        Body::Fill(_) => return stream::fill(session, ctx, stamp, &asked, answer).await,
-        Body::Cold(_) => return stream::cold(session, ctx, stamp, &asked, answer).await,
+        Body::Fill(_) | Body::Cold(_) => return stream::growing(session, ctx, stamp, &asked, answer).await,
         Body::Blob(_) | Body::File(_) | Body::Bytes(_) => {}
     }
     let len = facts.len.unwrap_or(0);
@@ -80,7 +79,7 @@ pub async fn answer(
         Part::Slice(span) => (206, span),
         Part::Unsatisfiable(len) => return unsatisfiable(session, ctx, stamp, len).await,
     };
-    let header = head(status, ctx, stamp, facts, coding, &answer, Some(&span), len)?;
+    let header = head(status, ctx, stamp, coding, &answer, Some(&span), len)?;
     send_head(session, header, asked.head || span.is_empty()).await?;
     if asked.head || span.is_empty() {
         return Ok(());
@@ -90,25 +89,28 @@ pub async fn answer(
 
 /// The part of a representation of `len` bytes that was asked for, `If-Range` considered.
 fn part_of(asked: &Asked, facts: &Facts, len: u64) -> Part {
-    let Some(wanted) = asked.range.as_deref().and_then(range::parse) else { return Part::Whole };
-    if !conditional::if_range_holds(asked.if_range.as_deref(), facts.etag.as_ref(), facts.last_modified) {
-        return Part::Whole;
-    }
+    let Some(wanted) = wanted_range(asked, facts) else { return Part::Whole };
     wanted.resolve(len).map_or(Part::Unsatisfiable(len), Part::Slice)
 }
 
+/// The range that was asked for; `None` where `If-Range` names another version.
+pub(super) fn wanted_range(asked: &Asked, facts: &Facts) -> Option<range::ByteRange> {
+    let wanted = asked.range.as_deref().and_then(range::parse)?;
+    conditional::if_range_holds(asked.if_range.as_deref(), facts.etag.as_ref(), facts.last_modified)
+        .then_some(wanted)
+}
+
 /// The headers of a 200 or 206 with `span` of `len` bytes; `span` is `None` while the length is unknown.
-#[expect(clippy::too_many_arguments, reason = "one value per header; a struct would only rename them")]
 pub(super) fn head(
     status: u16,
     ctx: &Ctx,
     stamp: &Stamp,
-    facts: &Facts,
     coding: Coding,
     answer: &Answer,
     span: Option<&Range<u64>>,
     len: u64,
 ) -> pingora::Result<Box<ResponseHeader>> {
+    let facts = &answer.facts;
     let mut header = Box::new(ResponseHeader::build_no_case(status, Some(14))?);
     if let Some(span) = span {
         header.insert_header(http::header::CONTENT_LENGTH, HeaderValue::from(span.end - span.start))?;

@@ -1,4 +1,4 @@
-//! Writes bodies: slices of files, and downloads while they run.
+//! Writes bodies: slices of files, downloads while they run, indexes while they are built.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -11,11 +11,9 @@ use super::refuse;
 use super::request::Asked;
 use super::respond::{self, Stamp};
 use crate::cache::{BodyMode, FillError, Follower};
-use crate::delivery::{Answer, Body, NamedBy, package_etag, place_etag};
+use crate::delivery::{Answer, Body, ColdReader, NamedBy, Refusal, package_etag, place_etag};
 use crate::http::coding::Coding;
-use crate::http::conditional;
 use crate::http::problem::Problem;
-use crate::http::range;
 
 /// How long the head of a cold package waits for its digest, which is its ETag: an index that is near is asked faster than this, a
 /// far one is not waited for.
@@ -56,25 +54,24 @@ fn cut(why: &str) -> Box<pingora::Error> {
     pingora::Error::explain(pingora::ErrorType::InternalError, why.to_owned())
 }
 
-/// Sends a download while it runs. Headers wait for the first byte (or the end) of the body, so that a download that fails
-/// at once is a problem document and not a cut connection.
-pub(super) async fn fill(
+/// Sends what is not complete yet: a download while it runs, an index while it is built. Headers wait for the first byte (or the end)
+/// of the body, so that what fails at once is a problem document and not a cut connection.
+pub(super) async fn growing(
     session: &mut Session,
     ctx: &mut Ctx,
     stamp: &Stamp,
     asked: &Asked,
     answer: Answer,
 ) -> pingora::Result<()> {
-    let Body::Fill(fill) = &answer.body else { return Err(cut("no download to follow")) };
-    let fill = fill.clone();
     let total = answer.facts.len;
-    let wanted = asked.range.as_deref().and_then(range::parse).filter(|_| {
-        conditional::if_range_holds(
-            asked.if_range.as_deref(),
-            answer.facts.etag.as_ref(),
-            answer.facts.last_modified,
-        )
-    });
+    let is_index = matches!(answer.body, Body::Cold(_));
+    if is_index && asked.http10 && total.is_none() {
+        // Without a length the end of the connection would look like the end of the index.
+        let problem = Problem::upstream_unavailable(STILL_BUILDING).with_retry_after(10);
+        return respond::problem(session, ctx, stamp, problem).await;
+    }
+    // An index is read along with from its beginning only.
+    let wanted = if is_index { None } else { respond::wanted_range(asked, &answer.facts) };
     let (status, span) = match (wanted, total) {
         (Some(wanted), Some(total)) => match wanted.resolve(total) {
             Some(span) => (206, Some(span)),
@@ -83,21 +80,19 @@ pub(super) async fn fill(
         // A range of a body whose length nobody knows yet: the whole is a right answer (RFC 9110 section 14.2).
         (_, total) => (200, total.map(|total| 0..total)),
     };
-    let header = respond::head(
-        status,
-        ctx,
-        stamp,
-        &answer.facts,
-        Coding::Identity,
-        &answer,
-        span.as_ref(),
-        total.unwrap_or(0),
-    )?;
+    let len = total.unwrap_or(0);
+    let header = respond::head(status, ctx, stamp, Coding::Identity, &answer, span.as_ref(), len)?;
     if asked.head {
         return respond::send_head(session, header, true).await;
     }
-    let follower = fill.follow(span.as_ref().map_or(0, |s| s.start), span.as_ref().map(|s| s.end));
-    follow(session, ctx, stamp, header, follower, span.is_some_and(|s| s.is_empty())).await
+    let coming = match answer.body {
+        Body::Fill(fill) => {
+            Coming::Download(fill.follow(span.as_ref().map_or(0, |s| s.start), span.as_ref().map(|s| s.end)))
+        }
+        Body::Cold(reader) => Coming::Index(reader),
+        Body::Blob(_) | Body::File(_) | Body::Bytes(_) => return Err(cut("nothing to wait for")),
+    };
+    follow(session, ctx, stamp, header, coming, span.is_some_and(|s| s.is_empty())).await
 }
 
 /// Completes the facts of a download with what upstream's head says; waits for the end where the client could not see a cut.
@@ -129,77 +124,55 @@ pub(super) async fn prepare(asked: &Asked, answer: &mut Answer) -> Result<(), Fi
     Ok(())
 }
 
-/// Sends an index while it is built, always from its beginning: a range of what has no end yet is the whole (RFC 9110 section 14.2).
-pub(super) async fn cold(
-    session: &mut Session,
-    ctx: &mut Ctx,
-    stamp: &Stamp,
-    asked: &Asked,
-    mut answer: Answer,
-) -> pingora::Result<()> {
-    let total = answer.facts.len;
-    if asked.http10 && total.is_none() {
-        // Without a length the end of the connection would look like the end of the index.
-        let problem = Problem::upstream_unavailable(STILL_BUILDING).with_retry_after(10);
-        return respond::problem(session, ctx, stamp, problem).await;
-    }
-    let span = total.map(|total| 0..total);
-    let header = respond::head(
-        200,
-        ctx,
-        stamp,
-        &answer.facts,
-        Coding::Identity,
-        &answer,
-        span.as_ref(),
-        total.unwrap_or(0),
-    )?;
-    if asked.head {
-        return respond::send_head(session, header, true).await;
-    }
-    let Body::Cold(reader) = &mut answer.body else { return Err(cut("no index to read along with")) };
-    let mut next = match reader.next().await {
-        Some(Ok(chunk)) => Some(chunk),
-        Some(Err(refusal)) => {
-            return respond::problem(session, ctx, stamp, refuse::problem_of(refusal)).await;
-        }
-        None => None,
-    };
-    respond::send_head(session, header, false).await?;
-    while let Some(chunk) = next {
-        session.write_response_body(Some(chunk), false).await?;
-        next = match reader.next().await {
-            Some(Ok(chunk)) => Some(chunk),
-            Some(Err(refusal)) => return Err(cut(&format!("building the index failed half-way: {refusal}"))),
-            None => None,
-        };
-    }
-    session.write_response_body(None, true).await
-}
-
 const STILL_BUILDING: &str =
     "the index is being built for the first time; ask again shortly, or speak HTTP/1.1 to get it as it grows";
+
+/// Bytes that come while they are sent.
+enum Coming {
+    Download(Follower),
+    Index(Box<ColdReader>),
+}
+
+impl Coming {
+    async fn next(&mut self) -> Option<Result<Bytes, Refusal>> {
+        match self {
+            Self::Download(follower) => {
+                follower.next().await.map(|came| came.map_err(|error| Refusal::of_fill(&error)))
+            }
+            Self::Index(reader) => reader.next().await,
+        }
+    }
+
+    const fn failed(&self) -> &'static str {
+        match self {
+            Self::Download(_) => "the download failed half-way",
+            Self::Index(_) => "building the index failed half-way",
+        }
+    }
+}
 
 async fn follow(
     session: &mut Session,
     ctx: &mut Ctx,
     stamp: &Stamp,
     header: Box<pingora::http::ResponseHeader>,
-    mut follower: Follower,
+    mut coming: Coming,
     empty: bool,
 ) -> pingora::Result<()> {
-    let first = if empty { None } else { follower.next().await };
+    let first = if empty { None } else { coming.next().await };
     let mut next = match first {
         Some(Ok(chunk)) => Some(chunk),
-        Some(Err(error)) => return refuse::fill_error(session, ctx, stamp, &error).await,
+        Some(Err(refusal)) => {
+            return respond::problem(session, ctx, stamp, refuse::problem_of(refusal)).await;
+        }
         None => None,
     };
     respond::send_head(session, header, next.is_none() && empty).await?;
     while let Some(chunk) = next {
         session.write_response_body(Some(chunk), false).await?;
-        next = match follower.next().await {
+        next = match coming.next().await {
             Some(Ok(chunk)) => Some(chunk),
-            Some(Err(error)) => return Err(cut(&format!("the download failed half-way: {error}"))),
+            Some(Err(refusal)) => return Err(cut(&format!("{}: {refusal}", coming.failed()))),
             None => None,
         };
     }

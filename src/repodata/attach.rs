@@ -108,6 +108,21 @@ impl GenerationStore {
         write_manifest(generation.dir(), &manifest)?;
         generation.reload()
     }
+
+    /// Packs a document that was made in `work`, and makes all its forms part of a generation.
+    pub(super) fn adopt_document(
+        &self,
+        generation: &Generation,
+        work: &Path,
+        (name, written): (&str, Written),
+        modified_at: UnixMillis,
+        limits: &Limits,
+    ) -> Result<(), BuildError> {
+        let mut made = Made::new(work, modified_at);
+        made.add(name, written);
+        made.pack(name, written.len, None, limits.bz2)?;
+        self.adopt(generation, work, made.files, None)
+    }
 }
 
 /// Shards that need not be made again.

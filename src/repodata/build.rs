@@ -23,10 +23,11 @@ use super::manifest::{FORMAT, FileEntry, Judged, Manifest, Report, Source};
 use super::names::{FRAME_MAP, MANIFEST, TABLE, WITHHELD};
 use super::onlooker::Onlooker;
 use super::out::{Out, OutWritten};
+use super::read;
 use super::rewrite::{Purpose, Rewriter, Rewritten};
-use super::scan::{ScanLimits, Scanner, Shape};
+use super::scan::{ScanLimits, Shape};
 use super::table::{PackageTable, TableBuilder};
-use super::unpack::{UnpackLimits, unpack, unpack_from};
+use super::unpack::UnpackLimits;
 use crate::clock::UnixMillis;
 use crate::conda::channel::ChannelRef;
 use crate::conda::digest::Sha256;
@@ -197,7 +198,7 @@ impl Drop for Staging {
 /// [`BuildError::is_upstreams_fault`] tells bad documents from trouble with the gate's own disk.
 pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
     let staging = Staging::create(input.out_dir)?;
-    let (rewritten, members) = read(input, &staging)?;
+    let (rewritten, members) = rewrite(input, &staging)?;
     let Rewritten { written, purpose, mut report, removed } = rewritten;
     let Identity { path, digest, etag, last_modified, modified_at, gathered } = input.raw.identity()?;
     let mut made = Made::new(staging.path(), modified_at.unwrap_or(input.now));
@@ -231,7 +232,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
 }
 
 /// Reads upstream's document and writes `repodata.json` and its `.zst`.
-fn read<'a>(input: &BuildInput<'a>, staging: &Staging) -> Result<(Rewritten<'a>, u32), BuildError> {
+fn rewrite<'a>(input: &BuildInput<'a>, staging: &Staging) -> Result<(Rewritten<'a>, u32), BuildError> {
     let withheld = staging.path().join(WITHHELD);
     let clerk = Clerk::new(input.court, input.subdir.as_str(), input.now, &withheld)?;
     let purpose = Purpose::List(TableBuilder::default(), Box::new(clerk));
@@ -239,11 +240,7 @@ fn read<'a>(input: &BuildInput<'a>, staging: &Staging) -> Result<(Rewritten<'a>,
     let mut rewriter = Rewriter::new(out, input.subdir.as_str(), &input.limits, purpose);
     let path = input.raw.path();
     let raw = input.raw.open().map_err(BuildError::io("open", path))?;
-    let mut scanner = Scanner::new(Shape::Records, input.limits.scan);
-    let unpacked = unpack_from(path, raw, input.packing, input.limits.unpack, &mut |piece| {
-        scanner.feed(piece, &mut rewriter)
-    })?;
-    scanner.finish()?;
+    let unpacked = read::read(path, raw, input.packing, Shape::Records, &input.limits, &mut rewriter)?;
     Ok((rewriter.finish()?, unpacked.members))
 }
 
@@ -299,11 +296,7 @@ impl<'a> Task<'a> {
         if shape == Shape::Plain {
             rewriter.leave_alone();
         }
-        let mut scanner = Scanner::new(shape, self.limits.scan);
-        let unpacked = unpack(self.raw, self.packing, self.limits.unpack, &mut |piece| {
-            scanner.feed(piece, &mut rewriter)
-        })?;
-        scanner.finish()?;
+        let unpacked = read::read_file(self.raw, self.packing, shape, &self.limits, &mut rewriter)?;
         Ok((rewriter.finish()?, unpacked.members))
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn carry_over(
     if let Some(before) = before {
         for line in table.missing_of(before.table()).into_iter().take(REMEMBERED) {
             let Some(entry) = before.table().get(line).filter(Entry::has_record) else { continue };
-            let Some(known) = before.known(&entry)? else { continue };
+            let known = before.known(&entry)?;
             let is_removed = removed.binary_search_by(|file| file.as_str().cmp(entry.file)).is_ok();
             if add_known(table, clerk, &entry, &known, is_removed)? {
                 departed.known += 1;

@@ -4,14 +4,13 @@
 //!
 //! Belongs here: the questions a build would answer with an edit. Does not: edits (`rewrite`), who waits for the answer (`delivery`).
 
-use std::collections::HashSet;
-
 use super::build::{Limits, RawDocument};
 use super::error::BuildError;
 use super::info;
 use super::onlooker::Onlooker;
-use super::scan::{Group, Record, Scanner, Shape, Sink};
-use super::unpack::unpack_from;
+use super::read::read;
+use super::rewrite::FileNames;
+use super::scan::{Record, Shape, Sink};
 use crate::conda::subdir::Subdir;
 use crate::conda::url::Packing;
 
@@ -26,20 +25,11 @@ pub fn look_through(
     limits: &Limits,
     onlooker: &dyn Onlooker,
 ) -> Result<(), BuildError> {
-    let mut look = Look {
-        subdir: subdir.as_str(),
-        onlooker,
-        has_info: false,
-        fit: true,
-        files: HashSet::default(),
-        hasher: ahash::RandomState::new(),
-    };
-    let mut scanner = Scanner::new(Shape::Records, limits.scan);
+    let mut look =
+        Look { subdir: subdir.as_str(), onlooker, has_info: false, fit: true, files: FileNames::default() };
     let path = raw.path();
     let input = raw.open().map_err(BuildError::io("open", path))?;
-    let unpacked =
-        unpack_from(path, input, packing, limits.unpack, &mut |piece| scanner.feed(piece, &mut look))?;
-    scanner.finish()?;
+    let unpacked = read(path, input, packing, Shape::Records, limits, &mut look)?;
     look.must(unpacked.members == 1);
     if look.fit {
         onlooker.read();
@@ -52,8 +42,7 @@ struct Look<'a> {
     onlooker: &'a dyn Onlooker,
     has_info: bool,
     fit: bool,
-    files: HashSet<u64, ahash::RandomState>,
-    hasher: ahash::RandomState,
+    files: FileNames,
 }
 
 impl Look<'_> {
@@ -67,18 +56,12 @@ impl Look<'_> {
     /// Whether a build would leave a record as it is, but for its age.
     fn stays(&mut self, record: &Record<'_>) -> bool {
         let Ok(good) = record.judge() else { return false };
-        record.check_package().is_ok()
-            && record.foreign_url().is_none()
-            && self.files.insert(self.hasher.hash_one(good.file.as_ref()))
+        record.check_package().is_ok() && record.foreign_url().is_none() && self.files.is_new(&good.file)
     }
 }
 
 impl Sink for Look<'_> {
     type Error = BuildError;
-
-    fn raw(&mut self, _: &[u8]) -> Result<(), BuildError> {
-        Ok(())
-    }
 
     fn info(&mut self, value: &[u8]) -> Result<(), BuildError> {
         self.has_info = true;
@@ -92,14 +75,6 @@ impl Sink for Look<'_> {
 
     fn version(&mut self, value: &[u8]) -> Result<(), BuildError> {
         self.must(matches!(value, b"0" | b"1"));
-        Ok(())
-    }
-
-    fn removed(&mut self, _: &[u8]) -> Result<(), BuildError> {
-        Ok(())
-    }
-
-    fn group(&mut self, _: Group) -> Result<(), BuildError> {
         Ok(())
     }
 

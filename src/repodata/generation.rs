@@ -178,23 +178,26 @@ impl Generation {
     /// # Errors
     /// The disk is in trouble, or the record is not where it was.
     pub fn known_file(&self, file: &str) -> Result<Option<KnownFile>, BuildError> {
-        self.table.find(file).map_or(Ok(None), |entry| self.known(&entry))
+        self.table.find(file).map(|entry| self.known(&entry)).transpose()
     }
 
     /// The same for a line of its table.
-    pub(super) fn known(&self, entry: &table::Entry<'_>) -> Result<Option<KnownFile>, BuildError> {
+    ///
+    /// # Errors
+    /// As [`Generation::known_file`].
+    pub fn known(&self, entry: &table::Entry<'_>) -> Result<KnownFile, BuildError> {
         let (name, opened, (at, len)) = match entry.standing.withheld {
             (_, 0) => ("repodata.json", &self.json, entry.record),
             place => (WITHHELD, &self.withheld, place),
         };
         let record = if len == 0 { None } else { Some(self.read(name, opened, at, len)?) };
-        Ok(Some(KnownFile {
+        Ok(KnownFile {
             file: entry.file.to_owned(),
             expected: entry.expected,
             record,
             standing: entry.standing,
             shown: entry.is_shown(),
-        }))
+        })
     }
 
     fn read(&self, name: &str, opened: &OnceLock<File>, at: u64, len: u32) -> Result<Vec<u8>, BuildError> {

@@ -96,12 +96,11 @@ impl<'a> Clerk<'a> {
         before: Standing,
         removed: bool,
     ) -> Result<Standing, BuildError> {
-        let mut standing = Standing { departed: last.is_some(), removed, seen: before.seen, ..before };
-        standing.withheld = match last {
-            Some((record, _)) => self.withhold(record.value())?,
-            None => (0, 0),
-        };
-        (standing.stance, standing.until) = (Stance::Open, None);
+        let mut standing =
+            Standing { departed: last.is_some(), removed, seen: before.seen, ..Standing::default() };
+        if let Some((record, _)) = last {
+            standing.withheld = self.withhold(record.value())?;
+        }
         if !self.court.judge.is_idle() {
             let about = self.about(file, before.seen.map(|seen| seen.at), removed);
             let subject = match last {

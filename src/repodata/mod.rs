@@ -30,6 +30,7 @@ mod names;
 pub mod onlooker;
 mod out;
 mod patch;
+mod read;
 mod rewrite;
 pub mod scan;
 pub mod shards;

@@ -41,9 +41,21 @@ pub(super) struct Rewriter<'a> {
     /// The value of `removed`, as it came.
     removed: Vec<u8>,
     edited: Vec<u8>,
-    /// Hashes of the file names so far, by a key that nobody outside knows: 8 bytes each.
-    files: HashSet<u64, ahash::RandomState>,
+    files: FileNames,
+}
+
+/// The file names so far, as hashes by a key that nobody outside knows: 8 bytes each.
+#[derive(Default)]
+pub(super) struct FileNames {
+    hashes: HashSet<u64, ahash::RandomState>,
     hasher: ahash::RandomState,
+}
+
+impl FileNames {
+    /// Adds a name; whether it was not there yet.
+    pub fn is_new(&mut self, file: &str) -> bool {
+        self.hashes.insert(self.hasher.hash_one(file))
+    }
 }
 
 /// What a document became.
@@ -67,8 +79,7 @@ impl<'a> Rewriter<'a> {
             has_info: false,
             removed: Vec::new(),
             edited: Vec::new(),
-            files: HashSet::default(),
-            hasher: ahash::RandomState::new(),
+            files: FileNames::default(),
         }
     }
 
@@ -141,8 +152,7 @@ impl<'a> Rewriter<'a> {
             return Ok(());
         }
         record.check_package()?;
-        let is_new = self.files.insert(self.hasher.hash_one(good.file.as_ref()));
-        if is_new { Ok(()) } else { Err(Flaw::RepeatedFile) }
+        if self.files.is_new(&good.file) { Ok(()) } else { Err(Flaw::RepeatedFile) }
     }
 
     fn rule(&mut self, record: &Record<'_>, good: &Good<'_>) -> Result<Ruling, BuildError> {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::moment::moment;
 use super::scan::{Field, Record};
 use crate::clock::UnixMillis;
-use crate::conda::archive::{ArchiveKind, ArchiveName};
+use crate::conda::archive::{self, ArchiveKind, ArchiveName};
 use crate::conda::digest::Expected;
 use crate::policy::verdict::Subject;
 
@@ -85,16 +85,14 @@ pub fn built_at(record: &Record<'_>) -> Option<UnixMillis> {
 
 /// Name, version and build of a file name; of a wheel, name and version as far as they can be told.
 fn parts(file: &str) -> Option<(&str, &str, &str)> {
-    let kind = [ArchiveKind::Conda, ArchiveKind::TarBz2].into_iter().find(|k| file.ends_with(k.extension()));
-    let Some(kind) = kind else {
-        let mut words = file.strip_suffix(ArchiveKind::Wheel.extension())?.split('-');
-        return Some((words.next()?, words.next()?, words.next_back()?));
-    };
-    ArchiveName::parse(file)?;
+    let kind = ArchiveKind::of(file)?;
     let stem = file.strip_suffix(kind.extension())?;
-    let (rest, build) = stem.rsplit_once('-')?;
-    let (name, version) = rest.rsplit_once('-')?;
-    Some((name, version, build))
+    if kind == ArchiveKind::Wheel {
+        let mut words = stem.split('-');
+        return Some((words.next()?, words.next()?, words.next_back()?));
+    }
+    ArchiveName::parse(file)?;
+    archive::split(stem)
 }
 
 fn whole(record: &Record<'_>, field: Field) -> Option<u64> {

@@ -43,7 +43,7 @@ pub struct Channel {
     pub series: OnceLock<Arc<ChannelSeries>>,
     /// The names it is judged under, and by what.
     judges: Judges,
-    /// Whether answers may be kept: `false` only for callers that pass their own upstream token.
+    /// `<upstream>/<name there>`
     identity: ChannelName,
 }
 
@@ -65,6 +65,12 @@ impl Channel {
     #[must_use]
     pub fn is_unruled(&self) -> bool {
         self.judges.policy.is_empty()
+    }
+
+    /// What the revision of a generation is that says what the rules say.
+    #[must_use]
+    pub fn rules_revision(&self, subdir: &Subdir) -> u64 {
+        if self.is_unruled() { 0 } else { self.judge(subdir).revision() }
     }
 
     /// Whether any rule can hide records of it.

@@ -12,7 +12,7 @@ use crate::clock::UnixMillis;
 use crate::conda::archive::ArchiveName;
 use crate::conda::channel::ChannelRef;
 use crate::conda::subdir::Subdir;
-use crate::delivery::rulings::{Wanted, against_unlisted, must_be_listed, refusal_of};
+use crate::delivery::rulings::{Wanted, against_unlisted, is_ruled, must_be_listed, refusal_of};
 use crate::policy::notices::rfc3339;
 use crate::policy::verdict::{Decision, Judge, Subject, Verdict};
 use crate::policy::{Explained, Unlisted};
@@ -100,9 +100,7 @@ impl Explainer<'_> {
     }
 
     fn index(&self, generation: &Generation, channel: &Channel, subdir: &Subdir) -> IndexExplained {
-        let revision = if channel.is_unruled() { 0 } else { channel.judge(subdir).revision() };
-        let turned = generation.next_turn().is_some_and(|turn| self.now >= turn);
-        index_of(generation, generation.rules_revision() == revision && !turned)
+        index_of(generation, is_ruled(channel, subdir, generation, self.now))
     }
 }
 

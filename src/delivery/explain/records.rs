@@ -16,9 +16,7 @@ use crate::conda::subdir::Subdir;
 use crate::policy::notices::rfc3339;
 use crate::policy::verdict::{Judge, Subject};
 use crate::policy::{NameGlobs, Priority};
-use crate::repodata::generation::Generation;
 use crate::repodata::judging::KnownFile;
-use crate::repodata::table::Entry;
 use crate::snapshot::{Channel, Place, VirtualChannel};
 
 /// More records of one index are not looked at: each costs a read.
@@ -114,7 +112,7 @@ impl Explainer<'_> {
             if entry.name.is_some_and(|name| !names.contains(name)) {
                 continue;
             }
-            let Some(known) = known(&generation, &entry)? else { continue };
+            let known = generation.known(&entry)?;
             let found = known.with_subject(channel.source(), subdir.as_str(), |subject| {
                 let name = subject.name.as_deref().filter(|name| names.contains(name))?;
                 Some(self.found(name, subject, &*judge, &known))
@@ -199,10 +197,6 @@ impl Explainer<'_> {
             last = Some(name);
         }
     }
-}
-
-fn known(generation: &Generation, entry: &Entry<'_>) -> Result<Option<KnownFile>, ExplainError> {
-    Ok(generation.known_file(entry.file)?)
 }
 
 /// What the members before have claimed.

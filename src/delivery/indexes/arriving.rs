@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::Key;
 use super::cold::Cold;
+use super::refresh::identity_of;
 use crate::cache::{Fill, Follower, Object};
 use crate::conda::url::Packing;
 use crate::delivery::objects::{ObjectAsk, refusal_of_fill};
@@ -109,15 +110,7 @@ impl RawDocument for Arriving {
         inner.runtime.block_on(self.fill.done()).map_err(|error| lost(error.to_string()))?;
         let object = inner.runtime.block_on(inner.cache.find_object(&self.key));
         let object = object.ok_or_else(|| lost("it is gone again; is the disk full?".to_owned()))?;
-        let validators = &object.meta.validators;
-        let identity = Identity {
-            path: inner.cache.path_of(&object.blob),
-            digest: Some(*object.blob.digest()),
-            etag: validators.etag.clone(),
-            last_modified: validators.last_modified.clone(),
-            modified_at: validators.last_modified.as_deref().and_then(crate::http::date::parse),
-            gathered: false,
-        };
+        let identity = identity_of(&object, inner.cache.path_of(&object.blob), false);
         *self.object.lock() = Some(object);
         Ok(identity)
     }

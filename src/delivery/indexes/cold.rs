@@ -22,7 +22,7 @@ use crate::repodata::onlooker::{Growing, Onlooker};
 use crate::repodata::{HEADER_LEN, STREAM_HEADER};
 
 /// Bytes of upstream's own document that stay here until it was found good.
-const HOLD_BACK: u64 = 16 << 10;
+const HOLD_BACK: usize = 16 << 10;
 /// Largest piece read from a growing file.
 const PIECE: u64 = 128 << 10;
 
@@ -52,6 +52,13 @@ impl State {
         match document {
             Growing::Json => &self.json,
             Growing::Zst => &self.zst,
+        }
+    }
+
+    const fn grown_mut(&mut self, document: Growing) -> &mut Grown {
+        match document {
+            Growing::Json => &mut self.json,
+            Growing::Zst => &mut self.zst,
         }
     }
 }
@@ -144,10 +151,7 @@ impl Cold {
 impl Onlooker for Cold {
     fn grew(&self, document: Growing, path: &Path, len: u64) {
         self.change(|state| {
-            let grown = match document {
-                Growing::Json => &mut state.json,
-                Growing::Zst => &mut state.zst,
-            };
+            let grown = state.grown_mut(document);
             if grown.file.is_none() {
                 // A reader holds the file, whatever becomes of its name.
                 grown.file = File::open(path).ok().map(Arc::new);
@@ -158,10 +162,7 @@ impl Onlooker for Cold {
 
     fn complete(&self, document: Growing, len: u64) {
         self.change(|state| {
-            let grown = match document {
-                Growing::Json => &mut state.json,
-                Growing::Zst => &mut state.zst,
-            };
+            let grown = state.grown_mut(document);
             (grown.len, grown.complete) = (len, true);
         });
     }
@@ -228,10 +229,9 @@ impl ColdReader {
         loop {
             match follower.next().await {
                 Some(Ok(chunk)) => {
-                    let all = if held.is_empty() { chunk } else { [&held[..], &chunk].concat().into() };
-                    let free = all.len().saturating_sub(usize::try_from(HOLD_BACK).unwrap_or(0));
-                    let mut all = all;
-                    let out = all.split_to(free);
+                    let mut all =
+                        if held.is_empty() { chunk } else { Bytes::from([&held[..], &chunk].concat()) };
+                    let out = all.split_to(all.len().saturating_sub(HOLD_BACK));
                     *held = all;
                     if !out.is_empty() {
                         return Some(Ok(out));

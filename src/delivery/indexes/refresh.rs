@@ -213,7 +213,7 @@ impl Delivery {
             let _build = self.inner.indexes.builds.acquire().await;
             let (store, key, now) =
                 (Arc::clone(&self.inner.generations), key.clone(), self.inner.clock.now());
-            let revision = channel.judge(subdir).revision();
+            let revision = channel.rules_revision(subdir);
             return self
                 .blocking(move || {
                     store.publish(build::build_empty(&key.0, &key.1, revision, now, &store.staging())?)
@@ -277,15 +277,7 @@ impl Delivery {
         let work = self.work(channel, key).await;
         let onlooker = cold.map(|cold| Arc::clone(cold) as Arc<dyn Onlooker>);
         self.built(channel, key, idx_key, move || {
-            let validators = &snapshot.object.meta.validators;
-            let raw = Identity {
-                path: snapshot.raw.clone(),
-                digest: Some(*snapshot.object.blob.digest()),
-                etag: validators.etag.clone(),
-                last_modified: validators.last_modified.clone(),
-                modified_at: validators.last_modified.as_deref().and_then(crate::http::date::parse),
-                gathered: snapshot.scratch.is_some(),
-            };
+            let raw = identity_of(&snapshot.object, snapshot.raw.clone(), snapshot.scratch.is_some());
             work.run(&raw, snapshot.packing, onlooker.as_ref())
         })
         .await
@@ -352,6 +344,19 @@ fn tell(key: &Key, id: &str, judged: &Judged) {
     );
     if !judged.trial.is_empty() {
         tracing::info!(%channel, %subdir, would_withhold = %list(&judged.trial), "rules on trial");
+    }
+}
+
+/// Which version of upstream's document an object in the cache is, or one that was made after it; `path`: where that lies.
+pub(super) fn identity_of(object: &Object, path: PathBuf, gathered: bool) -> Identity {
+    let validators = &object.meta.validators;
+    Identity {
+        path,
+        digest: Some(*object.blob.digest()),
+        etag: validators.etag.clone(),
+        last_modified: validators.last_modified.clone(),
+        modified_at: validators.last_modified.as_deref().and_then(crate::http::date::parse),
+        gathered,
     }
 }
 

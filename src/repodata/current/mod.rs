@@ -41,15 +41,16 @@ use std::path::Path;
 use facts::{Facts, Source, damaged, mismatch};
 use write::Picker;
 
-use super::build::{Limits, Made};
+use super::build::Limits;
 use super::error::BuildError;
 use super::files::{HashingFile, Written};
 use super::generation::Generation;
 use super::names::file_name;
-use super::scan::{ScanLimits, Scanner, Shape};
+use super::read::read_file;
+use super::scan::Shape;
 use super::store::GenerationStore;
 use super::table::PackageTable;
-use super::unpack::{UnpackLimits, unpack};
+use super::unpack::UnpackLimits;
 use crate::clock::UnixMillis;
 use crate::conda::url::{IndexFile, Packing};
 
@@ -68,23 +69,19 @@ impl GenerationStore {
         let work = self.workspace()?;
         let name = file_name(document);
         let from = generation.dir().join(file_name(IndexFile::Repodata(Packing::Json)));
-        let written = make(&from, generation.table(), &work.path().join(name), limits.scan)?;
-        let mut made = Made::new(work.path(), UnixMillis(generation.manifest().built_at));
-        made.add(name, written);
-        made.pack(name, written.len, None, limits.bz2)?;
-        self.adopt(generation, work.path(), made.files, None)
+        let written = make(&from, generation.table(), &work.path().join(name), limits)?;
+        let modified_at = UnixMillis(generation.manifest().built_at);
+        self.adopt_document(generation, work.path(), (name, written), modified_at, limits)
     }
 }
 
 /// Writes the current records of the `repodata.json` at `from`, which `table` lists, to a new file at `to`.
-fn make(from: &Path, table: &PackageTable, to: &Path, limits: ScanLimits) -> Result<Written, BuildError> {
+fn make(from: &Path, table: &PackageTable, to: &Path, limits: &Limits) -> Result<Written, BuildError> {
     let chosen = chosen(from, table, choose::MOST_STEPS)?;
     let mut picker = Picker::new(HashingFile::create(to)?, &chosen);
-    let mut scanner = Scanner::new(Shape::Records, limits);
     // The gate wrote this file itself, within its limits.
-    let limits = UnpackLimits { bytes: u64::MAX, ..UnpackLimits::default() };
-    unpack(from, Packing::Json, limits, &mut |piece| scanner.feed(piece, &mut picker))?;
-    scanner.finish()?;
+    let limits = Limits { unpack: UnpackLimits { bytes: u64::MAX, ..UnpackLimits::default() }, ..*limits };
+    read_file(from, Packing::Json, Shape::Records, &limits, &mut picker)?;
     let (out, missed) = picker.finish();
     if missed > 0 {
         return Err(mismatch());

@@ -53,7 +53,7 @@ fn a_table_of_another_document_is_an_error() {
     {
         std::fs::write(&json, bad).unwrap();
         let out = dir.path().join("out");
-        assert!(make(&json, &table, &out, ScanLimits::default()).is_err());
+        assert!(make(&json, &table, &out, &Limits::default()).is_err());
         let _ = std::fs::remove_file(out);
     }
 }

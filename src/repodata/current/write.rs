@@ -73,8 +73,4 @@ impl Sink for Picker<'_> {
         self.out.put(before)?;
         self.out.put(rest)
     }
-
-    fn closing(&mut self) -> Result<(), BuildError> {
-        Ok(())
-    }
 }

@@ -9,7 +9,6 @@ use super::MergeInput;
 use super::choose::Choice;
 use super::records::Records;
 use crate::repodata::error::BuildError;
-use crate::repodata::files::HashingFile;
 use crate::repodata::info;
 use crate::repodata::names::TABLE;
 use crate::repodata::out::{Out, OutWritten};
@@ -140,14 +139,6 @@ impl Writer<'_> {
         }
         Ok(())
     }
-}
-
-/// One member of a JSON object, with a comma before it unless it is the first.
-pub(super) fn pair(out: &mut HashingFile, first: bool, key: &str, value: &[u8]) -> Result<(), BuildError> {
-    out.put(if first { b"" } else { b"," })?;
-    out.put(Value::from(key).to_string().as_bytes())?;
-    out.put(b":")?;
-    out.put(value)
 }
 
 /// What members list as removed and nobody lists as there; names that are owned only from their owners.

@@ -49,29 +49,41 @@ pub enum Shape {
     Plain,
 }
 
-/// Where a document's parts go.
+/// Where a document's parts go. What a sink has no use for passes it by.
 pub trait Sink {
     /// What stops the scan from this side; takes the scanner's own errors too.
     type Error: From<ScanError>;
 
     /// Bytes that are no record: braces, white space, keys, whole values of keys without meaning.
-    fn raw(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
+    fn raw(&mut self, _: &[u8]) -> Result<(), Self::Error> {
+        Ok(())
+    }
 
     /// The value of the top-level `info`.
-    fn info(&mut self, value: &[u8]) -> Result<(), Self::Error>;
+    fn info(&mut self, _: &[u8]) -> Result<(), Self::Error> {
+        Ok(())
+    }
 
     /// The value of the top-level `repodata_version`.
-    fn version(&mut self, value: &[u8]) -> Result<(), Self::Error>;
+    fn version(&mut self, _: &[u8]) -> Result<(), Self::Error> {
+        Ok(())
+    }
 
     /// The value of the top-level `removed`, a list of file names in any honest document.
-    fn removed(&mut self, value: &[u8]) -> Result<(), Self::Error>;
+    fn removed(&mut self, _: &[u8]) -> Result<(), Self::Error> {
+        Ok(())
+    }
 
     /// A group's opening brace was given; its records follow.
-    fn group(&mut self, group: Group) -> Result<(), Self::Error>;
+    fn group(&mut self, _: Group) -> Result<(), Self::Error> {
+        Ok(())
+    }
 
     /// A record.
     fn record(&mut self, record: &Record<'_>) -> Result<(), Self::Error>;
 
     /// All keys have passed; the document's closing brace comes next, as raw bytes.
-    fn closing(&mut self) -> Result<(), Self::Error>;
+    fn closing(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
 }

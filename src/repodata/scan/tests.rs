@@ -38,9 +38,6 @@ impl Sink for Seen {
         self.removed.push(String::from_utf8_lossy(value).into_owned());
         self.raw(value)
     }
-    fn group(&mut self, _: Group) -> Result<(), ScanError> {
-        Ok(())
-    }
     fn record(&mut self, record: &Record<'_>) -> Result<(), ScanError> {
         let key = text::unescape(record.raw_key()).unwrap_or_default().into_owned();
         let value = serde_json::from_slice(record.value()).unwrap_or(Value::Null);

@@ -13,8 +13,24 @@ use crate::conda::digest::{Expected, Md5, Sha256};
 /// # Errors
 /// Broken or oversized data, or a shard without `packages` or `packages.conda`, which conda could not read.
 pub fn find_in_shard(packed: &[u8], file: &str) -> Result<Option<Expected>, ShardError> {
+    find(&inflate(packed, SHARD_LIMIT)?, file)
+}
+
+/// What a shard promises about a file, and the record itself as JSON.
+pub type Promised = (Expected, Option<Vec<u8>>);
+
+/// The same with the record itself; that is `None` where JSON can't say it. Of several, the last counts.
+///
+/// # Errors
+/// As [`find_in_shard`].
+pub fn record_in_shard(packed: &[u8], file: &str) -> Result<Option<Promised>, ShardError> {
     let raw = inflate(packed, SHARD_LIMIT)?;
-    let mut at = Cursor::new(&raw);
+    let Some(expected) = find(&raw, file)? else { return Ok(None) };
+    Ok(Some((expected, record(&raw, file)?)))
+}
+
+fn find(raw: &[u8], file: &str) -> Result<Option<Expected>, ShardError> {
+    let mut at = Cursor::new(raw);
     let (mut classic, mut conda, mut found) = (false, false, None);
     for _ in 0..at.map()? {
         match at.text()? {
@@ -41,15 +57,9 @@ pub fn find_in_shard(packed: &[u8], file: &str) -> Result<Option<Expected>, Shar
     }
 }
 
-/// The record itself as JSON, of a file that [`find_in_shard`] found; `None` where JSON can't say it. Of several, the last counts, as
-/// there.
-///
-/// # Errors
-/// Broken or oversized data.
-pub fn record_in_shard(packed: &[u8], file: &str) -> Result<Option<Vec<u8>>, ShardError> {
-    let raw = inflate(packed, SHARD_LIMIT)?;
+fn record(raw: &[u8], file: &str) -> Result<Option<Vec<u8>>, ShardError> {
     let mut found = None;
-    walk(&raw, |part, at| {
+    walk(raw, |part, at| {
         let Part::Record(place, key) = part else { return Ok::<(), ShardError>(()) };
         let extension = match place {
             Place::V3("tar.bz2") => ".tar.bz2",
