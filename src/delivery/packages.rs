@@ -19,10 +19,6 @@ use crate::repodata::table::{Entry, Stance};
 use crate::snapshot::Channel;
 use crate::upstream::Purpose;
 
-/// How long an answer waits for what rules say of a package that no index at hand lists, before its download is followed all the
-/// same: its last bytes stay here until they are asked.
-const RULING_PATIENCE: Duration = Duration::from_secs(8);
-
 /// What the gate knows of a package file before it has the bytes.
 pub(super) enum Listing {
     /// An index lists it, and no rule refuses it.
@@ -252,7 +248,7 @@ impl Delivery {
     }
 
     /// No index to ask: what was verified once is good; else the download starts at once and its tail waits for the digest,
-    /// which is looked up meanwhile. Where rules are about the channel, they are asked first, for as long as a client bears.
+    /// which is looked up meanwhile. Where rules are about the channel, nothing of the file goes out before they were asked.
     async fn package_unknown(&self, ask: &PackageAsk) -> Result<Answer, Refusal> {
         let ruled = !ask.channel.judge(&ask.subdir).is_idle();
         let blob = self.inner.cache.verified(&ask.key()).await;
@@ -263,14 +259,7 @@ impl Delivery {
             return Err(Refusal::NotFound(sentence));
         }
         if ruled {
-            match tokio::time::timeout(RULING_PATIENCE, self.look_up(ask)).await {
-                Ok(Err(refusal @ Refusal::Rule { .. })) => return Err(refusal),
-                Ok(Ok(Some(expected))) => return self.package_of_record(ask, expected).await,
-                Ok(Ok(None)) => return self.package_unlisted(ask, self.last_of(ask).await?).await,
-                // Upstream's index is out of reach: an older record or the file's own digest decides.
-                Ok(Err(trouble)) => return self.ruled_without_index(ask, trouble).await,
-                Err(_) => {}
-            }
+            return self.package_ruled(ask).await;
         }
         let fill = self.start_package_fill(ask, Expected::default());
         let outcome = outcome_of(&fill);
@@ -279,6 +268,21 @@ impl Delivery {
             self.inner.runtime.spawn(async move { this.find_digest(&ask, &fill).await });
         }
         Ok(fill_answer(fill, ask, Expected::default(), outcome))
+    }
+
+    /// The same where rules are about the channel: waits for what they go by, as long as a client bears.
+    async fn package_ruled(&self, ask: &PackageAsk) -> Result<Answer, Refusal> {
+        match tokio::time::timeout(self.inner.settings.patience, self.look_up(ask)).await {
+            Ok(Err(refusal @ Refusal::Rule { .. })) => Err(refusal),
+            Ok(Ok(Some(expected))) => self.package_of_record(ask, expected).await,
+            Ok(Ok(None)) => self.package_unlisted(ask, self.last_of(ask).await?).await,
+            // Upstream's index is out of reach: an older record or the file's own digest decides.
+            Ok(Err(trouble)) => self.ruled_without_index(ask, trouble).await,
+            Err(_) => Err(Refusal::unavailable(format!(
+                "rules are about `{}`, and its index is still on its way: `{}` is given out once they were asked; try again shortly",
+                ask.asked, ask.archive
+            ))),
+        }
     }
 
     /// No index can be had at the moment, and rules are about the channel: what is here already may go out if they have nothing against

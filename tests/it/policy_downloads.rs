@@ -120,6 +120,32 @@ fn a_recall_acts_at_once_on_what_is_cached_and_still_listed() {
     }
 }
 
+/// Rules can't be asked before there is an index, and until then nothing of the file goes out, however long it takes.
+#[test]
+fn nothing_goes_out_while_the_index_is_on_its_way() {
+    let upstream = Upstream::start();
+    let channel = channel();
+    channel.publish(&upstream);
+    let latch = Latch::new();
+    for file in ["repodata.json", "repodata.json.zst", "repodata_shards.msgpack.zst"] {
+        upstream.always(&channel.at("noarch", file), Act::HoldHead(latch.clone()));
+    }
+    let policy = "  - {id: no-beta, deny: {names: [beta]}}\n";
+    // Held on purpose for longer than any upstream may take in other tests.
+    let text = text(&upstream, "auto", policy).replace(rules::IMPATIENT, "timeouts: {first_byte: 60s}");
+    let gate = Setup::rules(&text).impatient().start();
+    let (denied, allowed) = (channel.path("beta"), channel.path("alpha"));
+    for path in [&denied, &allowed] {
+        let problem = gate.get(path).expect_problem(503);
+        assert!(problem["detail"].as_str().unwrap().contains("still on its way"), "{problem}");
+        assert_eq!(upstream.gets(path), 0, "nobody has asked for the file");
+    }
+    latch.open();
+    eventually_true("the index", || gate.get(&allowed).status == 200);
+    gate.get(&denied).expect_problem(403);
+    assert_eq!(upstream.gets(&denied), 0);
+}
+
 #[test]
 fn a_recall_needs_no_upstream() {
     let mut scene = Scene::new("");

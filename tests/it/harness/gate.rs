@@ -23,6 +23,7 @@ pub struct Setup {
     home: Home,
     gathered_shards: Option<usize>,
     cold_patience: Duration,
+    patience: Option<Duration>,
     at: UnixMillis,
 }
 
@@ -34,12 +35,12 @@ impl Setup {
     pub fn rules(text: &str) -> Self {
         let home = Home::new();
         home.write_rules(text);
-        Self { home, gathered_shards: None, cold_patience: PATIENCE, at: START }
+        Self { home, gathered_shards: None, cold_patience: PATIENCE, patience: None, at: START }
     }
 
     /// In directories that were used before, with the rules they have.
     pub fn again(home: Home) -> Self {
-        Self { home, gathered_shards: None, cold_patience: PATIENCE, at: START }
+        Self { home, gathered_shards: None, cold_patience: PATIENCE, patience: None, at: START }
     }
 
     /// With a clock that stands at another moment: a second life goes on where the first one ended.
@@ -51,6 +52,12 @@ impl Setup {
     /// Clients get a first index while it grows as soon as there is something of it.
     pub fn reading_along(mut self) -> Self {
         self.cold_patience = Duration::from_millis(50);
+        self
+    }
+
+    /// Clients are told to come again as soon as what they wait for is not there.
+    pub fn impatient(mut self) -> Self {
+        self.patience = Some(Duration::from_millis(100));
         self
     }
 
@@ -68,7 +75,7 @@ impl Setup {
 
     /// Starts the gate.
     pub fn start(self) -> Gate {
-        let Self { home, gathered_shards, cold_patience, at } = self;
+        let Self { home, gathered_shards, cold_patience, patience, at } = self;
         let flags = Flags {
             config: Some(home.config()).filter(|file| file.exists()).into_iter().collect(),
             rules: Some(home.rules()),
@@ -86,7 +93,7 @@ impl Setup {
             config,
             rules,
             clock: clock.clone(),
-            tuning: tuning(gathered_shards, cold_patience),
+            tuning: tuning(gathered_shards, cold_patience, patience),
         };
         let running =
             app::Gate::start(options).unwrap_or_else(|error| panic!("the gate did not start: {error}"));
@@ -96,11 +103,16 @@ impl Setup {
 }
 
 /// The pauses between attempts are there for the sake of real upstreams; nothing else differs from a real gate.
-fn tuning(gathered_shards: Option<usize>, cold_patience: Duration) -> app::Tuning {
+fn tuning(
+    gathered_shards: Option<usize>,
+    cold_patience: Duration,
+    patience: Option<Duration>,
+) -> app::Tuning {
     app::Tuning {
         cache: Some(Box::new(|cache| cache.retry_delay = Duration::from_millis(5))),
         delivery: Some(Box::new(move |delivery| {
             delivery.index.cold_patience = cold_patience;
+            delivery.patience = patience.unwrap_or(delivery.patience);
             delivery.index.gathered_shards = gathered_shards.unwrap_or(delivery.index.gathered_shards);
         })),
         upstream: Some(Arc::new(|upstream| {
