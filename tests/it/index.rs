@@ -195,6 +195,47 @@ fn stale_is_served_when_upstream_is_in_trouble() {
     }
 }
 
+/// Upstream has one form only, and it is broken: that is trouble, and not an index that is gone or has nothing in it.
+#[test]
+fn a_broken_form_is_not_an_absent_one() {
+    for subdir in ["noarch", "linux-64"] {
+        for known in [true, false] {
+            let stage = Stage::impatient(channel());
+            for file in ["repodata.json", "repodata.json.bz2"] {
+                stage.upstream.remove(&stage.channel.at(subdir, file));
+            }
+            let before = known.then(|| names(&read(&stage, subdir, "repodata.json")));
+            stage.upstream.always(&stage.channel.at(subdir, "repodata.json.zst"), Act::CutUnframed(60));
+            for _ in 0..4 {
+                stage.gate.advance(TTL);
+                for file in ["repodata.json", "repodata.json.zst", "repodata_shards.msgpack.zst"] {
+                    let answer = stage.get(&stage.channel.at(subdir, file));
+                    match &before {
+                        Some(_) => drop(answer.expect(200)),
+                        None if file.contains("shards") => drop(answer.expect_problem(503)),
+                        None => drop(answer.expect_problem(502)),
+                    }
+                }
+                if let Some(before) = &before {
+                    assert_eq!(names(&read(&stage, subdir, "repodata.json")), *before, "{subdir}");
+                }
+                let asked = stage.upstream.total();
+                eventually_true("upstream is asked again", || {
+                    stage.gate.advance(TTL);
+                    let _ = stage.get(&stage.channel.at(subdir, "repodata.json"));
+                    stage.upstream.total() > asked
+                });
+            }
+            stage.upstream.behave(&stage.channel.at(subdir, "repodata.json.zst"));
+            eventually_true("the index once upstream is well", || {
+                stage.gate.advance(TTL);
+                let answer = stage.get(&stage.channel.at(subdir, "repodata.json"));
+                answer.status == 200 && names(&answer.json()).len() == 1
+            });
+        }
+    }
+}
+
 /// A cold index whose every source is spoilt, then well again.
 fn cold_index_is_refused(fault: &Act) -> u16 {
     let stage = Stage::impatient(channel());

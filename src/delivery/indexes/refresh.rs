@@ -135,7 +135,8 @@ impl Delivery {
         self.take(channel, key, packing, &idx_key, refreshed, cold).await
     }
 
-    /// `.zst`, else `.json`; a document that does not build is forgotten and the other form tried.
+    /// `.zst`, else `.json`; a document that does not build is forgotten and the other form tried. A form that is not there for the
+    /// moment is asked for last: only when both are absent, and neither is broken, has upstream no index.
     async fn refresh_by_form(
         &self,
         channel: &Arc<Channel>,
@@ -150,19 +151,20 @@ impl Delivery {
             return Ok(generation);
         }
         let mut broken = None;
-        for packing in [Packing::Zst, Packing::Json] {
-            if packing == Packing::Zst && self.skips_zst(key) {
-                continue;
-            }
+        let mut forms = [Packing::Zst, Packing::Json];
+        if self.skips_zst(key) {
+            forms.reverse();
+        }
+        for packing in forms {
             match self.look(channel, asked, key, packing, cold).await {
-                Ok(generation) => return Ok(generation),
-                Err(refusal @ Refusal::BadUpstream(_)) => {
+                Ok(generation) => {
                     // Not fetched again at every turn while the other form works.
-                    if packing == Packing::Zst {
+                    if packing == Packing::Json && broken.is_some() {
                         self.skip_zst(key);
                     }
-                    broken = Some(refusal);
+                    return Ok(generation);
                 }
+                Err(refusal @ Refusal::BadUpstream(_)) => broken = Some(refusal),
                 Err(Refusal::NotFound(_)) if packing == Packing::Zst => self.skip_zst(key),
                 Err(Refusal::NotFound(_)) => {}
                 Err(refusal) => return Err(refusal),
