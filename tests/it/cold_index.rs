@@ -122,6 +122,30 @@ fn upstreams_own_bytes_are_not_given_where_they_lead_away() {
     assert!(document["info"].get("base_url").is_none());
 }
 
+/// conda asks for both of its subdirs at a time.
+#[test]
+fn two_subdirs_arrive_at_a_time() {
+    for policy in ["", "policy:\n  - {id: no-evil, deny: {names: [evil]}}\n"] {
+        let upstream = Upstream::start();
+        let latch = Latch::new();
+        for subdir in ["linux-64", "noarch"] {
+            let info = format!("{{\"subdir\":\"{subdir}\"}}");
+            let zst = zstd_of(repodata(&info, LARGE, "").as_bytes());
+            let path = format!("/chan/{subdir}/repodata.json.zst");
+            upstream.always(&path, Act::HoldBody(zst.len() / 2, latch.clone()));
+            upstream.put(&path, zst);
+        }
+        let setup = Setup::rules(&format!("{}{policy}", rules::all_from(&upstream)));
+        let gate = setup.reading_along().start();
+        let mut clients = ["linux-64", "noarch"]
+            .map(|subdir| Request::get(&format!("/chan/{subdir}/repodata.json.zst")).begin(gate.address()));
+        for client in &mut clients {
+            assert!(client.head().must("etag").starts_with("\"cold-"), "before upstream's end");
+        }
+        latch.open();
+    }
+}
+
 /// What is wrong stands behind everything that was sent already: the last bytes never come.
 #[test]
 fn a_document_that_turns_out_bad_never_looks_whole() {

@@ -43,7 +43,8 @@ const MAX_MAPS: usize = 4096;
 /// How refreshes behave.
 #[derive(Clone, Debug)]
 pub struct IndexSettings {
-    /// How many generations are built at once; each takes one core and up to 256 MiB.
+    /// How many generations are built at once; each takes one core and up to 256 MiB. All but one of them may wait for upstreams that
+    /// still send: clients ask for two subdirs at a time, and read along with both.
     pub builds: usize,
     /// How long clients wait for the first index of a subdir before they get it while it grows.
     pub cold_patience: Duration,
@@ -62,7 +63,7 @@ pub struct IndexSettings {
 impl Default for IndexSettings {
     fn default() -> Self {
         Self {
-            builds: 2,
+            builds: 3,
             cold_patience: Duration::from_secs(1),
             retry: Duration::from_secs(30),
             no_zst: Duration::from_hours(1),
