@@ -32,7 +32,7 @@ pub fn load(dir: &RulesDir, machine: &Machine) -> Result<Rules, Vec<Mistake>> {
     match yaml_files(&dir.path) {
         Ok(files) => {
             for file in files {
-                documents.extend(document(&file, machine).map_err(|mistake| mistakes.push(mistake)).ok());
+                documents.extend(rules_of(&file, machine).map_err(|mistake| mistakes.push(mistake)).ok());
             }
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && dir.named.is_none() => {}
@@ -51,13 +51,33 @@ pub fn load(dir: &RulesDir, machine: &Machine) -> Result<Rules, Vec<Mistake>> {
     }
 }
 
+/// One file of rules as a tree. To read a pipe could take for ever; and a file without a byte is one that is being written, or whose
+/// disk is full: taken as no rules it would open what it was meant to close.
+fn rules_of(file: &Path, machine: &Machine) -> Result<Node, Mistake> {
+    let at = At::outside(&file.display().to_string());
+    if fs::metadata(file).is_ok_and(|meta| !meta.is_file()) {
+        return Err(Mistake::new(
+            &at,
+            "this is no regular file; take it out of the rules directory".to_owned(),
+        ));
+    }
+    let text = text(file, machine)?;
+    if text.trim().is_empty() {
+        let message =
+            "the file is empty; write rules into it (a comment will do), or take it away".to_owned();
+        return Err(Mistake::new(&at, message));
+    }
+    yaml::parse(&file.display().to_string(), &text)
+}
+
 /// One file as a tree.
 pub(super) fn document(file: &Path, machine: &Machine) -> Result<Node, Mistake> {
-    let shown = file.display().to_string();
-    let text = machine
-        .read(file)
-        .map_err(|why| Mistake::new(&At::outside(&shown), format!("the file can't be read: {why}")))?;
-    yaml::parse(&shown, &text)
+    yaml::parse(&file.display().to_string(), &text(file, machine)?)
+}
+
+fn text(file: &Path, machine: &Machine) -> Result<String, Mistake> {
+    let at = || At::outside(&file.display().to_string());
+    machine.read(file).map_err(|why| Mistake::new(&at(), format!("the file can't be read: {why}")))
 }
 
 /// The YAML files of a directory, by name.

@@ -127,3 +127,27 @@ fn a_policy_is_obeyed_from_its_reload_on_and_a_bad_one_changes_nothing() {
         assert_eq!(gate.get(&channel.path("alpha")).expect_problem(403)["rule"], "recall");
     }
 }
+
+/// A file that is being written has no bytes for a moment, and a pipe never ends: neither switches off what the file had forbidden.
+#[test]
+fn an_empty_file_or_a_pipe_keeps_the_old_rules() {
+    let (upstream, channel) = published("chan", 1_000);
+    let with =
+        |policy: &str| format!("{}{policy}", rules(&[("up", &upstream)], "  - {name: chan, upstream: up}\n"));
+    let recall = with("policy:\n  - {id: recall, deny: {names: [alpha]}}\n");
+    let gate = Setup::rules(&recall).start();
+    for empty in ["", "\n"] {
+        let mistakes = gate.set_rules(empty).expect_err("an empty file");
+        assert!(mistakes.contains("50-test.yaml") && mistakes.contains("is empty"), "{mistakes}");
+        gate.get(&channel.path("alpha")).expect_problem(403);
+    }
+    let pipe = gate.home().rules().join("70-pipe.yaml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+    assert!(made.success());
+    let mistakes = gate.set_rules(&recall).expect_err("a pipe");
+    assert!(mistakes.contains("70-pipe.yaml") && mistakes.contains("no regular file"), "{mistakes}");
+    gate.get(&channel.path("alpha")).expect_problem(403);
+    std::fs::remove_file(&pipe).expect("the pipe goes");
+    gate.set_rules(&with("# nothing is forbidden\n")).expect("good rules");
+    gate.get(&channel.path("alpha")).expect(200);
+}
