@@ -19,6 +19,8 @@ use crate::store::value::Value;
 
 /// Updates in one message.
 const BATCH: usize = 500;
+/// How often the counter is asked for its next number before it counts as broken.
+const ATTEMPTS: usize = 5;
 
 #[async_trait]
 impl Engine for Mongo {
@@ -171,12 +173,17 @@ impl Mongo {
     /// Moves the counter on.
     async fn next(&self) -> Result<i64, StoreError> {
         let meta = self.meta();
-        let next = meta
-            .find_one_and_update(doc! {"_id": "counter"}, doc! {"$inc": {"value": 1_i64}})
-            .upsert(true)
-            .return_document(ReturnDocument::After);
-        let counter = bounded(next.into_future()).await?;
-        value_of(&counter.unwrap_or_default())
+        for _ in 0..ATTEMPTS {
+            let next = meta
+                .find_one_and_update(doc! {"_id": "counter"}, doc! {"$inc": {"value": 1_i64}})
+                .upsert(true)
+                .return_document(ReturnDocument::After);
+            // Some servers give nothing to the one of two that comes second.
+            if let Some(counter) = bounded(next.into_future()).await? {
+                return value_of(&counter);
+            }
+        }
+        value_of(&Document::new())
     }
 
     /// Numbers a document that was written as it is. Whoever changed it meanwhile has raised its revision, and numbers it.
