@@ -29,19 +29,22 @@ impl Events for DeliveryEyes {
     }
 
     fn judged(&self, channel: &str, subdir: &str, judged: &Judged) {
-        let of = |effect, counts: &'_ BTreeMap<String, u64>| {
-            counts.iter().map(|(rule, n)| (effect, rule.clone(), *n)).collect::<Vec<_>>()
-        };
-        let mut acted = of(RuleEffect::Withheld, &judged.withheld);
-        acted.extend(of(RuleEffect::Patched, &judged.patched));
-        acted.extend(of(RuleEffect::Trial, &judged.trial));
-        let acted = acted.iter().map(|(effect, rule, n)| (*effect, rule.as_str(), *n));
-        self.0.policy.index_in_force(channel, subdir, acted);
+        let all = acted(RuleEffect::Withheld, &judged.withheld)
+            .chain(acted(RuleEffect::Patched, &judged.patched))
+            .chain(acted(RuleEffect::Trial, &judged.trial));
+        self.0.policy.index_in_force(channel, subdir, all);
     }
 
     fn failed(&self, _channel: &str) {
         self.0.build_ended(false, Duration::ZERO);
     }
+}
+
+fn acted(
+    effect: RuleEffect,
+    counts: &BTreeMap<String, u64>,
+) -> impl Iterator<Item = (RuleEffect, &str, u64)> {
+    counts.iter().map(move |(rule, n)| (effect, rule.as_str(), *n))
 }
 
 impl Core {

@@ -13,7 +13,6 @@ use tokio::runtime::{Builder, Handle};
 use super::args::DbCommand;
 use super::{Exit, Terminal, show};
 use crate::config::{self, Config, Flags, Sources};
-use crate::secret::Secret;
 use crate::store::dump::{self, DumpError};
 use crate::store::engine::SCHEMA;
 use crate::store::mongo::{self, Mongo};
@@ -103,7 +102,7 @@ async fn setup(config: &Config, execute: bool) -> Result<Vec<String>, DbError> {
 fn settings(config: &Config) -> Option<mongo::Settings> {
     let mongodb = config.store.as_ref()?;
     Some(mongo::Settings {
-        uri: Secret::new(mongodb.uri.reveal().clone()),
+        uri: mongodb.uri.clone(),
         database: mongodb.database.clone(),
         queue_database: mongodb.queue_database.clone(),
         ca_file: mongodb.ca_file.clone(),
@@ -151,8 +150,13 @@ async fn write(store: &Store, file: &Path) -> Result<dump::Summary, DbError> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(".part");
     let beside = PathBuf::from(beside);
-    let mut options = OpenOptions::new();
-    let opened = options.create(true).write(true).truncate(true).mode(0o600).open(&beside);
+    // One that is left over may be anybody's to read: made anew, it is not.
+    if let Err(error) = fs::remove_file(&beside)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(failed("remove", &beside)(error));
+    }
+    let opened = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&beside);
     let mut out = BufWriter::new(opened.map_err(failed("write", &beside))?);
     let written = dump::dump(store, &mut out).await;
     let mut finish = || {

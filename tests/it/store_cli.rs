@@ -73,6 +73,9 @@ fn moves(home: &Home) {
     assert!(said.contains("the store is not empty: 1 rows"), "{said}");
     let copy = home.path("copy.dump");
     let name = copy.display().to_string();
+    // A dump that was killed has left this, and somebody made it readable for all.
+    fs::write(home.path("copy.dump.part"), "half").unwrap();
+    fs::set_permissions(home.path("copy.dump.part"), fs::Permissions::from_mode(0o644)).unwrap();
     done(home, &["dump", &name]);
     assert_eq!(fs::read_to_string(&copy).unwrap(), text);
     assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);

@@ -4,14 +4,13 @@ import json
 import os
 import pathlib
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
 
 from . import channel, peers
 from .index import drain
-from .procs import Failed, free_port
+from .procs import Failed, answers, free_port
 
 # What a line of 160 Mbit/s gives.
 RATE = 20_000_000
@@ -76,7 +75,7 @@ def recall(bench, server, package, report):
     """A deny rule is saved while 32 connections pull a cached file."""
     if status(server.address, package) != 200:
         raise Failed(f"{package} can't be had")
-    wrk = subprocess.Popen([peers.find("wrk"), "-t2", "-c32", "-d8s", f"http://{server.address}{package}"], stdout=subprocess.DEVNULL)
+    wrk = bench.start("wrk", [peers.find("wrk"), "-t2", "-c32", "-d8s", f"http://{server.address}{package}"])
     time.sleep(2)
     denied = package.rsplit("/", 1)[1]
     (server.dir / "rules" / "recall.yaml").write_text(f"policy:\n  - {{id: recall, deny: {{files: [\"{denied}\"]}}, reason: bench}}\n")
@@ -88,6 +87,7 @@ def recall(bench, server, package, report):
     refused = time.monotonic() - begin
     report.row("deny rule saved → download refused, under load", f"{refused:.2f} s", "≤ 2 s", refused <= 2)
     wrk.wait()
+    bench.stop(wrk)
 
 
 def unchanged(bench, server, upstream, report):
@@ -127,7 +127,7 @@ def closure(bench, server, root, report, say):
                     f"http {{ access_log {files}/access.log; sendfile on; keepalive_requests 100000;\n"
                     f"server {{ listen {address}; root {files}; }} }}\n")
     child = bench.start("nginx-shards", [nginx, "-c", conf, "-e", files / "error.log"])
-    bench.until(child, 10, lambda: status_or_none(address), "nginx answers", 0.05)
+    bench.until(child, 10, lambda: answers(address), "nginx answers", 0.05)
     names = files / "names"
     names.write_text("\n".join(name(i * 200) for i in range(NAMES)))
     gate_url, nginx_url = (f"http://{a}/large" for a in (server.address, address))
@@ -136,13 +136,6 @@ def closure(bench, server, root, report, say):
     report.row(f"shard index and {NAMES} shards, rattler's client", f"{ratio:.2f} × nginx ({found[gate_url] * 1000:.0f} ms)", "≤ 1.2 ×",
                ratio <= 1.2)
     bench.stop(child)
-
-
-def status_or_none(address):
-    try:
-        return status(address, "/")
-    except OSError:
-        return None
 
 
 def copy_shards(server, subdir):

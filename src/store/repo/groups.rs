@@ -88,15 +88,13 @@ impl GroupRepo for Store {
             Member { group: group.clone(), user: user.clone(), active: true, since: at, revision: 1 };
         match self.rows().add(&member).await {
             Ok(()) => Ok(true),
-            Err(StoreError::Conflict { .. }) => switch(self, &member, true).await,
+            Err(StoreError::Conflict { .. }) => switch(self, group, user, Some(at)).await,
             Err(error) => Err(error),
         }
     }
 
     async fn leave(&self, group: &GroupId, user: &UserId) -> Result<bool, StoreError> {
-        let since = UnixMillis::default();
-        let member = Member { group: group.clone(), user: user.clone(), active: false, since, revision: 1 };
-        switch(self, &member, false).await
+        switch(self, group, user, None).await
     }
 
     async fn members(
@@ -120,14 +118,17 @@ impl GroupRepo for Store {
     }
 }
 
-/// Sets `active` of a membership that has the other value.
-async fn switch(store: &Store, member: &Member, active: bool) -> Result<bool, StoreError> {
-    let key = [member.group.to_value(), member.user.to_value()];
+/// Lets a user be in a group since then or, with `None`, no longer; `false` where it is so already or there was no such membership.
+async fn switch(
+    store: &Store,
+    group: &GroupId,
+    user: &UserId,
+    since: Option<UnixMillis>,
+) -> Result<bool, StoreError> {
+    let (key, active) = ([group.to_value(), user.to_value()], since.is_some());
     let filter = Filter::Every(vec![keyed(&MEMBERS, &key), is("active", (!active).to_value())]);
     let mut changes = vec![Change::Set("active", active.to_value()), Change::Add("revision", 1)];
-    if active {
-        changes.push(Change::Set("since", member.since.to_value()));
-    }
+    changes.extend(since.map(|since| Change::Set("since", since.to_value())));
     Ok(store.rows().change::<Member>(filter, MEMBERS.key, changes).await?.is_some())
 }
 

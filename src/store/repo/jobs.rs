@@ -191,18 +191,16 @@ impl JobRepo for Store {
     }
 
     async fn retry(&self, id: &JobId, only: &str, at: UnixMillis, attempts: u32) -> Result<(), StoreError> {
-        let key = [id.to_value()];
         let states = vec![JobState::Dead.to_value(), JobState::Cancelled.to_value()];
-        let filter = Filter::Every(vec![keyed(&JOBS, &key), Filter::Among("state", states)]);
+        let only_ended = vec![Filter::Among("state", states)];
         let changes = vec![
             Change::Set("state", JobState::Waiting.to_value()),
             Change::Set("due", at.to_value()),
             Change::Set("only", only.into()),
             Change::Set("attempts_left", attempts.to_value()),
         ];
-        match self.rows().change::<Job>(filter, JOBS.key, changes).await {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(self.rows().why_not::<Job>(&key).await?),
+        match self.rows().change_if::<Job>(&[id.to_value()], only_ended, changes).await {
+            Ok(_) => Ok(()),
             Err(StoreError::Conflict { .. }) => {
                 Err(StoreError::Conflict { what: "a job like this that waits or runs" })
             }
@@ -211,13 +209,10 @@ impl JobRepo for Store {
     }
 
     async fn cancel(&self, id: &JobId, at: UnixMillis) -> Result<(), StoreError> {
-        let key = [id.to_value()];
         let states = vec![JobState::Waiting.to_value(), JobState::Running.to_value()];
-        let filter = Filter::Every(vec![keyed(&JOBS, &key), Filter::Among("state", states)]);
-        match self.rows().change::<Job>(filter, JOBS.key, ended(id, JobState::Cancelled, at)).await? {
-            Some(_) => Ok(()),
-            None => Err(self.rows().why_not::<Job>(&key).await?),
-        }
+        let only = vec![Filter::Among("state", states)];
+        let changes = ended(id, JobState::Cancelled, at);
+        self.rows().change_if::<Job>(&[id.to_value()], only, changes).await.map(drop)
     }
 
     async fn forget(&self, state: JobState, before: UnixMillis, limit: u32) -> Result<u64, StoreError> {

@@ -99,17 +99,30 @@ impl Rows<'_> {
         let values = table.pick(&row, columns);
         let mut changes: Vec<_> = columns.iter().zip(values).map(|(c, v)| Change::Set(c, v)).collect();
         changes.push(Change::Add("revision", 1));
-        let filter = Filter::Every(vec![keyed(table, &key), is("revision", revision.to_value())]);
-        match self.change::<R>(filter, table.key, changes).await {
-            Ok(Some(_)) => Ok(revision + 1),
-            Ok(None) => Err(self.why_not::<R>(&key).await?),
+        match self.change_if::<R>(&key, vec![is("revision", revision.to_value())], changes).await {
+            Ok(_) => Ok(revision + 1),
             Err(StoreError::Conflict { .. }) => Err(taken(self.0, table, &row).await),
             Err(error) => Err(error),
         }
     }
 
+    /// Changes the row with this key if these hold too, and gives it; otherwise says why not.
+    pub(super) async fn change_if<R: Record>(
+        self,
+        key: &[Value],
+        mut only: Vec<Filter>,
+        changes: Vec<Change>,
+    ) -> Result<R, StoreError> {
+        let table = R::table();
+        only.insert(0, keyed(table, key));
+        match self.change(Filter::Every(only), table.key, changes).await? {
+            Some(row) => Ok(row),
+            None => Err(self.why_not::<R>(key).await?),
+        }
+    }
+
     /// Why a row with this key was not changed: it is not there, or not as it was.
-    pub(super) async fn why_not<R: Record>(self, key: &[Value]) -> Result<StoreError, StoreError> {
+    async fn why_not<R: Record>(self, key: &[Value]) -> Result<StoreError, StoreError> {
         let what = R::table().what;
         let found = self.get::<R>(key).await?;
         Ok(if found.is_some() { StoreError::Stale { what } } else { StoreError::NotFound { what } })

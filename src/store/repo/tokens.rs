@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Change, Compare, Edit, Field, Filter, Value, all, is, keyed};
+use super::{Change, Compare, Edit, Field, Filter, Value, all, is};
 use crate::clock::UnixMillis;
 use crate::conda::digest::Sha256;
 use crate::store::model::{SESSIONS, Session, SessionId, TOKENS, Token, TokenId, UserId};
@@ -87,34 +87,23 @@ impl TokenRepo for Store {
     }
 
     async fn revoke(&self, id: &TokenId, at: UnixMillis) -> Result<bool, StoreError> {
-        let key = [id.to_value()];
-        let filter = Filter::Every(vec![keyed(&TOKENS, &key), is("revoked", Value::Null)]);
         let changes = vec![Change::Set("revoked", at.to_value()), Change::Add("revision", 1)];
-        if self.rows().change::<Token>(filter, TOKENS.key, changes).await?.is_some() {
-            return Ok(true);
-        }
-        match self.rows().why_not::<Token>(&key).await? {
-            StoreError::Stale { .. } => Ok(false),
-            error => Err(error),
+        let only = vec![is("revoked", Value::Null)];
+        match self.rows().change_if::<Token>(&[id.to_value()], only, changes).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Stale { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
     async fn succeed(&self, id: &TokenId, successor: &TokenId, until: UnixMillis) -> Result<(), StoreError> {
-        let key = [id.to_value()];
-        let filter = Filter::Every(vec![
-            keyed(&TOKENS, &key),
-            is("revoked", Value::Null),
-            is("successor", Value::Null),
-        ]);
+        let only = vec![is("revoked", Value::Null), is("successor", Value::Null)];
         let changes = vec![
             Change::Set("successor", successor.to_value()),
             Change::Set("expires", until.to_value()),
             Change::Add("revision", 1),
         ];
-        match self.rows().change::<Token>(filter, TOKENS.key, changes).await? {
-            Some(_) => Ok(()),
-            None => Err(self.rows().why_not::<Token>(&key).await?),
-        }
+        self.rows().change_if::<Token>(&[id.to_value()], only, changes).await.map(drop)
     }
 
     async fn used(&self, uses: &[(TokenId, UnixMillis)]) -> Result<(), StoreError> {

@@ -101,6 +101,7 @@ CREATE TABLE jobs (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX jobs_only ON jobs ("only");
 CREATE INDEX jobs_due ON jobs ("state", "due", "id");
+CREATE INDEX jobs_state ON jobs ("state", "id");
 CREATE TABLE gone (
     "source" TEXT NOT NULL, "id" TEXT NOT NULL, "changed" INTEGER NOT NULL, PRIMARY KEY ("source", "id")
 ) WITHOUT ROWID;

@@ -4,8 +4,8 @@
 //!
 //! Belongs here: text and parameters. Does not: running them ([`super::engine`]).
 
-use rusqlite::types::{ToSqlOutput, Type, Value as Stored, ValueRef};
-use rusqlite::{ToSql, params_from_iter};
+use rusqlite::params_from_iter;
+use rusqlite::types::{Type, Value as Stored, ValueRef};
 
 use crate::store::query::{Change, Compare, Filter, Query};
 use crate::store::table::{Row, Table};
@@ -58,10 +58,6 @@ impl Sql {
         match filter {
             Filter::Every(all) => self.joined(all, " AND ", "1"),
             Filter::Any(all) => self.joined(all, " OR ", "0"),
-            Filter::Column(name, Compare::Is, value) => {
-                self.column(name).push(" IS ");
-                self.bind(value)
-            }
             Filter::Column(name, compare, value) => {
                 self.column(name).push(match compare {
                     Compare::Is => " IS ",
@@ -131,12 +127,6 @@ fn store(value: &Value) -> Stored {
         Value::Text(value) => Stored::Text(value.clone()),
         Value::Bytes(value) => Stored::Blob(value.clone()),
         Value::List(value) => Stored::Text(serde_json::Value::from(value.clone()).to_string()),
-    }
-}
-
-impl ToSql for Value {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Owned(store(self)))
     }
 }
 

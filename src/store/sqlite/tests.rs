@@ -38,6 +38,26 @@ fn the_tables_have_the_columns_that_records_have() {
     });
 }
 
+/// The key has an index of its own in SQLite.
+#[test]
+fn the_tables_have_the_indexes_that_are_described() {
+    on_a_runtime(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        drop(open(&path).unwrap());
+        let db = connect(&path).unwrap();
+        for index in TABLES.iter().flat_map(|t| t.indexes.iter().filter(|index| index.columns != t.key)) {
+            let mut statement = db.prepare("SELECT name FROM pragma_index_info(?1) ORDER BY seqno").unwrap();
+            let found = statement.query_map([index.name], |row| row.get::<_, String>(0)).unwrap();
+            assert_eq!(found.map(Result::unwrap).collect::<Vec<_>>(), index.columns, "{}", index.name);
+            let sql: String = db
+                .query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [index.name], |row| row.get(0))
+                .unwrap();
+            assert_eq!(sql.starts_with("CREATE UNIQUE"), index.unique.is_some(), "{sql}");
+        }
+    });
+}
+
 #[test]
 fn only_this_user_can_read_the_files() {
     on_a_runtime(|| async {
