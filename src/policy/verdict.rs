@@ -122,7 +122,7 @@ pub struct Decision {
     pub until: Option<UnixMillis>,
     /// In the order in which they are applied; only of use for a record that is shown.
     pub patches: Vec<Arc<Patch>>,
-    /// Rules on trial (`dry_run: true`) that would have hidden or denied it.
+    /// Rules on trial (`dry_run: true`) that would have hidden, denied or changed it.
     pub trial: Vec<Arc<RuleRef>>,
 }
 

@@ -91,7 +91,7 @@ pub struct Judged {
     pub withheld: BTreeMap<String, u64>,
     /// Records changed, by rule.
     pub patched: BTreeMap<String, u64>,
-    /// Records that a rule on trial would have hidden or denied.
+    /// Records that a rule on trial would have hidden, denied or changed.
     pub trial: BTreeMap<String, u64>,
     /// Files seen for the first time.
     pub first_seen: u64,

@@ -195,6 +195,39 @@ fn stale_is_served_when_upstream_is_in_trouble() {
     }
 }
 
+/// Upstream has no document, and its records carry what belongs in it: "not known" does not become "none".
+#[test]
+fn run_exports_are_made_of_records_where_upstream_has_no_document() {
+    let with = |exports: Value| {
+        move |record: &mut serde_json::Map<String, Value>| drop(record.insert("run_exports".into(), exports))
+    };
+    let told = json!({"weak": ["alpha >=1.0"]});
+    let channel = Channel::new("chan")
+        .with_record("noarch", &package("alpha", "1.0"), with(told.clone()))
+        .with_record("noarch", &package("none", "1.0").tar_bz2(), with(json!({})))
+        .with_record("noarch", &package("odd", "1.0"), with(json!("odd")))
+        .with("noarch", &package("unknown", "1.0"))
+        .with("linux-64", &package("beta", "1.0"));
+    let stage = Stage::new(channel);
+    for subdir in ["noarch", "linux-64"] {
+        for form in ["", ".zst", ".bz2"] {
+            stage.upstream.remove(&stage.channel.at(subdir, &format!("run_exports.json{form}")));
+        }
+    }
+    for file in ["run_exports.json", "run_exports.json.zst"] {
+        assert_eq!(
+            read(&stage, "noarch", file),
+            json!({
+                "info": {"subdir": "noarch", "version": 0},
+                "packages": {"none-1.0-0.tar.bz2": {"run_exports": {}}},
+                "packages.conda": {"alpha-1.0-0.conda": {"run_exports": told}},
+            }),
+            "{file}"
+        );
+        stage.get(&stage.channel.at("linux-64", file)).expect_problem(404);
+    }
+}
+
 /// Upstream has one form only, and it is broken: that is trouble, and not an index that is gone or has nothing in it.
 #[test]
 fn a_broken_form_is_not_an_absent_one() {

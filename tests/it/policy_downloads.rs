@@ -346,7 +346,10 @@ fn rules_on_trial_change_nothing_and_rules_that_go_leave_nothing() {
     let counted = || {
         let files = files_below(&scene.gate.home().data()).into_iter();
         let mut manifests = files.filter(|path| path.ends_with("manifest.json"));
-        manifests.any(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("\"t\": 3")))
+        manifests.any(|path| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            text.contains("\"t\": 3") && text.contains("\"p\": 1")
+        })
     };
     eventually_true("the index under the rule on trial", counted);
     assert_eq!(scene.view("chan").agreed(), before);

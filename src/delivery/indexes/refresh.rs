@@ -345,7 +345,7 @@ fn tell(key: &Key, id: &str, judged: &Judged) {
         patched = %list(&judged.patched), "a new index is in force"
     );
     if !judged.trial.is_empty() {
-        tracing::info!(%channel, %subdir, would_withhold = %list(&judged.trial), "rules on trial");
+        tracing::info!(%channel, %subdir, would_act = %list(&judged.trial), "rules on trial");
     }
 }
 

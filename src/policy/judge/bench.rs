@@ -127,12 +127,19 @@ impl Bench {
                     (true, _) => outcome.trial.push(at),
                 }
             }
-            if !rule.dry_run && rule.changes(file) {
-                outcome.patches.push(at);
+            if rule.changes(file) {
+                if !rule.dry_run {
+                    outcome.patches.push(at);
+                } else if outcome.trial.last() != Some(&at) {
+                    outcome.trial.push(at);
+                }
             }
         }
         if self.refuser(&outcome).is_some() {
+            // Nobody sees what would be changed.
             outcome.patches = Vec::new();
+            let decides = |at: u32| self.rules.get(usize::try_from(at).ok()?).map(|rule| rule.decides(file));
+            outcome.trial.retain(|at| decides(*at).unwrap_or(true));
         }
         outcome
     }

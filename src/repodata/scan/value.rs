@@ -222,7 +222,10 @@ impl ValueScan {
             Stop::Quote => *pos += 1,
         }
         if self.expect == Expect::InKey {
-            self.pending = if self.depth == 1 { Field::of(&buf[self.text_start..*pos - 1]) } else { None };
+            // Keys further inside belong to the value of the field that is waiting for its end.
+            if self.depth == 1 {
+                self.pending = Field::of(&buf[self.text_start..*pos - 1]);
+            }
             self.expect = Expect::Colon;
             return Ok(true);
         }

@@ -31,7 +31,7 @@ pub enum RuleEffect {
     Withheld,
     /// It is shown with other fields.
     Patched,
-    /// A rule on trial would have withheld it.
+    /// A rule on trial would have withheld or changed it.
     Trial,
 }
 

@@ -169,11 +169,10 @@ fn rules_on_trial_only_report() {
         trial("{id: a, dry_run: true, allow: {names: [xz]}}, {id: b, hide: {names: [xz]}}"),
         expect("hidden by b", "")
     );
-    assert!(
-        decide("{id: a, dry_run: true, patch: {match: {names: [xz]}, set: {x: 1}}}", &xz())
-            .patches
-            .is_empty()
-    );
+    let change = "{id: a, dry_run: true, patch: {match: {names: [xz]}, set: {x: 1}}}";
+    assert!(decide(change, &xz()).patches.is_empty());
+    assert_eq!(trial(change), expect("shown", "a"));
+    assert_eq!(trial(&format!("{change}, {{id: b, deny: {{names: [xz]}}}}")), expect("denied by b", ""));
 }
 
 #[test]

@@ -110,7 +110,11 @@ fn naive(rules: &[Rule], s: &Subject<'_>, now: UnixMillis) -> (String, Vec<Strin
     let end = first.map_or(rules.len(), |(at, _)| at);
     let ids = |at: usize| format!("r{at}");
     let patches = all().filter(|(_, r)| r.effect == "patch" && !r.dry_run && shown == "shown");
-    let trial = all().filter(|(at, r)| *at < end && r.dry_run && ["hide", "deny"].contains(&r.effect));
+    let trial = all().filter(|(at, r)| match r.effect {
+        "hide" | "deny" => r.dry_run && *at < end,
+        "patch" => r.dry_run && shown == "shown",
+        _ => false,
+    });
     (shown.clone(), patches.map(|(at, _)| ids(at)).collect(), trial.map(|(at, _)| ids(at)).collect())
 }
 
