@@ -41,6 +41,7 @@ pub static USERS: Table = Table {
     columns: User::COLUMNS,
     indexes: &[
         Index { name: "users_name", columns: &["name_key"], unique: Some("a user with this name") },
+        Index { name: "users_superuser", columns: &["superuser", "disabled", "name_key"], unique: None },
         Index { name: "users_changed", columns: &["changed"], unique: None },
     ],
     tracked: true,
