@@ -4,8 +4,9 @@
 //! ([`rule`]), compiled into [`Rules`] or a list of [`Mistake`]s ([`mod@compile`]), and matched ([`matching`]).
 //!
 //! Belongs here: pure functions on values. Does not: reading files, variables or YAML (`config`), fetching
-//! (`upstream`), deciding what a caller may see (`auth`, later).
+//! (`upstream`), finding out who a caller is (`auth`).
 
+pub mod access;
 pub mod builtin;
 pub mod compile;
 pub mod compiled;

@@ -67,8 +67,13 @@ pub(super) async fn old_events_are_forgotten(_: &Bed, store: Store) {
     assert_eq!(ids(&audit.list(&AuditFilter::default(), None, 9).await.unwrap()), ["e", "d"]);
 }
 
-fn count(file: &str, day: u32, count: u64) -> Downloads {
-    Downloads { sha256: Sha256::of(b"x"), file: file.to_owned(), day, count }
+pub(super) fn count(file: &str, day: u32, count: u64) -> Downloads {
+    let (actor, token, address) = ("user:u-ada".to_owned(), "t1".to_owned(), "192.0.2.7".to_owned());
+    Downloads { sha256: Sha256::of(b"x"), file: file.to_owned(), day, actor, token, address, count }
+}
+
+fn anonymous(count: Downloads) -> Downloads {
+    Downloads { actor: "anonymous".to_owned(), token: String::new(), ..count }
 }
 
 pub(super) async fn counts_add_up(_: &Bed, store: Store) {
@@ -81,11 +86,38 @@ pub(super) async fn counts_add_up(_: &Bed, store: Store) {
     let x = Sha256::of(b"x");
     let all = [count("a/b", 1, 15), count("a/b", 2, 1), count("c", 1, 1)];
     assert_eq!(downloads.of_digest(&x, None, 9).await.unwrap(), all);
-    assert_eq!(downloads.of_digest(&x, Some(("a/b", 1)), 9).await.unwrap(), all[1..]);
-    assert_eq!(downloads.of_digest(&x, Some(("a/b", 2)), 1).await.unwrap(), all[2..]);
+    assert_eq!(downloads.of_digest(&x, Some(&all[0]), 9).await.unwrap(), all[1..]);
+    assert_eq!(downloads.of_digest(&x, Some(&all[1]), 1).await.unwrap(), all[2..]);
     assert!(downloads.of_digest(&Sha256::of(b"y"), None, 9).await.unwrap().is_empty());
     assert_eq!(downloads.forget(2, 9).await, Ok(2));
     assert_eq!(downloads.of_digest(&x, None, 9).await.unwrap(), all[1..2]);
+}
+
+pub(super) async fn counts_are_told_apart_by_who_and_from_where(_: &Bed, store: Store) {
+    let downloads = store.downloads();
+    let elsewhere = |address: &str, one: Downloads| Downloads { address: address.to_owned(), ..one };
+    let token = |token: &str, one: Downloads| Downloads { token: token.to_owned(), ..one };
+    let all = [
+        anonymous(count("f", 1, 1)),
+        elsewhere("2001:db8::1", anonymous(count("f", 1, 2))),
+        token("", count("f", 1, 3)),
+        count("f", 1, 4),
+        token("t2", count("f", 1, 5)),
+        count("f", 2, 6),
+    ];
+    downloads.add(&all).await.unwrap();
+    downloads.add(&all[3..4]).await.unwrap();
+    let mut expected = all.to_vec();
+    expected[3].count = 8;
+    let mut found: Vec<Downloads> = Vec::new();
+    loop {
+        let page = downloads.of_digest(&all[0].sha256, found.last(), 2).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        found.extend(page);
+    }
+    assert_eq!(found, expected, "page by page, nobody twice");
 }
 
 pub(super) async fn counts_of_many_gates_add_up(_: &Bed, store: Store) {

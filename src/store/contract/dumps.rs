@@ -3,11 +3,11 @@
 use std::io::Cursor;
 
 use super::Bed;
+use super::audit::count;
 use super::people::ODD;
 use super::samples::*;
-use crate::conda::digest::Sha256;
 use crate::store::dump::{DumpError, Summary, check, dump, load};
-use crate::store::model::{Downloads, Head, Job, Subject, Token, User};
+use crate::store::model::{Head, Job, Subject, Token, User};
 use crate::store::repo::LONGEST_PAGE;
 use crate::store::{Store, StoreError};
 
@@ -33,11 +33,8 @@ pub(super) async fn fill(store: &Store) {
         since: NOW,
     };
     store.heads().swap(&head, None).await.unwrap();
-    let counts: Vec<_> = [u64::MAX, 7, 9]
-        .into_iter()
-        .zip(["b/x", "b%2Fx", "a"])
-        .map(|(count, file)| Downloads { sha256: Sha256::of(b"x"), file: file.to_owned(), day: 9, count })
-        .collect();
+    let counts: Vec<_> =
+        [u64::MAX, 7, 9].into_iter().zip(["b/x", "b%2Fx", "a"]).map(|(n, file)| count(file, 9, n)).collect();
     store.downloads().add(&counts).await.unwrap();
     store.audit().append(&event(1, "e", "user:u-ada", "login")).await.unwrap();
     store.audit().append(&event(-1, "f", "user:u-ada", "login")).await.unwrap();

@@ -139,7 +139,7 @@ cases! {
     people:
         users_come_back users_are_unique_by_name_and_id users_change_at_the_revision_that_was_read
         a_taken_name_can_not_be_taken_by_a_change one_of_many_creators_wins one_of_many_changes_wins
-        odd_text_comes_back pages_of_users_miss_nothing one_hundred_thousand_users groups_come_back
+        odd_text_comes_back active_superusers_are_found pages_of_users_miss_nothing one_hundred_thousand_users groups_come_back
         members_join_and_leave grants_come_back;
     tokens:
         tokens_come_back tokens_are_unique_by_secret tokens_are_found_by_the_beginning_of_their_id
@@ -151,6 +151,7 @@ cases! {
         a_number_from_elsewhere_is_refused no_change_is_missed_while_others_write;
     audit:
         events_are_told_from_the_newest events_are_filtered old_events_are_forgotten counts_add_up
+        counts_are_told_apart_by_who_and_from_where
         counts_of_many_gates_add_up;
     jobs:
         jobs_are_claimed_in_the_order_they_are_due a_job_is_claimed_by_one_worker

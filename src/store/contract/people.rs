@@ -45,6 +45,22 @@ pub(super) async fn users_change_at_the_revision_that_was_read(_: &Bed, store: S
     assert_eq!(users.update(&user("eve")).await, Err(StoreError::NotFound { what: "user" }));
 }
 
+pub(super) async fn active_superusers_are_found(_: &Bed, store: Store) {
+    let users = store.users();
+    assert!(users.superusers(9).await.unwrap().is_empty());
+    let root = |name: &str| User { superuser: true, ..user(name) };
+    let off = User { disabled: true, ..root("cid") };
+    for one in [root("eve"), root("Ada"), user("bob"), off.clone()] {
+        users.create(&one).await.unwrap();
+    }
+    assert_eq!(users.superusers(9).await.unwrap(), [root("Ada"), root("eve")]);
+    assert_eq!(users.superusers(1).await.unwrap(), [root("Ada")]);
+    users.update(&User { disabled: false, ..off }).await.unwrap();
+    users.update(&User { superuser: false, ..root("Ada") }).await.unwrap();
+    let found: Vec<_> = users.superusers(9).await.unwrap().into_iter().map(|one| one.name).collect();
+    assert_eq!(found, ["cid", "eve"]);
+}
+
 pub(super) async fn a_taken_name_can_not_be_taken_by_a_change(_: &Bed, store: Store) {
     let users = store.users();
     users.create(&user("ada")).await.unwrap();

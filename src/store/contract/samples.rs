@@ -4,6 +4,7 @@
 
 use crate::clock::UnixMillis;
 use crate::conda::digest::Sha256;
+use crate::policy::access::Globs;
 use crate::secret::Secret;
 use crate::store::model::*;
 
@@ -63,8 +64,8 @@ pub(super) fn token(id: &str) -> Token {
         name: "laptop".to_owned(),
         scopes: vec![Scope {
             right: Right::Read,
-            channels: vec!["team-*".to_owned()],
-            packages: vec!["acme-*".to_owned(), "a\"b".to_owned()],
+            channels: Globs::channels(vec!["team-*".to_owned()]),
+            packages: Globs::packages(vec!["acme-*".to_owned(), "a\"b".to_owned()]),
         }],
         created: NOW,
         expires: Some(at(90 * 86_400)),

@@ -30,6 +30,9 @@ pub(super) async fn large_numbers_come_back(_: &Bed, store: Store) {
         sha256: crate::conda::digest::Sha256::of(b""),
         file: String::new(),
         day: 0,
+        actor: String::new(),
+        token: String::new(),
+        address: String::new(),
         count,
     };
     store.downloads().add(&[count((1 << 62) - 1)]).await.unwrap();

@@ -44,7 +44,7 @@ pub static AUDIT: Table = Table {
 };
 
 record! {
-    /// How often a file was downloaded on a day.
+    /// How often somebody downloaded a file from one place on a day.
     Downloads in DOWNLOADS {
         /// What.
         sha256: Sha256,
@@ -52,6 +52,12 @@ record! {
         file: String,
         /// Days since 1970-01-01 (UTC).
         day: u32,
+        /// Who: `user:<id>` or `anonymous`.
+        actor: String,
+        /// The id of the token that was shown; empty where there was none.
+        token: String,
+        /// From where: an address without its port.
+        address: String,
         /// How often.
         count: u64,
     }
@@ -62,10 +68,14 @@ pub static DOWNLOADS: Table = Table {
     name: "downloads",
     what: "counter",
     taken: "this counter",
-    key: &["sha256", "file", "day"],
+    key: &["sha256", "file", "day", "actor", "token", "address"],
     columns: Downloads::COLUMNS,
     indexes: &[
-        Index { name: "downloads_key", columns: &["sha256", "file", "day"], unique: None },
+        Index {
+            name: "downloads_key",
+            columns: &["sha256", "file", "day", "actor", "token", "address"],
+            unique: None,
+        },
         Index { name: "downloads_day", columns: &["day"], unique: None },
     ],
     tracked: false,

@@ -14,8 +14,10 @@ pub use audit::{AUDIT, AuditEvent, DOWNLOADS, Downloads};
 pub use channels::{CHANNELS, Channel, HEADS, Head, PACKAGES, Package, PackageState};
 pub use ids::{AuditId, ChannelId, GrantId, GroupId, JobId, SessionId, TokenId, UserId};
 pub use jobs::{JOBS, Job, JobState, back_off};
-pub use people::{GRANTS, GROUPS, Grant, Group, MEMBERS, Member, Right, Subject, USERS, User};
-pub use tokens::{SESSIONS, Scope, Session, TOKENS, Token};
+pub use people::{GRANTS, GROUPS, Grant, Group, MEMBERS, Member, Subject, USERS, User};
+pub use tokens::{SESSIONS, Session, TOKENS, Token};
+
+pub use crate::policy::access::{Right, Scope};
 
 use super::table::{Index, Table, record};
 

@@ -2,6 +2,7 @@
 
 use super::{GrantId, GroupId, UserId};
 use crate::clock::UnixMillis;
+use crate::policy::access::Right;
 use crate::secret::Secret;
 use crate::store::table::{Index, Record, Table, record};
 use crate::store::value::field;
@@ -41,6 +42,7 @@ pub static USERS: Table = Table {
     columns: User::COLUMNS,
     indexes: &[
         Index { name: "users_name", columns: &["name_key"], unique: Some("a user with this name") },
+        Index { name: "users_superuser", columns: &["superuser", "disabled", "name_key"], unique: None },
         Index { name: "users_changed", columns: &["changed"], unique: None },
     ],
     tracked: true,
@@ -138,35 +140,6 @@ impl Subject {
 }
 
 field!(Subject, Text, |v| v.text(), |v| Self::read(&v));
-
-/// What may be done.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Right {
-    /// Download.
-    Read,
-    /// Upload too.
-    Write,
-    /// Change settings and rights too.
-    Manage,
-}
-
-impl Right {
-    /// As it is written.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Manage => "manage",
-        }
-    }
-
-    /// What was written.
-    #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
-        [Self::Read, Self::Write, Self::Manage].into_iter().find(|right| right.as_str() == text)
-    }
-}
 
 field!(Right, Text, |v| v.as_str().to_owned(), |v| Self::read(&v));
 

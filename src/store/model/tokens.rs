@@ -2,22 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Right, SessionId, TokenId, UserId};
+use super::{SessionId, TokenId, UserId};
 use crate::clock::UnixMillis;
 use crate::conda::digest::Sha256;
+use crate::policy::access::{Globs, Right, Scope};
 use crate::store::table::{Index, Record, Table, record};
 use crate::store::value::field;
-
-/// What a token is good for; everything its owner may do, cut down to this.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Scope {
-    /// The most that it may do.
-    pub right: Right,
-    /// Globs of channel names.
-    pub channels: Vec<String>,
-    /// Globs of package names; empty for all.
-    pub packages: Vec<String>,
-}
 
 /// As [`Scope`] is written in a column: unknown keys are refused, so that a newer restriction can't be overlooked.
 #[derive(Serialize, Deserialize)]
@@ -31,8 +21,8 @@ struct Written {
 fn write(scopes: &[Scope]) -> String {
     let written = scopes.iter().map(|scope| Written {
         right: scope.right.as_str().to_owned(),
-        channels: scope.channels.clone(),
-        packages: scope.packages.clone(),
+        channels: scope.channels.texts().to_vec(),
+        packages: scope.packages.texts().to_vec(),
     });
     serde_json::json!(written.collect::<Vec<_>>()).to_string()
 }
@@ -40,7 +30,8 @@ fn write(scopes: &[Scope]) -> String {
 fn read(text: &str) -> Option<Vec<Scope>> {
     let written: Vec<Written> = serde_json::from_str(text).ok()?;
     let scope = |w: Written| {
-        Some(Scope { right: Right::read(&w.right)?, channels: w.channels, packages: w.packages })
+        let (channels, packages) = (Globs::channels(w.channels), Globs::packages(w.packages));
+        Some(Scope { right: Right::read(&w.right)?, channels, packages })
     };
     written.into_iter().map(scope).collect()
 }

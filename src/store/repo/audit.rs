@@ -78,17 +78,20 @@ pub trait DownloadRepo: Send + Sync {
     /// Adds counts to what is known; each by itself, so a part may have been added after an error.
     async fn add(&self, counts: &[Downloads]) -> Result<(), StoreError>;
 
-    /// A page of the counts of one file, in the order of names and days, behind one of them.
+    /// A page of the counts of one file, in the order of names, days, actors, tokens and addresses, behind one of them.
     async fn of_digest(
         &self,
         sha256: &Sha256,
-        after: Option<(&str, u32)>,
+        after: Option<&Downloads>,
         limit: u32,
     ) -> Result<Vec<Downloads>, StoreError>;
 
     /// Forgets up to `limit` counts of days before `day`; how many.
     async fn forget(&self, day: u32, limit: u32) -> Result<u64, StoreError>;
 }
+
+/// The key behind the digest.
+const OF_DIGEST: &[&str] = &["file", "day", "actor", "token", "address"];
 
 #[async_trait]
 impl DownloadRepo for Store {
@@ -104,11 +107,11 @@ impl DownloadRepo for Store {
     async fn of_digest(
         &self,
         sha256: &Sha256,
-        after: Option<(&str, u32)>,
+        after: Option<&Downloads>,
         limit: u32,
     ) -> Result<Vec<Downloads>, StoreError> {
-        let after = after.map(|(file, day)| vec![file.into(), day.to_value()]);
-        self.rows().list(keyed(&DOWNLOADS, &[sha256.to_value()]), &["file", "day"], after, limit).await
+        let after = after.map(|last| DOWNLOADS.pick(&last.to_row(), OF_DIGEST));
+        self.rows().list(keyed(&DOWNLOADS, &[sha256.to_value()]), OF_DIGEST, after, limit).await
     }
 
     async fn forget(&self, day: u32, limit: u32) -> Result<u64, StoreError> {

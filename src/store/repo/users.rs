@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{all, is};
+use super::{Field, Filter, all, is};
 use crate::store::model::{User, UserId};
 use crate::store::{Store, StoreError};
 
@@ -23,6 +23,9 @@ pub trait UserRepo: Send + Sync {
 
     /// A page in the order of normalised names, behind one of them.
     async fn list(&self, after: Option<&str>, limit: u32) -> Result<Vec<User>, StoreError>;
+
+    /// Up to `limit` superusers that are not disabled, in the order of normalised names.
+    async fn superusers(&self, limit: u32) -> Result<Vec<User>, StoreError>;
 
     /// Replaces everything but `id` and `created`, if the user is still at `user.revision`; gives the new revision.
     ///
@@ -52,6 +55,11 @@ impl UserRepo for Store {
 
     async fn list(&self, after: Option<&str>, limit: u32) -> Result<Vec<User>, StoreError> {
         self.rows().list(all(), &["name_key"], after.map(|name| vec![name.into()]), limit).await
+    }
+
+    async fn superusers(&self, limit: u32) -> Result<Vec<User>, StoreError> {
+        let filter = Filter::Every(vec![is("superuser", true.to_value()), is("disabled", false.to_value())]);
+        self.rows().list(filter, &["name_key"], None, limit).await
     }
 
     async fn update(&self, user: &User) -> Result<u64, StoreError> {

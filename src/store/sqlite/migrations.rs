@@ -31,6 +31,7 @@ CREATE TABLE users (
     "revision" INTEGER NOT NULL, "changed" INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX users_name ON users ("name_key");
+CREATE INDEX users_superuser ON users ("superuser", "disabled", "name_key");
 CREATE INDEX users_changed ON users ("changed");
 CREATE TABLE groups (
     "id" TEXT PRIMARY KEY, "name" TEXT NOT NULL, "description" TEXT NOT NULL, "created" INTEGER NOT NULL,
@@ -84,8 +85,9 @@ CREATE TABLE heads (
     PRIMARY KEY ("channel", "subdir")
 ) WITHOUT ROWID;
 CREATE TABLE downloads (
-    "sha256" BLOB NOT NULL, "file" TEXT NOT NULL, "day" INTEGER NOT NULL, "count" INTEGER NOT NULL,
-    PRIMARY KEY ("sha256", "file", "day")
+    "sha256" BLOB NOT NULL, "file" TEXT NOT NULL, "day" INTEGER NOT NULL, "actor" TEXT NOT NULL, "token" TEXT NOT NULL,
+    "address" TEXT NOT NULL, "count" INTEGER NOT NULL,
+    PRIMARY KEY ("sha256", "file", "day", "actor", "token", "address")
 ) WITHOUT ROWID;
 CREATE INDEX downloads_day ON downloads ("day");
 CREATE TABLE audit (
