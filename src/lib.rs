@@ -6,13 +6,14 @@
 //! |---|---|
 //! | kernel, no I/O | `clock` `id` `secret` `http` |
 //! | domain, pure | `conda` `policy` |
-//! | engines, one kind of I/O each | `cache` `upstream` `store` `telemetry` |
+//! | engines, one kind of I/O each | `cache` `upstream` `store` `auth` `telemetry` |
 //! | services, use cases | `repodata` `delivery` `snapshot` |
 //! | edges, translate protocols | `proxy` `api` `cli` |
 //! | wiring | `config` `app` |
 
 pub mod api;
 pub mod app;
+pub mod auth;
 pub mod cache;
 pub mod cli;
 pub mod clock;

@@ -9,7 +9,7 @@ use crate::harness::home::files_below;
 
 const KERNEL: &[&str] = &["clock", "id", "secret", "http"];
 const DOMAIN: &[&str] = &["conda", "policy"];
-const ENGINES: &[&str] = &["cache", "upstream", "store", "telemetry"];
+const ENGINES: &[&str] = &["cache", "upstream", "store", "auth", "telemetry"];
 const SERVICES: &[&str] = &["repodata", "delivery", "snapshot"];
 const EDGES: &[&str] = &["proxy", "api", "cli"];
 const WIRING: &[&str] = &["config", "app"];
@@ -25,6 +25,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("cache", &[KERNEL, DOMAIN]),
     ("upstream", &[KERNEL, DOMAIN]),
     ("store", &[KERNEL, DOMAIN]),
+    ("auth", &[KERNEL, DOMAIN]),
     ("telemetry", &[KERNEL, DOMAIN]),
     ("snapshot", &[KERNEL, DOMAIN, ENGINES]),
     ("repodata", &[KERNEL, DOMAIN, ENGINES, &["snapshot"]]),
@@ -58,6 +59,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rustls", &["upstream", "app", "main"]),
     ("mimalloc", &["main"]),
     ("twox_hash", &["repodata"]),
+    ("argon2", &["auth"]),
+    ("getrandom", &["auth"]),
+    ("precis_core", &["auth"]),
+    ("precis_profiles", &["auth"]),
+    ("unicode_security", &["auth"]),
+    ("zxcvbn", &["auth"]),
 ];
 
 /// Files that may be longer than [`LONGEST`], and why.
