@@ -55,7 +55,11 @@ fn summary(dir: &Path, rules: &Rules) -> String {
         count(rules.channels().len(), "channel entry").replace("entrys", "entries"),
         count(rules.files().len(), "file prefix").replace("prefixs", "prefixes"),
     ];
-    let more = [(rules.policy().rules().len(), "policy rule"), (rules.notice_count(), "notice")];
+    let more = [
+        (rules.access().len(), "access rule"),
+        (rules.policy().rules().len(), "policy rule"),
+        (rules.notice_count(), "notice"),
+    ];
     counts.extend(more.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| count(n, what)));
     let mut text = format!("configuration and rules are right: {} ({whose})", counts.join(", "));
     for upstream in rules.upstreams().iter().filter(|u| u.has_credentials()) {

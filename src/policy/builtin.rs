@@ -44,9 +44,12 @@ pub(super) fn written() -> Written {
         ],
         files: vec![file("miniconda/"), file("archive/")],
         hosts: Vec::new(),
+        access: Vec::new(),
         policy: Vec::new(),
         notices: Vec::new(),
         builtins: None,
+        anonymous: None,
+        lost: false,
     }
 }
 

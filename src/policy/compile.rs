@@ -18,7 +18,7 @@ use super::read::Located;
 use super::rule::{
     Written, WrittenChannel, WrittenChannelSource, WrittenFile, WrittenSource, WrittenUpstream,
 };
-use super::{builtin, channels, judge, notices, upstreams, virtuals};
+use super::{access, builtin, channels, judge, notices, upstreams, virtuals};
 
 /// What rules may ask of the machine; the only impure thing here, handed in by `config`.
 pub trait Outside {
@@ -73,13 +73,21 @@ pub(super) fn compile_written(
         .map(|u| upstreams::compile(u, outside, &mut mistakes))
         .map(|rule| (rule.name.clone(), Arc::new(rule)))
         .collect();
+    let entries = merged.channels.len() + merged.files.len();
     let channels = all_channels(merged.channels, &named, &mut mistakes);
-    let files = merged.files.into_iter().filter_map(|f| file(f, &named, outside, &mut mistakes)).collect();
+    let files: Vec<_> =
+        merged.files.into_iter().filter_map(|f| file(f, &named, outside, &mut mistakes)).collect();
     let hosts = host_table(builtin_hosts, user_hosts, &named, &mut mistakes);
     let policy = judge::compile::compile(merged.policy, outside, &mut mistakes);
+    let taken: Vec<_> = policy.rules().cloned().collect();
+    let is_whole = !merged.lost && channels.len() + files.len() == entries;
+    let world = access::compile::World { channels: &channels, files: &files, policy: &taken, is_whole };
+    let anonymous = merged.anonymous.unwrap_or(true);
+    let access = access::compile::compile(merged.access, anonymous, world, &mut mistakes);
     let notices = notices::merge(merged.notices, &mut mistakes);
     mistakes.or(())?;
     let mut rules = assemble(named, channels, files, hosts);
+    rules.access = Arc::new(access);
     rules.policy = Arc::new(policy);
     rules.notices = notices;
     rules.revision = revision(&rules);
@@ -116,6 +124,9 @@ fn merge(merged: &mut Written, file: Written, hosts: &mut Vec<Claim>, mistakes: 
         merged.files.push(new);
     }
     hosts.extend(file.hosts);
+    merged.lost |= file.lost;
+    merged.anonymous = file.anonymous.or(merged.anonymous);
+    merged.access.extend(file.access);
     merged.policy.extend(file.policy);
     merged.notices.extend(file.notices);
 }
@@ -260,6 +271,7 @@ fn assemble(
         upstreams,
         files,
         hosts,
+        access: Arc::default(),
         policy: Arc::default(),
         notices: Vec::new(),
         exact: HashMap::new(),
@@ -284,7 +296,7 @@ fn assemble(
 
 /// A digest of what the rules say. Their debug form shows everything except secrets, which is exactly what counts.
 fn revision(rules: &Rules) -> u64 {
-    let said = (&rules.policy, notices::content(&rules.notices));
+    let said = (&rules.access, &rules.policy, notices::content(&rules.notices));
     let text = format!("{:?}", (&rules.upstreams, &rules.channels, &rules.files, &rules.hosts, said));
     let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
     // 53 bits: it stands in JSON, where many readers know no larger integers.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use globset::GlobMatcher;
 
+use super::access::Access;
 use super::judge::Policy;
 use super::notices::{self, Notice, NoticeRule};
 use super::virtual_rule::VirtualRule;
@@ -219,6 +220,7 @@ pub struct Rules {
     pub(super) channels: Vec<Arc<ChannelRule>>,
     pub(super) files: Vec<Arc<FileRule>>,
     pub(super) hosts: Vec<(String, HostRoute)>,
+    pub(super) access: Arc<Access>,
     pub(super) policy: Arc<Policy>,
     pub(super) notices: Vec<NoticeRule>,
     pub(super) exact: HashMap<ChannelName, Arc<ChannelRule>>,
@@ -233,6 +235,7 @@ impl PartialEq for Rules {
             && self.channels == other.channels
             && self.files == other.files
             && self.hosts == other.hosts
+            && self.access == other.access
             && self.policy == other.policy
             && self.notices == other.notices
     }
@@ -271,6 +274,12 @@ impl Rules {
     #[must_use]
     pub fn hosts(&self) -> &[(String, HostRoute)] {
         &self.hosts
+    }
+
+    /// Who may do what.
+    #[must_use]
+    pub const fn access(&self) -> &Arc<Access> {
+        &self.access
     }
 
     /// What may be seen and fetched, and why not.

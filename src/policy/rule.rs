@@ -12,15 +12,18 @@ use super::judge::read::Draft;
 use super::mistake::Mistakes;
 use super::node::{At, Node, Value};
 use super::notices::NoticeRule;
-use super::read::{Fields, Located, boolean, text};
+use super::read::{Fields, Located, boolean, choice, text};
 use super::virtual_rule::{NameGlobs, Priority};
-use super::{channels, files, judge, notices, upstreams};
+use super::{access, channels, files, judge, notices, upstreams};
 use crate::clock::UnixMillis;
 use crate::conda::channel::ChannelRef;
 use crate::secret::SafeUrl;
 
 /// Keys of the language that this version does not have.
-const LATER: &[&str] = &["access", "owns", "hosted", "virtual"];
+const LATER: &[&str] = &["owns", "hosted", "virtual"];
+
+/// `anonymous:`, whether strangers may read what is public.
+const ANONYMOUS: &[(&str, bool)] = &[("read", true), ("none", false)];
 
 /// One file of rules.
 #[derive(Debug, Default)]
@@ -33,12 +36,18 @@ pub struct Written {
     pub files: Vec<WrittenFile>,
     /// `hosts:`, host and upstream
     pub hosts: Vec<(Located<String>, Located<String>)>,
+    /// `access:`
+    pub access: Vec<access::read::Draft>,
     /// `policy:`
     pub policy: Vec<Draft>,
     /// `notices:`
     pub notices: Vec<NoticeRule>,
     /// `builtins:`; `false` takes the built-in rules away
     pub builtins: Option<bool>,
+    /// `anonymous:`; `none` asks everybody for a credential
+    pub anonymous: Option<bool>,
+    /// Whether an entry of `channels:` or `files:` could not be read.
+    pub lost: bool,
 }
 
 /// One entry of `upstreams:`. Values that could not be read are absent and noted.
@@ -172,16 +181,24 @@ impl Written {
         let Some(mut fields) = Fields::open(document, "", mistakes) else { return written };
         fields.refuse_later(LATER, mistakes);
         written.builtins = fields.read("builtins", mistakes, boolean).map(|b| b.value);
+        written.anonymous = fields.read("anonymous", mistakes, choice(ANONYMOUS)).map(|a| a.value);
         if let Some(section) = fields.section("upstreams", mistakes) {
             let read = |entry| upstreams::read(entry, mistakes);
             written.upstreams = section.entries().iter().filter_map(read).collect();
         }
         for (path, node) in entries(&mut fields, "channels", mistakes) {
-            written.channels.extend(channels::read(node, &path, mistakes));
+            match channels::read(node, &path, mistakes) {
+                Some(channel) => written.channels.push(channel),
+                None => written.lost = true,
+            }
         }
         for (path, node) in entries(&mut fields, "files", mistakes) {
-            written.files.extend(files::read(node, &path, mistakes));
+            match files::read(node, &path, mistakes) {
+                Some(file) => written.files.push(file),
+                None => written.lost = true,
+            }
         }
+        written.access = access::compile::read(entries(&mut fields, "access", mistakes), mistakes);
         written.policy = judge::compile::read(entries(&mut fields, "policy", mistakes), mistakes);
         for (path, node) in entries(&mut fields, "notices", mistakes) {
             written.notices.extend(notices::read(node, &path, mistakes));

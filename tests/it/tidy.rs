@@ -53,6 +53,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rmp_serde", &["repodata"]),
     ("serde_saphyr", &["config"]),
     ("spdx", &["policy"]),
+    ("precis_profiles", &["policy"]),
     ("prometheus_client", &["telemetry"]),
     ("notify", &["app", "config"]),
     ("clap", &["cli"]),

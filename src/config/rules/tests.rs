@@ -1,5 +1,7 @@
 //! The language of rules: what is refused and how, who wins, what is hidden.
 
+mod access;
+mod access_naive;
 mod judging;
 mod naive;
 mod policy;
@@ -53,11 +55,8 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("channels: [x]", &["1:12 `channels[0]` must be a map of keys and values, not a single value"]),
     ("policy: {}", &["1:9 `policy` must be a list, not a map"]),
     (
-        "access: []\nchannels:\n- {name: team, hosted: true, owns: [\"acme-*\"]}",
-        &[
-            "1:1 `access` is not there yet in this version | take it out: it would not be obeyed",
-            "3:16 `channels[0].hosted` is not there yet in this version | take it out: it would not be obeyed",
-        ],
+        "channels:\n- {name: team, hosted: true, owns: [\"acme-*\"]}",
+        &["2:16 `channels[0].hosted` is not there yet in this version | take it out: it would not be obeyed"],
     ),
     (
         "channels: [{name: x, upstream: anacoda, tll: 3s}]",
@@ -426,6 +425,10 @@ const WORDS: &[&str] = &[
     "hosts: ",
     "builtins: ",
     "policy: ",
+    "access: ",
+    "anonymous: ",
+    "read: ",
+    "packages: ",
     "notices: ",
     "id: ",
     "hide: ",

@@ -18,7 +18,7 @@
 pub mod bench;
 pub mod case;
 pub mod compile;
-mod conditions;
+pub(super) mod conditions;
 pub mod conflicts;
 pub mod explain;
 pub mod hotfix;

@@ -120,7 +120,7 @@ fn effect(
 }
 
 /// `recall-42`: it stands in headers, logs and metrics.
-fn id(node: &Node, path: &str, m: &mut Mistakes) -> Option<String> {
+pub(in crate::policy) fn id(node: &Node, path: &str, m: &mut Mistakes) -> Option<String> {
     let id = text(node, path, m)?;
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     if id.len() > 64 || !id.bytes().all(is_plain) {
