@@ -191,7 +191,8 @@ fn guess(password: &str, name: &UserName) -> Option<Entropy> {
 fn checkable(stored: &str) -> Option<(PasswordHash, Params)> {
     let hash = PasswordHash::new(stored).ok()?;
     let params = Params::try_from(&hash).ok().filter(is_bearable)?;
-    let whole = hash.salt.is_some() && hash.hash.is_some() && Algorithm::try_from(hash.algorithm).is_ok();
+    let whole =
+        hash.salt.is_some() && hash.hash.is_some() && Algorithm::try_from(hash.algorithm.as_str()).is_ok();
     whole.then_some((hash, params))
 }
 
