@@ -33,6 +33,13 @@ impl<T> fmt::Display for Secret<T> {
     }
 }
 
+/// Read as what it holds; what a parser says of a mistake may repeat it, so that is not to be printed.
+impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for Secret<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::deserialize(deserializer).map(Self)
+    }
+}
+
 /// A URL whose printed form has no user info, no query and no `/t/<token>/`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SafeUrl(url::Url);

@@ -2,6 +2,9 @@
 //!
 //! Belongs here: routes, bodies and their translation to calls of an [`Operator`]. Does not: what those calls do.
 
+pub mod accounts;
+pub mod in_process;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;

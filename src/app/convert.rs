@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use crate::auth::password::Argon2Settings;
 use crate::cache::CacheSettings;
 use crate::config::{AccessTarget, Config, KeepFree, LogConfig, LogFormat};
+use crate::identity::IdentitySettings;
 use crate::policy::{Credentials, Rules, UpstreamRule};
+use crate::proxy::Transport;
 use crate::proxy::front::FrontSettings;
 use crate::proxy::head::HeadLimits;
 use crate::telemetry::access::{AccessError, AccessLog, Target};
 use crate::telemetry::{Metrics, log};
+use crate::trail::TrailSettings;
 use crate::upstream::{Credential, Egress, ProxyChoice, UpstreamSettings};
 
 /// Changes an upstream's settings, for tests.
@@ -86,6 +90,42 @@ pub(super) fn front(config: &Config) -> FrontSettings {
         idle_timeout: config.limits.idle_timeout,
         write_stall: config.limits.send_timeout,
         ..FrontSettings::default()
+    }
+}
+
+pub(super) fn argon2(config: &Config) -> Argon2Settings {
+    let password = &config.auth.password;
+    let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+    Argon2Settings {
+        memory_kib: small(password.memory >> 10),
+        iterations: password.iterations.try_into().unwrap_or(u32::MAX),
+        lanes: password.lanes.try_into().unwrap_or(u32::MAX),
+    }
+}
+
+pub(super) fn trail(config: &Config) -> TrailSettings {
+    TrailSettings {
+        retention: config.audit.retention,
+        downloads: config.audit.downloads,
+        denials_per_minute: u32::try_from(config.audit.denials_per_minute).unwrap_or(u32::MAX),
+    }
+}
+
+pub(super) fn transport(config: &Config) -> Transport {
+    Transport {
+        allow_plaintext: config.security.allow_plaintext,
+        trusted_proxies: config.security.trusted_proxies.clone(),
+    }
+}
+
+/// The gate names itself in access tokens as clients reach it.
+pub(super) fn identity(config: &Config) -> IdentitySettings {
+    let public = config.public_url.as_ref().map(|public| public.url.reveal().as_str().trim_end_matches('/').to_owned());
+    IdentitySettings {
+        issuer: public.unwrap_or_else(|| "condagate".to_owned()),
+        access_ttl: config.auth.session.access_ttl,
+        refresh_ttl: config.auth.session.refresh_ttl,
+        issuers: Vec::new(),
     }
 }
 

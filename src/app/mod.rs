@@ -5,9 +5,11 @@
 mod convert;
 mod explain;
 mod eyes;
+mod fetch;
 mod operator;
 mod reload;
 mod serve;
+mod society;
 mod tend;
 
 use std::net::SocketAddr;
@@ -28,7 +30,7 @@ use crate::id::RequestIds;
 use crate::policy::Rules;
 use crate::proxy::listen::{self, Bound, ListenError};
 use crate::proxy::server::{self, ServerError, ServerParts, Stop, Stopped, Stopper};
-use crate::proxy::{ControlPages, Door, DoorSettings};
+use crate::proxy::{Admission, ControlPages, Door, DoorSettings};
 use crate::repodata::store::GenerationStore;
 use crate::snapshot::Live;
 use crate::telemetry::health::{CacheState, RulesState};
@@ -106,6 +108,9 @@ pub enum StartError {
     /// The log's level can't be read.
     #[error("{0}")]
     Log(#[from] crate::telemetry::log::LogError),
+    /// The store of users and tokens must not be used.
+    #[error("{0}")]
+    Store(crate::store::StoreError),
     /// The front door did not start.
     #[error("the front door can't be started: {0}")]
     Door(String),
@@ -131,6 +136,8 @@ struct Core {
     delivery: Delivery,
     generations: Arc<GenerationStore>,
     live: Arc<Live>,
+    /// None for what the command line does without a gate.
+    society: Option<society::Society>,
     clock: SharedClock,
     upstreams: Arc<Upstreams>,
     eyes: Eyes,
@@ -162,7 +169,9 @@ impl Gate {
             .build()
             .map_err(StartError::Runtime)?;
         let pseudonym = convert::pseudonym();
-        let core = Arc::new(Core::open(config, rules, &clock, tuning, &runtime, &pseudonym)?);
+        let mut core = Core::open(config, rules, &clock, tuning, &runtime, &pseudonym)?;
+        core.society = Some(society::Society::open(&core.config, &clock, &runtime, &pseudonym)?);
+        let core = Arc::new(core);
         let (stopper, stop) = server::stop_pair();
         core.attend(&runtime, &stop);
         let door = core.open_door(bound, &pseudonym, stop, &clock)?;
@@ -208,6 +217,9 @@ impl Gate {
         }
         self.core.eyes.access.flush(Duration::from_secs(2));
         if let Some(runtime) = self.runtime.take() {
+            if let Some(society) = &self.core.society {
+                runtime.block_on(society.end());
+            }
             runtime.block_on(self.core.cache.settle(Duration::from_secs(2)));
             self.core.cache.stop();
             runtime.shutdown_timeout(Duration::from_secs(2));
@@ -282,6 +294,7 @@ impl Core {
             delivery,
             generations,
             live,
+            society: None,
             clock,
             upstreams,
             eyes,
@@ -298,6 +311,9 @@ impl Core {
         stop: Stop,
         clock: &SharedClock,
     ) -> Result<JoinHandle<Result<Stopped, ServerError>>, StartError> {
+        let Some(society) = &self.society else {
+            return Err(StartError::Door("nobody knows who may come in".to_owned()));
+        };
         let (refreshed, explaining) = (Arc::clone(self), Arc::clone(self));
         let allowed = self.config.control.allow.clone();
         let pages = ControlPages {
@@ -308,12 +324,18 @@ impl Core {
                 let core = Arc::clone(&explaining);
                 async move { core.explain(question).await }.boxed()
             }),
+            api: society.api(&self.config),
         };
         let settings = DoorSettings {
             public: self.config.public_url.as_ref().map(|public| public.url.reveal().clone()),
             pseudonym: pseudonym.to_owned(),
         };
-        let door = Door::new(Arc::clone(&self.live), self.delivery.clone(), pages, settings)
+        let admission = Admission {
+            identity: Arc::clone(&society.identity),
+            trail: Arc::clone(&society.trail),
+            transport: convert::transport(&self.config),
+        };
+        let door = Door::new(Arc::clone(&self.live), self.delivery.clone(), pages, admission, settings)
             .map_err(|error| StartError::Door(error.to_string()))?;
         let (ready, accepting) = tokio::sync::oneshot::channel();
         let parts = ServerParts {

@@ -27,7 +27,12 @@ impl Core {
             let mut named = true;
             loop {
                 tokio::select! {
-                    _ = ticks.tick() => this.tend(std::mem::take(&mut named)),
+                    _ = ticks.tick() => {
+                        if let Some(society) = &this.society {
+                            society.report(&this.eyes);
+                        }
+                        this.tend(std::mem::take(&mut named));
+                    }
                     () = stop.requested() => return,
                 }
             }

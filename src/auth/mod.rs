@@ -4,6 +4,8 @@
 //! guessing. Does not: where users and tokens are kept (`store`), what somebody may do (`policy`), HTTP answers
 //! (`proxy`, `api`), anything that waits for a network.
 
+pub mod credential;
+pub mod lockout;
 pub mod name;
 pub mod password;
 pub mod token;

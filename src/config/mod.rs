@@ -6,6 +6,7 @@
 //! Belongs here: YAML, the environment, the watch on files. Does not: what rules mean (`policy`), applying a reload
 //! (`app`).
 
+mod auth;
 pub mod layers;
 pub mod outside;
 pub mod read;
@@ -24,6 +25,7 @@ pub use outside::{Machine, Variables};
 pub use read::{load, load_with_rules};
 pub use rules::RulesDir;
 pub use settings::{
-    AccessTarget, CacheConfig, Config, Control, EgressConfig, KeepFree, Limits, LogConfig, LogFormat,
-    MongodbConfig, PublicUrl, Setting, Storage, Timeouts,
+    AccessTarget, AuditConfig, AuthConfig, CacheConfig, Config, Control, EgressConfig, IssuerConfig,
+    KeepFree, Limits, LogConfig, LogFormat, MongodbConfig, PasswordConfig, PublicUrl, SecurityConfig,
+    SessionConfig, Setting, Storage, Timeouts,
 };

@@ -12,11 +12,11 @@ use super::settings::{
     AccessTarget, CacheConfig, Config, Control, EgressConfig, KeepFree, Limits, LogConfig, LogFormat,
     PublicUrl, Setting, Storage, Timeouts,
 };
-use super::store;
 use super::values::{
     access, bounded_size, count, file, keep_free, level, listen, network, path, public_url, rules_dir,
     some_bytes,
 };
+use super::{auth, store};
 use crate::policy::network::Network;
 use crate::policy::node::Value;
 use crate::policy::read::{Fields, Located, choice, duration, list, positive_duration, size, url};
@@ -39,10 +39,13 @@ pub(super) const TOP_LEVEL: &[&str] = &[
     "control",
     "threads",
     "store",
+    "security",
+    "auth",
+    "audit",
 ];
 
 /// Keys of the language that this version does not have.
-const LATER: &[&str] = &["security", "tls", "trusted", "trusted_proxies", "auth", "users"];
+const LATER: &[&str] = &["tls", "trusted", "users"];
 
 const FORMATS: &[(&str, LogFormat)] = &[("human", LogFormat::Human), ("json", LogFormat::Json)];
 const PROXIES: &[&str] = &["http", "https", "socks5", "socks5h"];
@@ -96,6 +99,7 @@ fn check_together(config: &Config, mistakes: &mut Mistakes) {
         mistakes.add(&at, "`storage.packages` and `storage.cache` must be two directories");
     }
     store::check_together(config, mistakes);
+    auth::check_together(config, mistakes);
     for (i, address) in config.listen.iter().enumerate() {
         if address.port() != 0 && config.listen[..i].contains(address) {
             let at = At::outside("configuration");
@@ -164,6 +168,9 @@ fn config(tree: &Node, sources: &Sources, mistakes: &mut Mistakes) -> Option<Con
     let egress = egress(r, top);
     let control = control(r, top);
     let store = store::read(r, top, &sources.machine());
+    let security = auth::security(r, top);
+    let auth = auth::auth(r, top);
+    let audit = auth::audit(r, top);
     fields.finish(reader.mistakes);
     let mut origins = reader.origins;
     origins.sort_by_key(|setting| setting.key);
@@ -180,6 +187,9 @@ fn config(tree: &Node, sources: &Sources, mistakes: &mut Mistakes) -> Option<Con
         egress,
         control,
         store,
+        security,
+        auth,
+        audit,
         threads,
         origins,
     })

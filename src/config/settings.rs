@@ -39,6 +39,12 @@ pub struct Config {
     pub control: Control,
     /// `store.mongodb`; `None` for the SQLite file, [`Config::store_file`].
     pub store: Option<MongodbConfig>,
+    /// `security`
+    pub security: SecurityConfig,
+    /// `auth`
+    pub auth: AuthConfig,
+    /// `audit`
+    pub audit: AuditConfig,
     /// `threads`: workers that answer clients, from 1. Default: one per CPU.
     pub threads: usize,
     /// Every key with its value in force and where it came from, by key.
@@ -179,6 +185,79 @@ pub struct MongodbConfig {
     pub queue_database: String,
     /// `ca_file`: certificates (PEM) that the server's is checked against; turns TLS on.
     pub ca_file: Option<PathBuf>,
+}
+
+/// `security`: over what credentials may come.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SecurityConfig {
+    /// `security.allow_plaintext`: whether passwords, sessions and tokens that may write are taken over plain http from other
+    /// machines. Default no.
+    pub allow_plaintext: bool,
+    /// `security.trusted_proxies`: networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Default none.
+    pub trusted_proxies: Vec<Network>,
+}
+
+/// `auth`: how people and machines show who they are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuthConfig {
+    /// `auth.password`
+    pub password: PasswordConfig,
+    /// `auth.session`
+    pub session: SessionConfig,
+    /// `auth.snapshot_max_age`: how long known credentials are let in while the store can't be reached. Default 24 h.
+    pub snapshot_max_age: Duration,
+    /// `auth.issuers`: others whose JWTs are taken. Default none.
+    pub issuers: Vec<IssuerConfig>,
+    /// `auth.token_ttl`: how long a token is good that is made without saying so. Default 90 days.
+    pub token_ttl: Duration,
+}
+
+/// `auth.password`: the work of hashing one (argon2id). Hashes with other parameters are made anew at the next log-in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PasswordConfig {
+    /// `auth.password.memory`: bytes, 8 MiB to 1 GiB. Default 19 MiB.
+    pub memory: u64,
+    /// `auth.password.iterations`: 1 to 100. Default 2.
+    pub iterations: usize,
+    /// `auth.password.lanes`: 1 to 64. Default 1.
+    pub lanes: usize,
+}
+
+/// `auth.session`: how long somebody who logged in stays so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SessionConfig {
+    /// `auth.session.access_ttl`: an access token, which can't be revoked; 1 minute to 1 day. Default 15 min.
+    pub access_ttl: Duration,
+    /// `auth.session.refresh_ttl`: without logging in again; not shorter than `access_ttl`. Default 30 days.
+    pub refresh_ttl: Duration,
+}
+
+/// One entry of `auth.issuers`: somebody else whose JWTs are taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IssuerConfig {
+    /// `issuer`: what `iss` must say, letter by letter; an https URL.
+    pub issuer: String,
+    /// `audience`: what `aud` must have.
+    pub audience: String,
+    /// `jwks_url`: its keys; `None` where the issuer's own description names them (OpenID Connect Discovery).
+    pub jwks_url: Option<SafeUrl>,
+    /// `user_claim`: which claim is the user's name. Default `sub`.
+    pub user_claim: String,
+    /// `groups_claim`: which claim is the names of the user's groups.
+    pub groups_claim: Option<String>,
+    /// `algorithms`: names of RFC 7518 and 8037, none of them symmetric; never empty. Default: all that are known.
+    pub algorithms: Vec<&'static str>,
+}
+
+/// `audit`: what is written down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AuditConfig {
+    /// `audit.retention`: how long, from 1 day. Default 400 days.
+    pub retention: Duration,
+    /// `audit.downloads`: whether it is kept who downloaded which file. Default yes.
+    pub downloads: bool,
+    /// `audit.denials_per_minute`: most refusals written down in a minute; the others are counted. Default 60.
+    pub denials_per_minute: u64,
 }
 
 impl Config {

@@ -79,6 +79,7 @@ pub(super) fn compile_written(
         merged.files.into_iter().filter_map(|f| file(f, &named, outside, &mut mistakes)).collect();
     let hosts = host_table(builtin_hosts, user_hosts, &named, &mut mistakes);
     let policy = judge::compile::compile(merged.policy, outside, &mut mistakes);
+    policy.check_views(&channels, &mut mistakes);
     let taken: Vec<_> = policy.rules().cloned().collect();
     let is_whole = !merged.lost && channels.len() + files.len() == entries;
     let world = access::compile::World { channels: &channels, files: &files, policy: &taken, is_whole };

@@ -32,6 +32,7 @@ pub use compiled::{
     Anonymous, ChannelRule, ChannelSource, Credentials, DEFAULT_TTL, FileRoute, FileRule, FileSource,
     HostRoute, Pattern, Rules, Unlisted, UpstreamRule, WholeIndex,
 };
+pub use judge::audience::AudienceSet;
 pub use judge::explain::{Explained, Standing};
 pub use judge::{Policy, SourceNames};
 pub use mistake::{Mistake, Mistakes};

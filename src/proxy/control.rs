@@ -8,9 +8,11 @@ use futures_util::future::BoxFuture;
 use pingora::proxy::Session;
 
 use super::respond::{self, Stamp};
-use super::{Ctx, host};
+use super::{Ctx, api, host};
+use super::api::Api;
 use crate::delivery::explain::{ExplainError, Explanation, Question};
 use crate::http::problem::Problem;
+use crate::identity::Visitor;
 use crate::telemetry::{Eyes, RouteKind, metrics};
 
 /// Decides whether an address may see the gate's insides.
@@ -30,6 +32,8 @@ pub struct ControlPages {
     pub refresh: Arc<dyn Fn() + Send + Sync>,
     /// What `/-/api/v1/explain` asks.
     pub explain: Explain,
+    /// The rest of the API.
+    pub api: Api,
 }
 
 impl ControlPages {
@@ -38,7 +42,7 @@ impl ControlPages {
         ctx.client().is_none_or(|client| {
             let ip = client.ip().to_canonical();
             ip.is_loopback() || (self.insider)(ip)
-        })
+        }) || ctx.principal.as_ref().is_some_and(|principal| principal.is_superuser())
     }
 
     /// Answers `/-/<rest>`.
@@ -48,6 +52,7 @@ impl ControlPages {
         ctx: &mut Ctx,
         stamp: &Stamp,
         rest: &str,
+        may_send_secrets: bool,
     ) -> pingora::Result<()> {
         ctx.kind = RouteKind::Control;
         let trusted = self.is_insider(ctx);
@@ -71,6 +76,10 @@ impl ControlPages {
                 Err(problem) => respond::problem(session, ctx, stamp, *problem).await,
             },
             "api/v1/explain" => respond::problem(session, ctx, stamp, Problem::forbidden(EXPLAIN)).await,
+            path if path.starts_with("api/") || path == "jwks.json" => {
+                let visitor = visitor(session, ctx, may_send_secrets);
+                api::answer(session, ctx, stamp, &self.api, (path, visitor)).await
+            }
             _ => respond::problem(session, ctx, stamp, Problem::not_found(NOTHING)).await,
         }
     }
@@ -84,6 +93,17 @@ impl ControlPages {
         })?;
         let json = serde_json::to_vec(&explained).map_err(|error| Problem::internal(error.to_string()))?;
         Ok(json.into())
+    }
+}
+
+fn visitor(session: &Session, ctx: &Ctx, may_send_secrets: bool) -> Visitor {
+    let agent = session.req_header().headers.get(::http::header::USER_AGENT);
+    Visitor {
+        address: ctx.address,
+        principal: ctx.principal.clone(),
+        may_send_secrets,
+        request: ctx.request,
+        agent: agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default().into(),
     }
 }
 
@@ -111,7 +131,7 @@ const EXPLAIN: &str =
 const METRICS: &str =
     "metrics are shown to this machine and to the networks in `control.allow` of the configuration";
 const NOTHING: &str =
-    "there is no such page; the gate has /-/healthz, /-/readyz, /-/metrics and /-/api/v1/explain";
+    "there is no such page; the gate has /-/healthz, /-/readyz, /-/metrics, /-/jwks.json and the API below /-/api/v1";
 
 #[cfg(test)]
 mod tests {

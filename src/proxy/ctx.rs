@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::cache::Fill;
 use crate::clock::UnixMillis;
 use crate::id::RequestId;
+use crate::snapshot::people::Principal;
 use crate::telemetry::metrics::ChannelSeries;
 use crate::telemetry::{Outcome, RouteKind};
 
@@ -28,6 +30,18 @@ pub struct Ctx {
     pub channel: Option<Arc<ChannelSeries>>,
     /// A host other than the gate's own that decided the route (the `hosts:` table); absolute-form hosts are logged anyway.
     pub host: Option<String>,
+    /// Who is asking, if they showed it.
+    pub principal: Option<Arc<Principal>>,
+    /// From where; behind a trusted proxy the address that it names.
+    pub address: Option<IpAddr>,
+    /// The package file that is asked for: `channel/subdir/file`.
+    pub package: Option<Box<str>>,
+    /// The download it comes from, where one is under way.
+    pub(super) fill: Option<Fill>,
+    /// Some credential came along, good or not.
+    pub(super) offered: bool,
+    /// What is asked for is not for everybody: caches on the way must not share the answer.
+    pub(super) gated: bool,
     pub(super) connection: Option<Arc<Connection>>,
     /// The handler failed before it had answered, and a whole problem document went out instead.
     pub(super) excused: bool,
@@ -43,6 +57,12 @@ impl Ctx {
             kind: RouteKind::Unknown,
             channel: None,
             host: None,
+            principal: None,
+            address: None,
+            package: None,
+            fill: None,
+            offered: false,
+            gated: false,
             connection: None,
             excused: false,
         }

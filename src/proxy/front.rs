@@ -220,6 +220,8 @@ impl FrontApp {
             took,
             outcome: Outcome::None,
             channel: None,
+            user: None,
+            token: None,
             agent: b"",
             end: if written.is_ok() { End::Complete } else { End::ClientLeft },
         });

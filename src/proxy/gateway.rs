@@ -123,6 +123,8 @@ impl Gateway {
             took: ctx.started.elapsed(),
             outcome: ctx.outcome,
             channel: ctx.channel.as_ref().map(|c| c.name()),
+            user: ctx.principal.as_ref().map(|principal| &*principal.name),
+            token: ctx.principal.as_ref().and_then(|principal| Some(principal.token.as_ref()?.as_str())),
             agent: session.get_header_bytes(::http::header::USER_AGENT),
             end,
         });

@@ -4,14 +4,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::header;
 use pingora::proxy::Session;
 
+use super::admit::{self, Admission, Asking};
 use super::control::ControlPages;
-use super::plan::{self, Incoming, Own, Plan};
+use super::plan::{self, Incoming, Own, Plan, Planned};
 use super::respond::{self, Stamp};
 use super::{Ctx, Handler, host};
-use super::{landing, local, pass, refuse, request};
+use super::{downloads, landing, local, pass, refuse, request};
+use crate::conda::url::ChannelDoc;
 use crate::delivery::{Answer, Delivery, Refusal};
 use crate::http::problem::Problem;
 use crate::http::via;
@@ -36,6 +39,7 @@ pub struct Door {
     live: Arc<Live>,
     delivery: Delivery,
     control: ControlPages,
+    admission: Admission,
     stamp: Stamp,
     settings: DoorSettings,
     own_host: Option<String>,
@@ -51,13 +55,14 @@ impl Door {
         live: Arc<Live>,
         delivery: Delivery,
         control: ControlPages,
+        admission: Admission,
         settings: DoorSettings,
     ) -> Result<Self, http::header::InvalidHeaderValue> {
         let stamp = Stamp { via: header::HeaderValue::from_str(&format!("1.1 {}", settings.pseudonym))? };
         let own_host = settings.public.as_ref().and_then(|url| url.host_str()).map(str::to_ascii_lowercase);
         let base_path =
             settings.public.as_ref().map_or("", |url| url.path()).trim_end_matches('/').to_owned();
-        Ok(Self { live, delivery, control, stamp, settings, own_host, base_path })
+        Ok(Self { live, delivery, control, admission, stamp, settings, own_host, base_path })
     }
 
     /// The address for links and snippets: never made from a request's `Host` unless nothing is configured and the caller
@@ -90,11 +95,14 @@ impl Door {
         let delivered = match plan {
             Plan::Problem(problem) => return respond::problem(session, ctx, stamp, problem).await,
             Plan::Home => return self.home(session, ctx).await,
-            Plan::Control(rest) => return self.control.answer(session, ctx, stamp, &rest).await,
-            Plan::Pass { host, path } => {
+            Plan::Control(rest) => {
+                let private = self.admission.may_send_secrets(session, ctx);
+                return self.control.answer(session, ctx, stamp, &rest, private).await;
+            }
+            Plan::Pass { host, path, .. } => {
                 return pass::answer(session, ctx, stamp, &delivery, &host, path).await;
             }
-            Plan::Plain(PlainFile::Local { dir, rest }) => {
+            Plan::Plain(PlainFile::Local { dir, rest, .. }) => {
                 return local::answer(session, ctx, stamp, &delivery, &dir, &rest).await;
             }
             deliverable => self.deliver(&delivery, ctx, deliverable).await,
@@ -120,6 +128,7 @@ impl Door {
     /// Delivers, and names the channel to the eyes once upstream has shown that it exists: nobody fills label sets with made-up names.
     async fn deliver(&self, delivery: &Delivery, ctx: &mut Ctx, plan: Plan) -> Result<Answer, Refusal> {
         ctx.kind = plan.kind();
+        ctx.package = plan.package_path();
         let label = plan.channel().map(|(label, _)| Arc::clone(label));
         let proxied = plan.proxied().map(Arc::clone);
         let delivered = delivered(delivery, plan).await;
@@ -131,6 +140,28 @@ impl Door {
         delivered
     }
 
+    /// Says why a caller is not let in. Documents that clients ask for without credentials by design are just empty then, so that
+    /// nobody takes the channel for one that refuses them.
+    async fn turn_away(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        plan: &Plan,
+        problem: Problem,
+    ) -> pingora::Result<()> {
+        match admit::is_asked_by_all(plan).filter(|_| !ctx.offered) {
+            Some(ChannelDoc::Notices) => {
+                let nothing = Bytes::from_static(b"{\"notices\":[]}");
+                respond::page(session, ctx, &self.stamp, "application/json", nothing).await
+            }
+            Some(_) => {
+                let problem = Problem::not_found("there are no terms to be shown to everybody");
+                respond::problem(session, ctx, &self.stamp, problem).await
+            }
+            None => respond::problem(session, ctx, &self.stamp, problem).await,
+        }
+    }
+
     async fn home(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<()> {
         let host = super::meant(session.req_header()).host.map(str::to_owned);
         let base = self.public_base(ctx, host.as_deref());
@@ -138,13 +169,11 @@ impl Door {
         respond::page(session, ctx, &self.stamp, "text/html; charset=utf-8", page).await
     }
 
-    /// Refusals that need no plan: methods, loops.
+    /// Refusals that need no plan: tunnels, loops.
     fn refused_early(&self, session: &Session) -> Option<Problem> {
         let request = session.req_header();
-        match request.method {
-            http::Method::GET | http::Method::HEAD => {}
-            http::Method::CONNECT => return Some(Problem::connect_refused(CONNECT)),
-            _ => return Some(Problem::method_not_allowed("only GET and HEAD do anything here")),
+        if request.method == http::Method::CONNECT {
+            return Some(Problem::connect_refused(CONNECT));
         }
         let via_line = request::joined(request, &header::VIA)?;
         via::mentions(&via_line, &self.settings.pseudonym).then(|| Problem::loop_detected(LOOP))
@@ -182,18 +211,33 @@ impl Handler for Door {
         if let Some(problem) = self.refused_early(session) {
             return respond::problem(session, ctx, &self.stamp, problem).await;
         }
-        let plan = {
+        let (planned, access) = {
             let meant = host::meant(session.req_header());
             let host = meant.host.map(host::bare);
-            let incoming = Incoming {
-                host: host.as_deref(),
-                absolute: meant.absolute,
-                path: meant.path,
-                client: ctx.client().map(|client| client.ip()),
-            };
+            let incoming = Incoming { host: host.as_deref(), absolute: meant.absolute, path: meant.path };
             let own = Own { host: self.own_host.as_deref(), base: &self.base_path };
-            plan::plan(&self.live.view(), &own, &incoming)
+            let view = self.live.view();
+            (plan::plan(&view, &own, &incoming), Arc::clone(view.rules().access()))
         };
-        self.execute(session, ctx, plan).await
+        let Planned { plan, token, foreign } = planned;
+        if !takes(&plan, &session.req_header().method) {
+            let problem = Problem::method_not_allowed("only GET and HEAD do anything here");
+            return respond::problem(session, ctx, &self.stamp, problem).await;
+        }
+        let asking = Asking { token: token.as_ref(), foreign };
+        match self.admission.admit(session, ctx, &access, &plan, &asking).await {
+            Ok(()) => {
+                let done = self.execute(session, ctx, plan).await;
+                downloads::note(&self.admission.trail, session, ctx);
+                done
+            }
+            Err(problem) => self.turn_away(session, ctx, &plan, *problem).await,
+        }
     }
+}
+
+/// Only the API of the gate takes more than GET and HEAD.
+fn takes(plan: &Plan, method: &http::Method) -> bool {
+    matches!(*method, http::Method::GET | http::Method::HEAD)
+        || matches!(plan, Plan::Control(rest) if rest.starts_with("api/"))
 }

@@ -3,11 +3,14 @@
 //! Belongs here: everything that speaks pingora. Does not: deciding what an answer is made of (`delivery`), settings as written
 //! (`config`). A connection goes `listen` → `front` (judged by `head`, wrapped by `conn`) → `gateway` → the [`Handler`].
 
+mod admit;
+mod api;
 mod coded;
 mod conn;
 mod control;
 mod ctx;
 mod date;
+mod downloads;
 mod drain;
 pub mod front;
 mod gateway;
@@ -25,12 +28,15 @@ mod request;
 mod respond;
 pub mod server;
 mod stream;
+mod want;
 #[cfg(test)]
 mod tests;
 mod workers;
 
 use async_trait::async_trait;
 
+pub use admit::{Admission, Transport};
+pub use api::Api;
 pub use control::{ControlPages, Explain, Insider};
 pub use ctx::Ctx;
 pub use handler::{Door, DoorSettings};

@@ -36,7 +36,7 @@ pub(super) enum Plan {
     /// A file by prefix.
     Plain(PlainFile),
     /// Straight from upstream, not kept: the caller's own upstream token is in the path.
-    Pass { host: HostTarget, path: Secret<String> },
+    Pass { host: HostTarget, path: Secret<String>, channel: Option<Arc<Channel>> },
 }
 
 impl Plan {
@@ -63,6 +63,16 @@ impl Plan {
             | Self::Doc { channel, .. } => Some(channel),
             _ => None,
         }
+    }
+
+    /// The package file it is about, as `channel/subdir/file`; the channel as it was asked for.
+    pub(super) fn package_path(&self) -> Option<Box<str>> {
+        let (asked, subdir, archive) = match self {
+            Self::Package { asked, subdir, archive, .. } => (asked, subdir, archive),
+            Self::Virtual { route: Route::Package { channel, subdir, archive }, .. } => (channel, subdir, archive),
+            _ => return None,
+        };
+        Some(format!("{asked}/{subdir}/{}", archive.as_str()).into())
     }
 
     /// Whether a shard index was asked for, whose problems have rules of their own.
@@ -103,8 +113,6 @@ pub(super) struct Incoming<'a> {
     pub(super) absolute: bool,
     /// Path as sent, query taken off.
     pub(super) path: &'a str,
-    /// Who is connected; `None` for a Unix socket.
-    pub(super) client: Option<IpAddr>,
 }
 
 /// What `public_url` says of this gate: its host, which always means it, and its base path, which is taken off requests.
@@ -113,17 +121,29 @@ pub(super) struct Own<'a> {
     pub(super) base: &'a str,
 }
 
+/// A plan, and what of the request tells who is asking.
+pub(super) struct Planned {
+    pub(super) plan: Plan,
+    /// The token of `/t/<token>/`, if the path had one.
+    pub(super) token: Option<Secret<Arc<str>>>,
+    /// The request is meant for another host, whose own credentials it may carry.
+    pub(super) foreign: bool,
+}
+
 /// Makes the plan.
-pub(super) fn plan(view: &View, own: &Own<'_>, incoming: &Incoming<'_>) -> Plan {
+pub(super) fn plan(view: &View, own: &Own<'_>, incoming: &Incoming<'_>) -> Planned {
     let own_host = own.host;
     let foreign = incoming.host.filter(|host| own_host != Some(*host)).and_then(|host| view.host(host));
+    let is_foreign = foreign.is_some();
     // Another host's paths are that host's own.
-    let base = if foreign.is_some() { "" } else { own.base };
+    let base = if is_foreign { "" } else { own.base };
+    let refused = |problem| Planned { plan: Plan::Problem(problem), token: None, foreign: is_foreign };
     let target = match url::parse_below(incoming.path, base) {
         Ok(target) => target,
-        Err(error @ PathError::TooLong) => return Plan::Problem(Problem::uri_too_long(error.to_string())),
-        Err(error) => return Plan::Problem(Problem::bad_path(error.to_string())),
+        Err(error @ PathError::TooLong) => return refused(Problem::uri_too_long(error.to_string())),
+        Err(error) => return refused(Problem::bad_path(error.to_string())),
     };
+    let token = target.token.clone();
     let plan = match foreign {
         Some(host) => on_host(view, host, target, incoming.path),
         None if incoming.absolute && !means_this_gate(incoming.host, own_host) => {
@@ -131,7 +151,7 @@ pub(super) fn plan(view: &View, own: &Own<'_>, incoming: &Incoming<'_>) -> Plan 
         }
         None => here(view, target),
     };
-    guard(plan, incoming.client)
+    Planned { plan, token, foreign: is_foreign }
 }
 
 /// In absolute form, a loopback name or address is this gate even where no `public_url` says so.
@@ -168,11 +188,11 @@ fn on_host(view: &View, host: HostTarget, target: Target, raw_path: &str) -> Pla
     if host.pass_tokens && target.token.is_some() {
         // Nothing is known of what only the caller may see, so rules could not be asked about it.
         let channel = target.route.channel().and_then(|asked| view.channel_on(&host, &asked.name));
-        if channel.is_some_and(|channel| channel.may_be_hidden()) {
+        if channel.as_ref().is_some_and(|channel| channel.may_be_hidden()) {
             return Plan::Problem(Problem::denied_by_rule(PASSED_BY));
         }
         let path = raw_path.trim_start_matches('/').to_owned();
-        return Plan::Pass { host, path: Secret::new(path) };
+        return Plan::Pass { host, path: Secret::new(path), channel };
     }
     if let Some(file) = view.plain_file_on(&host, &target.path) {
         return Plan::Plain(file);
@@ -214,22 +234,4 @@ fn of_channel(route: Route, find: impl Fn(&ChannelRef) -> Option<Arc<Channel>>) 
             "this path is neither a file of a conda channel (`<channel>/<subdir>/<file>`) nor under a prefix of `files:`",
         )),
     }
-}
-
-/// Content that the gate reads with its own credentials is not for strangers, as long as there are no identities to tell
-/// them apart: only callers on this machine get it.
-fn guard(plan: Plan, client: Option<IpAddr>) -> Plan {
-    let needs_identity = match &plan {
-        Plan::Plain(PlainFile::Upstream { needs_identity, .. }) => *needs_identity,
-        Plan::Pass { host, .. } => host.needs_identity,
-        plan => plan.channel().is_some_and(|(_, needs_identity)| needs_identity),
-    };
-    let here = client.is_none_or(|ip| ip.to_canonical().is_loopback());
-    if needs_identity && !here {
-        return Plan::Problem(Problem::forbidden(
-            "this channel is read with the gate's own upstream credentials, and this version can't tell callers apart yet: \
-             it is served to this machine only",
-        ));
-    }
-    plan
 }

@@ -49,6 +49,9 @@ pub async fn answer(
         return problem(session, ctx, stamp, Problem::internal(refusal)).await;
     }
     ctx.outcome = answer.facts.outcome;
+    if let Body::Fill(fill) = &answer.body {
+        ctx.fill = ctx.package.is_some().then(|| fill.clone());
+    }
     // A download's own facts come with its head; conditions are judged against them.
     if let Err(error) = stream::prepare(&asked, &mut answer).await {
         return refuse::fill_error(session, ctx, stamp, &error).await;
@@ -128,7 +131,7 @@ pub(super) fn head(
         Cow::Owned(found) => header.insert_header(http::header::CONTENT_TYPE, found.as_str())?,
     }
     header.insert_header(http::header::ACCEPT_RANGES, HeaderValue::from_static("bytes"))?;
-    validators(&mut header, facts, coding, answer)?;
+    validators(&mut header, ctx, facts, coding, answer)?;
     stamp_on(&mut header, ctx, stamp)?;
     Ok(header)
 }
@@ -136,6 +139,7 @@ pub(super) fn head(
 /// What a 304 must repeat of the 200 (RFC 9110 section 15.4.5), and what both say of coding and caching.
 fn validators(
     header: &mut ResponseHeader,
+    ctx: &Ctx,
     facts: &Facts,
     coding: Coding,
     answer: &Answer,
@@ -147,6 +151,9 @@ fn validators(
         header.insert_header(http::header::LAST_MODIFIED, changed)?;
     }
     let cache_control = match facts.cache_for {
+        // Without `public`, what was asked for with a credential stays out of shared caches (RFC 9111 section 3.5).
+        CacheFor::Index if ctx.gated => "max-age=60",
+        CacheFor::Package if ctx.gated => "max-age=3600",
         CacheFor::Index => "public, max-age=60",
         CacheFor::Package => "public, max-age=3600",
         CacheFor::Revalidate => "no-cache",
@@ -186,7 +193,7 @@ async fn not_modified(
     coding: Coding,
 ) -> pingora::Result<()> {
     let mut header = Box::new(ResponseHeader::build_no_case(304, Some(8))?);
-    validators(&mut header, &answer.facts, coding, answer)?;
+    validators(&mut header, ctx, &answer.facts, coding, answer)?;
     header.remove_header(&http::header::CONTENT_ENCODING);
     stamp_on(&mut header, ctx, stamp)?;
     send_head(session, header, true).await
@@ -217,6 +224,17 @@ pub async fn problem(
     let mut header = small_head(problem.status, "application/problem+json", body.len(), ctx, stamp)?;
     if let Some(seconds) = problem.retry_after {
         header.insert_header(http::header::RETRY_AFTER, HeaderValue::from(seconds))?;
+    }
+    match problem.status {
+        // Programs take the first that they know; browsers would ask for a password on the second.
+        401 => {
+            header.append_header(http::header::WWW_AUTHENTICATE, "Bearer realm=\"condagate\"")?;
+            header.append_header(http::header::WWW_AUTHENTICATE, "Basic realm=\"condagate\", charset=\"UTF-8\"")?;
+        }
+        407 => {
+            header.insert_header(http::header::PROXY_AUTHENTICATE, "Basic realm=\"condagate\", charset=\"UTF-8\"")?;
+        }
+        _ => {}
     }
     if problem.status == 405 {
         header.insert_header(http::header::ALLOW, HeaderValue::from_static("GET, HEAD"))?;

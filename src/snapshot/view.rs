@@ -37,6 +37,8 @@ pub struct Channel {
     pub whole_index: WholeIndex,
     /// Whether the gate uses credentials of its own to read it.
     pub needs_identity: bool,
+    /// Whether access rules are about any of its names: then it is not for everybody under another one either.
+    pub has_closed_name: bool,
     /// The name metrics and logs use.
     pub label: Arc<str>,
     /// What its requests report into, from the first answer on.
@@ -148,6 +150,8 @@ impl Place {
 pub enum PlainFile {
     /// From an upstream.
     Upstream {
+        /// The rule's prefix.
+        prefix: Arc<str>,
         /// Who answers.
         upstream: Arc<Upstream>,
         /// Path below the upstream's base, percent-encoded.
@@ -159,6 +163,8 @@ pub enum PlainFile {
     },
     /// From a directory of this machine.
     Local {
+        /// The rule's prefix.
+        prefix: Arc<str>,
         /// The directory of the rule.
         dir: Arc<std::path::Path>,
         /// Decoded path below it, no leading slash; empty for the directory itself.
@@ -241,6 +247,7 @@ impl View {
             unlisted: rule.unlisted,
             whole_index: rule.whole_index,
             needs_identity: source.credentials.is_some(),
+            has_closed_name: self.has_closed_name(&judges.names),
             label: name.as_str().into(),
             series: OnceLock::new(),
             path,
@@ -275,6 +282,7 @@ impl View {
             return Some(channel);
         }
         let identity = ChannelName::parse(&format!("{}/{name}", host.upstream.name()))?;
+        let judges = self.judges(host.upstream.name(), name.as_str());
         Some(Arc::new(Channel {
             upstream: Arc::clone(&host.upstream),
             path: name.as_str().into(),
@@ -283,9 +291,10 @@ impl View {
             unlisted: Unlisted::Auto,
             whole_index: WholeIndex::Auto,
             needs_identity: host.needs_identity,
+            has_closed_name: self.has_closed_name(&judges.names),
             label: name.as_str().into(),
             series: OnceLock::new(),
-            judges: self.judges(host.upstream.name(), name.as_str()),
+            judges,
             identity,
         }))
     }
@@ -305,13 +314,19 @@ impl View {
         Judges { names, policy: Arc::clone(self.rules.policy()) }
     }
 
+    fn has_closed_name(&self, names: &SourceNames) -> bool {
+        names.iter().any(|name| self.rules.access().is_closed(name))
+    }
+
     /// The file that `path` (decoded, with its leading slash) means; `None` when no prefix matches.
     #[must_use]
     pub fn plain_file(&self, path: &str) -> Option<PlainFile> {
         let route = self.rules.file(path)?;
+        let prefix = Arc::from(route.rule.prefix.as_str());
         match &route.rule.source {
-            FileSource::Dir { dir, .. } => Some(PlainFile::Local { dir: Arc::clone(dir), rest: route.rest }),
+            FileSource::Dir { dir, .. } => Some(PlainFile::Local { prefix, dir: Arc::clone(dir), rest: route.rest }),
             FileSource::Upstream { upstream, path: base } => Some(PlainFile::Upstream {
+                prefix,
                 upstream: self.upstreams.get(&upstream.name)?,
                 path: crate::upstream::encode_path(&format!("{base}{}", route.rest)),
                 ttl: route.rule.ttl,

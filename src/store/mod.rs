@@ -11,6 +11,7 @@
 pub mod dump;
 pub mod engine;
 mod error;
+pub mod lazy;
 pub mod model;
 pub mod mongo;
 pub mod query;
@@ -29,7 +30,7 @@ pub use error::StoreError;
 use engine::{About, Engine};
 use model::TABLES;
 use repo::{
-    AuditRepo, ChannelRepo, DownloadRepo, GrantRepo, GroupRepo, HeadRepo, JobRepo, PackageRepo, Rows,
+    AuditRepo, ChannelRepo, DownloadRepo, GrantRepo, GroupRepo, HeadRepo, JobRepo, KeyRepo, PackageRepo, Rows,
     SessionRepo, SettingsRepo, TokenRepo, UserRepo,
 };
 
@@ -105,6 +106,11 @@ impl Store {
 
     /// Sessions.
     pub fn sessions(&self) -> &dyn SessionRepo {
+        self
+    }
+
+    /// Keys that sign access tokens.
+    pub fn keys(&self) -> &dyn KeyRepo {
         self
     }
 

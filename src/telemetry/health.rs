@@ -41,8 +41,23 @@ pub enum CacheState {
     Broken(String),
 }
 
+/// Whether the store of users and tokens can be asked.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum StoreState {
+    /// Not asked yet.
+    #[default]
+    Opening,
+    /// It answers.
+    Current,
+    /// It does not; the sentence says why. Still ready: who is known is served.
+    Degraded(String),
+    /// It does not, and nothing that could be believed was saved: only what anybody may have is served.
+    Unknown(String),
+}
+
 #[derive(Debug, Default)]
 struct State {
+    store: StoreState,
     rules: RulesState,
     cache: CacheState,
     listening: bool,
@@ -71,6 +86,11 @@ impl Health {
     /// What the cache can do.
     pub fn set_cache(&self, cache: CacheState) {
         self.0.write().cache = cache;
+    }
+
+    /// Whether the store can be asked.
+    pub fn set_store(&self, store: StoreState) {
+        self.0.write().store = store;
     }
 
     /// Sockets are accepting.
@@ -109,16 +129,23 @@ impl Health {
             CacheState::ReadOnly(why) => ("read-only", Some(why)),
             CacheState::Broken(why) => ("broken", Some(why)),
         };
+        let (store, store_trouble) = match &state.store {
+            StoreState::Opening => ("opening", None),
+            StoreState::Current => ("current", None),
+            StoreState::Degraded(why) => ("degraded", Some(why)),
+            StoreState::Unknown(why) => ("unknown", Some(why)),
+        };
         let mut body = Map::new();
         body.insert("ready".into(), ready.into());
         body.insert("rules".into(), rules.into());
         body.insert("cache".into(), cache.into());
+        body.insert("store".into(), store.into());
         body.insert("listening".into(), state.listening.into());
         body.insert("stopping".into(), state.stopping.into());
         if detailed {
             body.insert(
                 "detail".into(),
-                json!({"rules_revision": revision, "mistakes": mistakes, "cache": trouble}),
+                json!({"rules_revision": revision, "mistakes": mistakes, "cache": trouble, "store": store_trouble}),
             );
         }
         Report { status: if ready { 200 } else { 503 }, body: Value::Object(body).to_string().into() }
@@ -147,6 +174,7 @@ mod tests {
         let health = Health::default();
         health.set_listening();
         health.set_cache(CacheState::ReadOnly("the disk is full".into()));
+        health.set_store(StoreState::Degraded("it is off".into()));
         health.set_rules(RulesState::Kept {
             revision: 3,
             mistakes: vec!["rules/a.yaml:2: no such upstream".into()],
@@ -154,12 +182,12 @@ mod tests {
         let short: Value = serde_json::from_slice(&health.report(false).body).unwrap();
         assert_eq!(
             short,
-            json!({"ready": true, "rules": "kept", "cache": "read-only", "listening": true, "stopping": false})
+            json!({"ready": true, "rules": "kept", "cache": "read-only", "store": "degraded", "listening": true, "stopping": false})
         );
         let long: Value = serde_json::from_slice(&health.report(true).body).unwrap();
         assert_eq!(
             long["detail"],
-            json!({"rules_revision": 3, "mistakes": ["rules/a.yaml:2: no such upstream"], "cache": "the disk is full"})
+            json!({"rules_revision": 3, "mistakes": ["rules/a.yaml:2: no such upstream"], "cache": "the disk is full", "store": "it is off"})
         );
     }
 }

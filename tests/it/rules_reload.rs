@@ -91,9 +91,9 @@ fn a_bad_edit_keeps_the_old_rules_and_says_so() {
 fn what_this_version_does_not_have_is_refused_at_start_and_at_reload() {
     let (upstream, channel) = published("chan", 1_000);
     let right = rules(&[("up", &upstream)], "  - {name: chan, upstream: up}\n");
-    let of_channel = right.replace("name: chan,", "name: chan, access: [staff],");
+    let of_channel = right.replace("name: chan,", "name: chan, hosted: true,");
     for (later, what) in
-        [(format!("{right}access:\n  - {{groups: [staff]}}\n"), "`access`"), (of_channel, "access`")]
+        [(format!("{right}owns:\n  - {{groups: [staff]}}\n"), "`owns`"), (of_channel, "hosted`")]
     {
         let gate = Setup::rules(&right).start();
         let refused = gate.set_rules(&later).expect_err("the reload must be refused");

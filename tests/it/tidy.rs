@@ -10,7 +10,7 @@ use crate::harness::home::files_below;
 const KERNEL: &[&str] = &["clock", "id", "secret", "http"];
 const DOMAIN: &[&str] = &["conda", "policy"];
 const ENGINES: &[&str] = &["cache", "upstream", "store", "auth", "telemetry"];
-const SERVICES: &[&str] = &["repodata", "delivery", "snapshot"];
+const SERVICES: &[&str] = &["repodata", "delivery", "snapshot", "trail", "identity", "people"];
 const EDGES: &[&str] = &["proxy", "api", "cli"];
 const WIRING: &[&str] = &["config", "app"];
 
@@ -30,6 +30,9 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("snapshot", &[KERNEL, DOMAIN, ENGINES]),
     ("repodata", &[KERNEL, DOMAIN, ENGINES, &["snapshot"]]),
     ("delivery", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "repodata"]]),
+    ("trail", &[KERNEL, DOMAIN, ENGINES]),
+    ("people", &[KERNEL, DOMAIN, ENGINES]),
+    ("identity", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "trail"]]),
     ("proxy", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("api", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("config", &[KERNEL, DOMAIN]),
@@ -47,13 +50,13 @@ const CRATES: &[(&str, &[&str])] = &[
     ("bson", &["store"]),
     ("reqwest", &["upstream", "cli"]),
     ("axum", &["api"]),
+    ("tower", &["api"]),
     ("memmap2", &["cache", "repodata"]),
     ("rattler_conda_types", &["conda", "repodata"]),
     ("rmp", &["repodata"]),
     ("rmp_serde", &["repodata"]),
     ("serde_saphyr", &["config"]),
     ("spdx", &["policy"]),
-    ("precis_profiles", &["policy"]),
     ("prometheus_client", &["telemetry"]),
     ("notify", &["app", "config"]),
     ("clap", &["cli"]),
@@ -61,9 +64,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("mimalloc", &["main"]),
     ("twox_hash", &["repodata"]),
     ("argon2", &["auth"]),
+    ("base64", &["auth"]),
     ("getrandom", &["auth"]),
-    ("precis_core", &["auth"]),
-    ("precis_profiles", &["auth"]),
+    ("precis_core", &["auth", "policy"]),
+    ("precis_profiles", &["auth", "policy"]),
     ("unicode_security", &["auth"]),
     ("zxcvbn", &["auth"]),
 ];

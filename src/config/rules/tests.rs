@@ -2,6 +2,7 @@
 
 mod access;
 mod access_naive;
+mod audience;
 mod judging;
 mod naive;
 mod policy;

@@ -2,8 +2,8 @@
 //!
 //! Belongs here: the key. Does not: which names may be given (`auth`, which makes its keys with this).
 
+use precis_core::profile::PrecisFastInvocation;
 use precis_profiles::UsernameCaseMapped;
-use precis_profiles::precis_core::profile::PrecisFastInvocation;
 
 /// Characters of a name, at most.
 const MAX_CHARS: usize = 64;

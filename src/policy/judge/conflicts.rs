@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use ahash::AHashSet;
 
+use super::audience;
 use super::licenses::Licenses;
 use super::lists::{Dependencies, Digests};
 use super::matcher::Matcher;
@@ -54,9 +55,11 @@ impl<'s> Decider<'s> {
         decides.then(|| Self { rule, names: names() })
     }
 
-    /// Whether there may be a channel and a subdir that both are about.
+    /// Whether there may be a channel, a subdir and a caller that both are about.
     fn meets(&self, other: &Self) -> bool {
-        !self.rule.channels.is_apart(&other.rule.channels) && !self.rule.subdirs.is_apart(&other.rule.subdirs)
+        !self.rule.channels.is_apart(&other.rule.channels)
+            && !self.rule.subdirs.is_apart(&other.rule.subdirs)
+            && !audience::are_apart(self.rule, other.rule)
     }
 
     const fn lets_pass(&self) -> bool {
@@ -92,6 +95,7 @@ fn covers(wide: &Statement, narrow: &Statement) -> bool {
     excepts_no_more
         && wide.channels.covers(&narrow.channels)
         && wide.subdirs.covers(&narrow.subdirs)
+        && audience::covers(wide, narrow)
         && takes_all_of(&wide.matcher, &narrow.matcher)
 }
 

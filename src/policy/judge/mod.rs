@@ -15,6 +15,7 @@
 //!
 //! Belongs here: everything about the `policy:` section. Does not: carrying decisions out (`repodata`, `delivery`).
 
+pub mod audience;
 pub mod bench;
 pub mod case;
 pub mod compile;
@@ -37,9 +38,12 @@ use ahash::AHashMap;
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 
+use self::audience::{AudienceSet, Audiences};
 use self::bench::Bench;
 use self::statement::{Effect, Statement};
-use super::mistake::Mistake;
+use super::access::Caller;
+use super::compiled::ChannelRule;
+use super::mistake::{Mistake, Mistakes};
 use super::verdict::{Judge, RuleRef, Subject};
 use crate::clock::UnixMillis;
 
@@ -85,20 +89,36 @@ impl SourceNames {
 /// Judges made so far. Places with the same rules share one, so that names that callers make up cost little.
 #[derive(Default)]
 struct Benches {
-    by_place: AHashMap<Box<str>, AHashMap<Box<str>, Arc<Bench>>>,
+    by_place: AHashMap<Box<str>, AHashMap<Box<str>, Place>>,
     by_rules: AHashMap<Vec<u32>, Arc<Bench>>,
     places: usize,
 }
 
+/// A channel and subdir.
+struct Place {
+    /// The audiences of the rules about it.
+    asked: AudienceSet,
+    /// A judge for each set of them that somebody was in; the limit on views keeps them few.
+    views: Vec<(AudienceSet, Arc<Bench>)>,
+}
+
+impl Place {
+    fn find(&self, audience: AudienceSet) -> Option<&Arc<Bench>> {
+        let there = audience.and(self.asked);
+        self.views.iter().find(|(set, _)| *set == there).map(|(_, bench)| bench)
+    }
+}
+
 impl Benches {
-    fn find(&self, channel: &str, subdir: &str) -> Option<&Arc<Bench>> {
-        self.by_place.get(channel)?.get(subdir)
+    fn find(&self, channel: &str, subdir: &str, audience: AudienceSet) -> Option<&Arc<Bench>> {
+        self.by_place.get(channel)?.get(subdir)?.find(audience)
     }
 
     fn add(
         &mut self,
         channel: &str,
         subdir: &str,
+        (asked, audience): (AudienceSet, AudienceSet),
         rules: Vec<u32>,
         make: impl FnOnce(&[u32]) -> Bench,
     ) -> Arc<Bench> {
@@ -111,7 +131,11 @@ impl Benches {
             None => Arc::new(make(&rules)),
         };
         self.by_rules.insert(rules, Arc::clone(&bench));
-        self.by_place.entry(channel.into()).or_default().insert(subdir.into(), Arc::clone(&bench));
+        let subdirs = self.by_place.entry(channel.into()).or_default();
+        let place = subdirs.entry(subdir.into()).or_insert_with(|| Place { asked, views: Vec::new() });
+        if place.find(audience).is_none() {
+            place.views.push((audience.and(asked), Arc::clone(&bench)));
+        }
         bench
     }
 }
@@ -121,16 +145,25 @@ pub struct Policy {
     rules: Vec<Arc<Statement>>,
     notes: Vec<Mistake>,
     digest: [u8; 32],
+    audiences: Audiences,
+    /// Of each rule, in the same order.
+    counts_for: Vec<AudienceSet>,
+    /// Where those are in who show no credential.
+    strangers: AudienceSet,
     benches: RwLock<Benches>,
 }
 
 impl Policy {
     fn new(rules: Vec<Arc<Statement>>, notes: Vec<Mistake>) -> Self {
         let digest = digest(&rules);
-        Self { rules, notes, digest, benches: RwLock::default() }
+        let audiences = Audiences::new(&rules);
+        let counts_for = rules.iter().map(|rule| audiences.set_of(rule)).collect();
+        let strangers = audiences.of(&Caller::ANONYMOUS);
+        Self { rules, notes, digest, audiences, counts_for, strangers, benches: RwLock::default() }
     }
 
-    /// Who judges the records of a source channel (label excluded) and subdir. Idle when no rule is about them.
+    /// Who judges the records of a source channel (label excluded) and subdir for a caller without a credential. Idle when no
+    /// rule is about them.
     #[must_use]
     pub fn judge(&self, channel: &str, subdir: &str) -> Arc<dyn Judge> {
         self.bench(&SourceNames::one(channel), subdir)
@@ -140,6 +173,45 @@ impl Policy {
     #[must_use]
     pub fn judge_of(&self, names: &SourceNames, subdir: &str) -> Arc<dyn Judge> {
         self.bench(names, subdir)
+    }
+
+    /// In which audiences of its rules a caller is.
+    #[must_use]
+    pub fn audience_of(&self, caller: &Caller<'_>) -> AudienceSet {
+        self.audiences.of(caller)
+    }
+
+    /// The same as [`Policy::judge_of`] for callers who are in these audiences, and no others. Callers whom the same rules are
+    /// about share a judge; the revisions of different ones differ.
+    #[must_use]
+    pub fn judge_of_audience(
+        &self,
+        names: &SourceNames,
+        subdir: &str,
+        audience: AudienceSet,
+    ) -> Arc<dyn Judge> {
+        self.bench_for(names, subdir, audience)
+    }
+
+    /// Under what a view of a channel is kept: the same for all callers who share it in every subdir, and the same after a
+    /// change of rules that leaves the audiences. 0 for callers whom only rules for everybody are about.
+    #[must_use]
+    pub fn view_of(&self, names: &SourceNames, audience: AudienceSet) -> u64 {
+        let about = |rule: &Statement| names.iter().any(|name| rule.channels.is_match(name));
+        let rules = self.rules.iter().zip(&self.counts_for).filter(|(rule, _)| about(rule));
+        let asked = rules.fold(AudienceSet::default(), |asked, (_, set)| asked.or(*set));
+        self.audiences.key(audience.and(asked))
+    }
+
+    /// Whether any rule counts for some callers only.
+    #[must_use]
+    pub fn has_audiences(&self) -> bool {
+        self.counts_for.iter().any(|set| !set.is_empty())
+    }
+
+    /// Notes channels that would have too many views.
+    pub fn check_views(&self, channels: &[Arc<ChannelRule>], mistakes: &mut Mistakes) {
+        audience::check(&self.rules, channels, mistakes);
     }
 
     /// Whether any rule can hide records of a channel, in whatever subdir.
@@ -154,15 +226,27 @@ impl Policy {
     }
 
     fn bench(&self, names: &SourceNames, subdir: &str) -> Arc<Bench> {
+        self.bench_for(names, subdir, self.strangers)
+    }
+
+    fn bench_for(&self, names: &SourceNames, subdir: &str, audience: AudienceSet) -> Arc<Bench> {
         let channel = &names.key;
-        if let Some(known) = self.benches.read().find(channel, subdir) {
+        if let Some(known) = self.benches.read().find(channel, subdir, audience) {
             return Arc::clone(known);
         }
         let concerns = |rule: &Statement| names.iter().any(|name| rule.concerns(name, subdir));
-        let concerned = (0..).zip(&self.rules).filter(|(_, rule)| concerns(rule));
-        let positions: Vec<u32> = concerned.map(|(at, _)| at).collect();
+        let (mut asked, mut positions) = (AudienceSet::default(), Vec::new());
+        for ((at, rule), counts_for) in (0_u32..).zip(&self.rules).zip(&self.counts_for) {
+            if !concerns(rule) {
+                continue;
+            }
+            asked = asked.or(*counts_for);
+            if counts_for.is_empty() || !audience.and(*counts_for).is_empty() {
+                positions.push(at);
+            }
+        }
         let rule = |at: &u32| self.rules.get(usize::try_from(*at).ok()?).cloned();
-        self.benches.write().add(channel, subdir, positions, |positions| {
+        self.benches.write().add(channel, subdir, (asked, audience), positions, |positions| {
             Bench::new(positions.iter().filter_map(rule).collect())
         })
     }
@@ -221,7 +305,7 @@ impl fmt::Debug for Policy {
     }
 }
 
-/// A digest of all that rules say, their channels and subdirs included.
+/// A digest of all that rules say, their channels, subdirs and audiences included.
 fn digest(rules: &[Arc<Statement>]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for rule in rules {

@@ -87,6 +87,17 @@ impl Patterns {
         (!self.any && self.globs.is_empty()).then_some(&self.words)
     }
 
+    /// The words, globs left out.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().map(|word| &**word)
+    }
+
+    /// What texts begin with that a glob takes: of each glob the letters before its first sign, in lower case.
+    pub fn heads(&self) -> impl Iterator<Item = String> + '_ {
+        let head = |glob: &String| glob.split(['*', '?', '[', '{', '\\']).next().map(str::to_ascii_lowercase);
+        self.globs.iter().filter_map(head)
+    }
+
     /// Whether everything matches.
     #[must_use]
     pub const fn is_any(&self) -> bool {

@@ -10,6 +10,7 @@ use super::hotfix::Hotfix;
 use super::matcher::Matcher;
 use super::patterns::Patterns;
 use crate::clock::UnixMillis;
+use crate::policy::access::who::Who;
 use crate::policy::verdict::{Patch, RuleRef, Verdict};
 
 /// A rule.
@@ -21,6 +22,8 @@ pub struct Statement {
     pub channels: Patterns,
     /// Subdirs it is about.
     pub subdirs: Patterns,
+    /// For whom it counts; everybody where it does not say.
+    pub audience: Option<Who>,
     /// Which records it means.
     pub matcher: Matcher,
     /// Which of those it does not mean.
@@ -29,9 +32,9 @@ pub struct Statement {
     pub effect: Effect,
     /// Whether it only counts.
     pub dry_run: bool,
-    /// A digest of what it says, without its place, its channels and subdirs.
+    /// A digest of what it says, without its place, its channels, subdirs and audience.
     pub fingerprint: [u8; 32],
-    /// A digest of its channels and subdirs.
+    /// A digest of its channels, subdirs and audience.
     pub scope: [u8; 32],
 }
 

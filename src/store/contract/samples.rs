@@ -24,7 +24,7 @@ macro_rules! id {
 }
 id! {
     user_id UserId; group_id GroupId; grant_id GrantId; token_id TokenId; session_id SessionId;
-    channel_id ChannelId; audit_id AuditId; job_id JobId;
+    channel_id ChannelId; key_id KeyId; audit_id AuditId; job_id JobId;
 }
 
 pub(super) fn user(name: &str) -> User {

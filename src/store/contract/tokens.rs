@@ -3,7 +3,8 @@
 use super::Bed;
 use super::samples::*;
 use crate::conda::digest::Sha256;
-use crate::store::model::Token;
+use crate::secret::Secret;
+use crate::store::model::{SigningKey, Token};
 use crate::store::{Store, StoreError};
 
 pub(super) async fn tokens_come_back(_: &Bed, store: Store) {
@@ -138,4 +139,20 @@ pub(super) async fn sessions_end(_: &Bed, store: Store) {
     assert_eq!(sessions.delete_of_user(&user_id("ada"), 2).await, Ok(2));
     assert_eq!(sessions.delete_of_user(&user_id("ada"), 2).await, Ok(1));
     assert_eq!(sessions.of_user(&user_id("bob"), None, 9).await.unwrap().len(), 1);
+}
+
+pub(super) async fn keys_come_back_and_end(_bed: &Bed, store: Store) {
+    let key = |id: &str, ends: i64| SigningKey {
+        id: key_id(id),
+        secret: Secret::new(format!("secret of {id}")),
+        created: NOW,
+        ends: at(ends),
+    };
+    for (id, ends) in [("b", 20), ("a", 10)] {
+        store.keys().create(&key(id, ends)).await.unwrap();
+    }
+    assert_eq!(store.keys().create(&key("a", 5)).await, Err(StoreError::Conflict { what: "a key with this id" }));
+    assert_eq!(store.keys().list().await.unwrap(), [key("a", 10), key("b", 20)]);
+    assert_eq!(store.keys().forget_ended(at(10), 9).await.unwrap(), 1);
+    assert_eq!(store.keys().list().await.unwrap(), [key("b", 20)]);
 }

@@ -46,6 +46,8 @@ ids! {
     TokenId,
     /// Of a session; public, unlike its secret.
     SessionId,
+    /// Of a key that signs.
+    KeyId,
     /// Of a hosted channel; stays when the channel is renamed.
     ChannelId,
     /// Of an audit event.

@@ -7,13 +7,15 @@ mod audit;
 mod channels;
 mod ids;
 mod jobs;
+mod keys;
 mod people;
 mod tokens;
 
 pub use audit::{AUDIT, AuditEvent, DOWNLOADS, Downloads};
 pub use channels::{CHANNELS, Channel, HEADS, Head, PACKAGES, Package, PackageState};
-pub use ids::{AuditId, ChannelId, GrantId, GroupId, JobId, SessionId, TokenId, UserId};
+pub use ids::{AuditId, ChannelId, GrantId, GroupId, JobId, KeyId, SessionId, TokenId, UserId};
 pub use jobs::{JOBS, Job, JobState, back_off};
+pub use keys::{KEYS, SigningKey};
 pub use people::{GRANTS, GROUPS, Grant, Group, MEMBERS, Member, Subject, USERS, User};
 pub use tokens::{SESSIONS, Session, TOKENS, Token};
 
@@ -23,7 +25,7 @@ use super::table::{Index, Table, record};
 
 /// Every table, in the order of a dump.
 pub static TABLES: &[&Table] = &[
-    &USERS, &GROUPS, &MEMBERS, &GRANTS, &TOKENS, &SESSIONS, &CHANNELS, &PACKAGES, &HEADS, &DOWNLOADS, &AUDIT,
+    &USERS, &GROUPS, &MEMBERS, &GRANTS, &TOKENS, &SESSIONS, &KEYS, &CHANNELS, &PACKAGES, &HEADS, &DOWNLOADS, &AUDIT,
     &JOBS, &GONE,
 ];
 

@@ -67,6 +67,10 @@ CREATE TABLE sessions (
 CREATE UNIQUE INDEX sessions_hash ON sessions ("hash");
 CREATE INDEX sessions_user ON sessions ("user", "id");
 CREATE INDEX sessions_expires ON sessions ("expires");
+CREATE TABLE keys (
+    "id" TEXT PRIMARY KEY, "secret" TEXT NOT NULL, "created" INTEGER NOT NULL, "ends" INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX keys_ends ON keys ("ends");
 CREATE TABLE channels (
     "id" TEXT PRIMARY KEY, "name" TEXT NOT NULL, "owner" TEXT NOT NULL, "public" INTEGER NOT NULL,
     "description" TEXT NOT NULL, "quota" INTEGER, "settings" TEXT NOT NULL, "created" INTEGER NOT NULL,

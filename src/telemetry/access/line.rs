@@ -59,6 +59,10 @@ pub struct Line<'a> {
     pub outcome: Outcome,
     /// Whose file it was.
     pub channel: Option<&'a str>,
+    /// Who asked, if they showed it: the user's name.
+    pub user: Option<&'a str>,
+    /// The id of the token that they showed; not the token.
+    pub token: Option<&'a str>,
     /// The `User-Agent` header, as sent.
     pub agent: &'a [u8],
     /// How it ended.
@@ -87,6 +91,12 @@ impl Line<'_> {
         pairs.word("outcome", self.outcome.as_str().as_bytes());
         if let Some(channel) = self.channel {
             pairs.text("channel", channel.as_bytes());
+        }
+        if let Some(user) = self.user {
+            pairs.text("user", user.as_bytes());
+        }
+        if let Some(token) = self.token {
+            pairs.word("token", token.as_bytes());
         }
         match self.end {
             End::Complete => {}
@@ -271,6 +281,8 @@ impl<'a> Line<'a> {
             took: Duration::from_micros(1_200),
             outcome: Outcome::Hit,
             channel: Some("conda-forge"),
+            user: Some("ada"),
+            token: Some("t1"),
             agent: b"conda/26.5",
             end: End::Complete,
         }

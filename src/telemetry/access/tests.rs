@@ -31,7 +31,7 @@ fn a_line_says_what_happened() {
         human(b"/conda-forge/noarch/a.conda"),
         format!(
             "time=2026-01-02T03:04:05.006Z id={} client=10.0.0.1:5000 method=\"GET\" path=\"/conda-forge/noarch/a.conda\" status=200 \
-             bytes=2048 first_byte_ms=0.412 ms=1.200 outcome=hit channel=\"conda-forge\" agent=\"conda/26.5\"\n",
+             bytes=2048 first_byte_ms=0.412 ms=1.200 outcome=hit channel=\"conda-forge\" user=\"ada\" token=t1 agent=\"conda/26.5\"\n",
             id()
         )
     );
@@ -41,7 +41,7 @@ fn a_line_says_what_happened() {
         serde_json::json!({
             "time": "2026-01-02T03:04:05.006Z", "id": id().to_string(), "client": "10.0.0.1:5000", "method": "GET",
             "host": "h:80", "path": "/a", "status": 200, "bytes": 2048, "ms": 1.2, "outcome": "fill",
-            "channel": "conda-forge", "end": "cut", "agent": "conda/26.5"
+            "channel": "conda-forge", "user": "ada", "token": "t1", "end": "cut", "agent": "conda/26.5"
         })
     );
 }

@@ -120,6 +120,8 @@ pub struct Metrics {
     pub disk_budget: Gauge,
     /// Files in the cache.
     pub blobs: Gauge,
+    /// 1 while the store of users and tokens answers, else 0.
+    pub store_up: Gauge,
     builds: Family<ResultLabel, Counter>,
     build_seconds: Histogram,
     upstream_first_byte: Family<UpstreamLabels, Histogram>,
@@ -158,6 +160,7 @@ impl Metrics {
             disk_free: Gauge::default(),
             disk_budget: Gauge::default(),
             blobs: Gauge::default(),
+            store_up: Gauge::default(),
             builds: Family::default(),
             build_seconds: Histogram::new([0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0]),
             upstream_first_byte: Family::new_with_constructor(series::first_byte_histogram),
@@ -226,6 +229,8 @@ impl Metrics {
         room.register("builds", "Index generations built, by result", self.builds.clone());
         room.register("build_seconds", "How long building a generation took", self.build_seconds.clone());
         self.policy.register(registry);
+        let room = registry.sub_registry_with_prefix("store");
+        room.register("up", "1 while the store of users and tokens answers, else 0", self.store_up.clone());
         let room = registry.sub_registry_with_prefix("upstream");
         let help = "Time from asking upstream to the first byte of its answer";
         room.register("first_byte_seconds", help, self.upstream_first_byte.clone());

@@ -109,6 +109,7 @@ pub struct Request {
     target: String,
     headers: Vec<(String, String)>,
     host: Option<String>,
+    body: String,
 }
 
 impl Request {
@@ -124,7 +125,7 @@ impl Request {
 
     /// Any method.
     pub fn new(method: &str, target: &str) -> Self {
-        Self { method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), host: None }
+        Self { method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), host: None, body: String::new() }
     }
 
     /// With one more header.
@@ -139,6 +140,13 @@ impl Request {
         self
     }
 
+    /// With a JSON document.
+    pub fn json(mut self, body: &serde_json::Value) -> Self {
+        self.body = body.to_string();
+        let length = self.body.len().to_string();
+        self.header("Content-Type", "application/json").header("Content-Length", &length)
+    }
+
     /// Exactly as it goes over the wire.
     pub fn bytes(&self, to: SocketAddr) -> Vec<u8> {
         let host = self.host.clone().unwrap_or_else(|| to.to_string());
@@ -150,6 +158,7 @@ impl Request {
             text.push_str("\r\n");
         }
         text.push_str("\r\n");
+        text.push_str(&self.body);
         text.into_bytes()
     }
 

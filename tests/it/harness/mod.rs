@@ -10,6 +10,7 @@ pub mod gate;
 pub mod home;
 #[path = "../../../src/store/contract/server.rs"]
 pub mod mongodb;
+pub mod people;
 pub mod process;
 pub mod rules;
 pub mod shards;
@@ -23,6 +24,7 @@ pub use channel::{Channel, package};
 pub use client::{Answer, Connection, End, Request};
 pub use gate::{Gate, Setup};
 pub use home::Home;
+pub use people::Society;
 pub use process::Process;
 pub use stage::Stage;
 pub use upstream::{Act, File, Upstream};

@@ -1,0 +1,281 @@
+//! What may be shown of people: the JSON of listings, the same for the command line and the API. No hashes, no secrets.
+//!
+//! Belongs here: shapes. Does not: looking things up.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::tokens::Issued;
+use crate::clock::UnixMillis;
+use crate::store::model::{AuditEvent, Downloads, Grant, Group, Subject, Token, User};
+
+/// A moment as RFC 3339 has it, in UTC: `2026-01-31T12:00:00.5Z`.
+#[must_use]
+pub fn time(moment: UnixMillis) -> String {
+    jiff::Timestamp::from_millisecond(moment.0)
+        .map_or_else(|_| "9999-12-31T23:59:59Z".to_owned(), |moment| moment.to_string())
+}
+
+/// A user.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct UserView {
+    /// Never used twice.
+    pub id: String,
+    /// As it is shown.
+    pub name: String,
+    /// Not always known.
+    pub email: Option<String>,
+    /// Passes every access rule.
+    pub superuser: bool,
+    /// A machine's account.
+    pub service: bool,
+    /// Let in nowhere.
+    pub disabled: bool,
+    /// Whether there is one.
+    pub password: bool,
+    /// When.
+    pub created: String,
+}
+
+impl From<&User> for UserView {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id.to_string(),
+            name: user.name.clone(),
+            email: user.email.clone(),
+            superuser: user.superuser,
+            service: user.service,
+            disabled: user.disabled,
+            password: user.password.is_some(),
+            created: time(user.created),
+        }
+    }
+}
+
+/// A group.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct GroupView {
+    /// Never used twice.
+    pub id: String,
+    /// Normalised.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Names, sorted.
+    pub members: Vec<String>,
+    /// When.
+    pub created: String,
+}
+
+impl GroupView {
+    /// Of a group and the names of its members.
+    #[must_use]
+    pub fn new(group: &Group, members: Vec<String>) -> Self {
+        Self {
+            id: group.id.to_string(),
+            name: group.name.clone(),
+            description: group.description.clone(),
+            members,
+            created: time(group.created),
+        }
+    }
+}
+
+/// A token, without its secret.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct TokenView {
+    /// Public.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// The owner's name; none for one who is gone.
+    pub user: Option<String>,
+    /// The owner's id.
+    pub user_id: String,
+    /// `active`, `expired` or `revoked`; says nothing about the owner.
+    pub state: &'static str,
+    /// `read:*`
+    pub scopes: Vec<String>,
+    /// When.
+    pub created: String,
+    /// Good until then; none for ever.
+    pub expires: Option<String>,
+    /// Since then.
+    pub revoked: Option<String>,
+    /// Some minutes late.
+    pub last_use: Option<String>,
+    /// The token that takes its place.
+    pub successor: Option<String>,
+}
+
+impl TokenView {
+    /// Of a token, its owner's name, at a moment.
+    #[must_use]
+    pub fn new(token: &Token, user: Option<String>, now: UnixMillis) -> Self {
+        let state = match token {
+            Token { revoked: Some(_), .. } => "revoked",
+            Token { expires: Some(end), .. } if *end <= now => "expired",
+            _ => "active",
+        };
+        Self {
+            id: token.id.to_string(),
+            name: token.name.clone(),
+            user,
+            user_id: token.owner.to_string(),
+            state,
+            scopes: token.scopes.iter().map(ToString::to_string).collect(),
+            created: time(token.created),
+            expires: token.expires.map(time),
+            revoked: token.revoked.map(time),
+            last_use: token.last_use.map(time),
+            successor: token.successor.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// A new token with its secret: shown once.
+#[derive(Clone, Serialize)]
+pub struct IssuedView {
+    /// Public.
+    pub id: String,
+    /// The secret.
+    pub token: String,
+    /// For people.
+    pub name: String,
+    /// The owner's name.
+    pub user: String,
+    /// `read:*`
+    pub scopes: Vec<String>,
+    /// Good until then; none for ever.
+    pub expires: Option<String>,
+}
+
+impl From<&Issued> for IssuedView {
+    fn from(issued: &Issued) -> Self {
+        let token = &issued.token;
+        Self {
+            id: token.id.to_string(),
+            token: issued.secret.reveal().clone(),
+            name: token.name.clone(),
+            user: issued.owner.clone(),
+            scopes: token.scopes.iter().map(ToString::to_string).collect(),
+            expires: token.expires.map(time),
+        }
+    }
+}
+
+/// A grant.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct GrantView {
+    /// Never used twice.
+    pub id: String,
+    /// A glob.
+    pub channels: String,
+    /// `read`, `write` or `manage`
+    pub right: &'static str,
+    /// `user` or `group`
+    pub kind: &'static str,
+    /// The name of who has it; none for one who is gone.
+    pub name: Option<String>,
+    /// The id of who has it.
+    pub subject_id: String,
+    /// When.
+    pub created: String,
+}
+
+impl GrantView {
+    /// Of a grant and the name of who has it.
+    #[must_use]
+    pub fn new(grant: &Grant, name: Option<String>) -> Self {
+        let (kind, subject_id) = match &grant.subject {
+            Subject::User(id) => ("user", id.to_string()),
+            Subject::Group(id) => ("group", id.to_string()),
+        };
+        Self {
+            id: grant.id.to_string(),
+            channels: grant.channels.clone(),
+            right: grant.right.as_str(),
+            kind,
+            name,
+            subject_id,
+            created: time(grant.created),
+        }
+    }
+}
+
+/// Something that happened.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct EventView {
+    /// When.
+    pub at: String,
+    /// Tells apart what happened in one millisecond.
+    pub id: String,
+    /// `user:<id>`, `anonymous`, `system`, `system:cli:<account>`
+    pub actor: String,
+    /// The name that user has today.
+    pub actor_name: Option<String>,
+    /// `token.create`
+    pub kind: String,
+    /// `token:<id>`
+    pub target: String,
+    /// From where.
+    pub address: String,
+    /// `ok`, or why not.
+    pub result: String,
+    /// An object.
+    pub detail: Value,
+}
+
+impl EventView {
+    /// Of an event and the name of who did it.
+    #[must_use]
+    pub fn new(event: &AuditEvent, actor_name: Option<String>) -> Self {
+        Self {
+            at: time(event.at),
+            id: event.id.to_string(),
+            actor: event.actor.clone(),
+            actor_name,
+            kind: event.kind.clone(),
+            target: event.target.clone(),
+            address: event.address.clone(),
+            result: event.result.clone(),
+            detail: serde_json::from_str(&event.detail).unwrap_or(Value::Null),
+        }
+    }
+}
+
+/// How often somebody downloaded a file on a day.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct DownloadView {
+    /// `user:<id>` or `anonymous`
+    pub actor: String,
+    /// The name that user has today.
+    pub user: Option<String>,
+    /// The id of the token that was shown.
+    pub token: Option<String>,
+    /// From where.
+    pub address: String,
+    /// `channel/subdir/file`
+    pub file: String,
+    /// `2026-01-31`, in UTC.
+    pub day: String,
+    /// How often.
+    pub count: u64,
+}
+
+impl DownloadView {
+    /// Of a counter and the name of its user.
+    #[must_use]
+    pub fn new(row: &Downloads, user: Option<String>) -> Self {
+        let midnight = time(UnixMillis(i64::from(row.day).saturating_mul(86_400_000)));
+        Self {
+            actor: row.actor.clone(),
+            user,
+            token: Some(row.token.clone()).filter(|token| !token.is_empty()),
+            address: row.address.clone(),
+            file: row.file.clone(),
+            day: midnight.split('T').next().unwrap_or_default().to_owned(),
+            count: row.count,
+        }
+    }
+}

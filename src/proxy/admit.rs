@@ -1,0 +1,245 @@
+//! Lets callers in, or says why not: who is asking, and may they have this.
+//!
+//! 401 means "show a credential, or another one", 403 "this one does not do"; the same over every URL of a channel, because clients
+//! remember what the first of them says (PROTOCOL section 3.2). A credential that is no good is 401 even where anybody may
+//! read: what looks like being logged in must be it. Callers that take the gate for another host, or for their proxy, have the
+//! credentials of that host in the usual places; the gate's own come as `Proxy-Authorization`, and are asked for with 407.
+//!
+//! Belongs here: reading credentials out of a request, the order of these questions, the answers. Does not: finding out whose a credential
+//! is (`identity`), what rights there are (`policy::access`).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap, HeaderName};
+use pingora::proxy::Session;
+use serde_json::json;
+
+use super::Ctx;
+use super::plan::Plan;
+use super::want::Wanted;
+use crate::auth::credential::{self, Credential, Offered, Presented};
+use crate::conda::url::{ChannelDoc, Route};
+use crate::http::problem::Problem;
+use crate::identity::Identity;
+use crate::policy::access::{Access, Ask, Caller, Right, Verdict};
+use crate::policy::network::Network;
+use crate::secret::Secret;
+use crate::snapshot::people::{Principal, Refused};
+use crate::trail::{Happened, Trail};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What may come in the clear, and whose word on the way a request took is believed.
+#[derive(Clone, Debug, Default)]
+pub struct Transport {
+    /// Whether passwords and credentials that may write may come without TLS from other machines.
+    pub allow_plaintext: bool,
+    /// Proxies that say truthfully from where and how a request came.
+    pub trusted_proxies: Vec<Network>,
+}
+
+/// See the module's description.
+pub struct Admission {
+    /// Whose a credential is.
+    pub identity: Arc<Identity>,
+    /// Where refusals are noted.
+    pub trail: Arc<Trail>,
+    /// See there.
+    pub transport: Transport,
+}
+
+/// What of a request's path and form matters here.
+pub(super) struct Asking<'a> {
+    /// The token of `/t/<token>/`.
+    pub(super) token: Option<&'a Secret<Arc<str>>>,
+    /// The request is meant for another host: its own credentials are not the gate's business.
+    pub(super) foreign: bool,
+}
+
+impl Admission {
+    /// Whether the request goes on. Notes in `ctx` who is asking.
+    pub(super) async fn admit(
+        &self,
+        session: &Session,
+        ctx: &mut Ctx,
+        access: &Access,
+        plan: &Plan,
+        asking: &Asking<'_>,
+    ) -> Result<(), Box<Problem>> {
+        let headers = &session.req_header().headers;
+        let address = self.address(ctx, headers);
+        ctx.address = address;
+        let presented = self.presented(headers, asking).inspect_err(|problem| {
+            ctx.offered = true;
+            self.note(ctx, "login.refused", plan, &problem.detail);
+        })?;
+        if let Some(presented) = presented {
+            ctx.offered = true;
+            self.check_transport(ctx, headers, &presented, None)?;
+            let found = self.identity.who(&presented, address).await;
+            let principal = found.map_err(|refused| {
+                self.note(ctx, "login.refused", plan, &refused.to_string());
+                refusal(&refused, asking.foreign)
+            })?;
+            self.check_transport(ctx, headers, &presented, Some(&principal))?;
+            ctx.principal = Some(principal);
+        }
+        self.may(ctx, access, plan, asking.foreign)
+    }
+
+    fn presented(
+        &self,
+        headers: &HeaderMap,
+        asking: &Asking<'_>,
+    ) -> Result<Option<Presented>, Box<Problem>> {
+        let token = asking.token.filter(|_| !asking.foreign).map(|token| &**token.reveal());
+        let is_any = token.is_some()
+            || [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE, API_KEY]
+                .iter()
+                .any(|name| headers.contains_key(name));
+        if !is_any {
+            return Ok(None);
+        }
+        let all = |name: HeaderName| headers.get_all(name).iter().map(|value| value.as_bytes()).collect();
+        let offered = Offered {
+            path_token: token,
+            authorization: all(header::AUTHORIZATION),
+            proxy_authorization: all(header::PROXY_AUTHORIZATION),
+            api_key: all(API_KEY),
+            cookie: all(header::COOKIE),
+            as_proxy: asking.foreign,
+        };
+        let presented = credential::presented(&offered)
+            .map_err(|error| Box::new(challenge(error.to_string(), asking.foreign)))?;
+        Ok(Some(presented).filter(|presented| !matches!(presented.credential, Credential::None)))
+    }
+
+    /// Refuses what must not come in the clear: before it is looked at where that is known by its kind, or once it is known what it may do.
+    fn check_transport(
+        &self,
+        ctx: &Ctx,
+        headers: &HeaderMap,
+        presented: &Presented,
+        principal: Option<&Principal>,
+    ) -> Result<(), Box<Problem>> {
+        let what = match (&presented.credential, principal) {
+            (Credential::Password { .. }, None) => "a password",
+            (Credential::Session(_), None) => "a session",
+            (Credential::Token(_) | Credential::Jwt(_), Some(principal)) if principal.is_more_than_reader() => {
+                "a token that may do more than read"
+            }
+            _ => return Ok(()),
+        };
+        if self.transport.allow_plaintext || self.is_private(ctx, headers) {
+            return Ok(());
+        }
+        Err(Box::new(Problem::forbidden(format!(
+            "{what} came over plain HTTP, where others can read it, and was not used; change it, and come by https:// or from this machine, \
+             or let the administrator set `security: {{allow_plaintext: true}}`"
+        ))))
+    }
+
+    /// Whether passwords may come the way this request came.
+    pub(super) fn may_send_secrets(&self, session: &Session, ctx: &Ctx) -> bool {
+        self.transport.allow_plaintext || self.is_private(ctx, &session.req_header().headers)
+    }
+
+    /// Whether nobody on the way could read along, as far as the gate can tell.
+    fn is_private(&self, ctx: &Ctx, headers: &HeaderMap) -> bool {
+        let Some(peer) = ctx.client().map(|client| client.ip().to_canonical()) else { return true };
+        let https = || {
+            let proto = headers.get(FORWARDED_PROTO).and_then(|value| value.to_str().ok());
+            proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
+        };
+        // A proxy on this machine speaks for callers elsewhere.
+        match (self.is_trusted(peer), headers.contains_key(FORWARDED_PROTO)) {
+            (true, true) => https(),
+            _ => peer.is_loopback(),
+        }
+    }
+
+    fn is_trusted(&self, peer: IpAddr) -> bool {
+        self.transport.trusted_proxies.iter().any(|network| network.contains(peer))
+    }
+
+    /// Who is asking: the peer or, where that is a trusted proxy, whom it names last.
+    fn address(&self, ctx: &Ctx, headers: &HeaderMap) -> Option<IpAddr> {
+        let peer = ctx.client()?.ip().to_canonical();
+        if !self.is_trusted(peer) {
+            return Some(peer);
+        }
+        let lines = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+        let hops: Vec<IpAddr> =
+            lines.flat_map(|line| line.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
+        let stranger = hops.iter().rev().map(IpAddr::to_canonical).find(|hop| !self.is_trusted(*hop));
+        Some(stranger.unwrap_or(peer))
+    }
+
+    /// Whether the caller may have what is asked for.
+    fn may(&self, ctx: &mut Ctx, access: &Access, plan: &Plan, foreign: bool) -> Result<(), Box<Problem>> {
+        let principal = ctx.principal.clone();
+        let caller = principal.as_ref().map_or(Caller::ANONYMOUS, |principal| principal.caller());
+        let here = ctx.client().is_none_or(|client| client.ip().to_canonical().is_loopback());
+        for part in Wanted::of(plan).parts() {
+            let why = match access.decide(&caller, &Ask { what: part.thing(), right: Right::Read }) {
+                Verdict::Allowed(_) => {
+                    ctx.gated |= principal.is_some() && part.is_gated(access);
+                    continue;
+                }
+                Verdict::Denied(_) if principal.is_none() && here && part.is_open_on_this_machine(access) => {
+                    ctx.gated = true;
+                    continue;
+                }
+                Verdict::Denied(why) => why,
+            };
+            self.note(ctx, "access.denied", plan, &why.sentence());
+            let sentence = format!("{part} can't be read: {}", why.sentence());
+            return Err(Box::new(match &principal {
+                Some(_) => Problem::forbidden(sentence),
+                None => challenge(sentence, foreign),
+            }));
+        }
+        Ok(())
+    }
+
+    fn note(&self, ctx: &Ctx, kind: &str, plan: &Plan, result: &str) {
+        let wanted = Wanted::of(plan);
+        let target = wanted.parts().first().map_or_else(String::new, ToString::to_string);
+        let actor = ctx.principal.as_ref().map_or_else(|| "anonymous".to_owned(), |who| who.actor());
+        self.trail.denied(&Happened {
+            actor,
+            kind,
+            target: &target,
+            address: &ctx.address.map_or_else(String::new, |ip| ip.to_string()),
+            result,
+            detail: json!({"request": ctx.request.to_string()}),
+        });
+    }
+}
+
+/// 401, or 407 for callers that mean another host.
+fn challenge(sentence: String, foreign: bool) -> Problem {
+    if foreign { Problem::proxy_auth_required(sentence) } else { Problem::unauthorized(sentence) }
+}
+
+fn refusal(refused: &Refused, foreign: bool) -> Box<Problem> {
+    Box::new(match refused {
+        Refused::Unavailable(_) => Problem::unavailable(refused.to_string()).with_retry_after(5),
+        Refused::SlowDown { seconds } => {
+            Problem::too_many_requests(refused.to_string()).with_retry_after(*seconds)
+        }
+        _ => challenge(refused.to_string(), foreign),
+    })
+}
+
+/// Whether the document is asked for without credentials by design, and so must not be refused (PROTOCOL section 6, 9).
+pub(super) const fn is_asked_by_all(plan: &Plan) -> Option<ChannelDoc> {
+    let doc = match plan {
+        Plan::Doc { doc, .. } | Plan::Virtual { route: Route::Doc { doc, .. }, .. } => *doc,
+        _ => return None,
+    };
+    if matches!(doc, ChannelDoc::Notices | ChannelDoc::Terms) { Some(doc) } else { None }
+}

@@ -1,0 +1,58 @@
+//! Who got which package: what the trail is told at the end of a request.
+//!
+//! Belongs here: what counts as a download. Does not: keeping it (`trail`).
+
+use std::sync::Arc;
+
+use http::header;
+use pingora::proxy::Session;
+
+use super::Ctx;
+use crate::conda::digest::Sha256;
+use crate::trail::{Download, Trail};
+
+/// Notes that a token was used and, if a package was sent from its beginning, who got it. One that was cut counts: enough of it may
+/// be on the other side.
+pub(super) fn note(trail: &Arc<Trail>, session: &Session, ctx: &mut Ctx) {
+    let token = ctx.principal.as_ref().and_then(|principal| principal.token.as_ref());
+    if let Some(token) = token {
+        trail.used(token, ctx.at);
+    }
+    let Some(file) = ctx.package.take() else { return };
+    if !trail.counts_downloads() || session.body_bytes_sent() == 0 || !is_from_the_beginning(session) {
+        return;
+    }
+    let etag = session.response_written().and_then(|head| head.headers.get(header::ETAG)?.to_str().ok());
+    let sha256 = etag.and_then(|etag| Sha256::from_hex(etag.trim_matches('"')));
+    let (at, make) = (ctx.at, {
+        let actor = ctx.principal.as_ref().map_or_else(|| "anonymous".into(), |who| who.actor().into());
+        let token = token.map_or_else(Box::default, |token| token.as_str().into());
+        let address = ctx.address.map_or_else(Box::default, |ip| ip.to_string().into());
+        move |sha256| move |day| Download { sha256, file, day, actor, token, address }
+    });
+    match (sha256, ctx.fill.take()) {
+        (Some(sha256), _) => trail.downloaded(at, make(sha256)),
+        // The index knows it by MD5 only; the digest is known once the file is stored.
+        (None, Some(fill)) => {
+            let trail = Arc::clone(trail);
+            drop(tokio::spawn(async move {
+                if let Some(sha256) = fill.done().await.ok().and_then(|blob| Sha256::from_hex(blob.etag().opaque())) {
+                    trail.downloaded(at, make(sha256));
+                }
+            }));
+        }
+        (None, None) => {}
+    }
+}
+
+fn is_from_the_beginning(session: &Session) -> bool {
+    let Some(head) = session.response_written() else { return false };
+    match head.status.as_u16() {
+        200 => true,
+        206 => {
+            let range = head.headers.get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
+            range.is_some_and(|range| range.starts_with("bytes 0-"))
+        }
+        _ => false,
+    }
+}
