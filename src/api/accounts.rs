@@ -22,6 +22,21 @@ use crate::secret::Secret;
 use crate::snapshot::people::Refused;
 use crate::store::StoreError;
 
+/// A refusal, which is an answer too.
+struct Refusal(Box<Response>);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
+
+fn refusal(answer: Response) -> Refusal {
+    Refusal(Box::new(answer))
+}
+
+type Answered<T> = Result<T, Refusal>;
+
 fn problem(visitor: &Visitor, problem: &Problem) -> Response {
     let body = problem.to_json(visitor.request);
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -34,23 +49,30 @@ fn problem(visitor: &Visitor, problem: &Problem) -> Response {
 
 fn refused(visitor: &Visitor, refused: &Refused) -> Response {
     let sentence = refused.to_string();
-    problem(visitor, &match refused {
-        Refused::Unavailable(_) => Problem::unavailable(sentence).with_retry_after(5),
-        Refused::SlowDown { seconds } => Problem::too_many_requests(sentence).with_retry_after(*seconds),
-        _ => Problem::unauthorized(sentence),
-    })
+    problem(
+        visitor,
+        &match refused {
+            Refused::Unavailable(_) => Problem::unavailable(sentence).with_retry_after(5),
+            Refused::SlowDown { seconds } => Problem::too_many_requests(sentence).with_retry_after(*seconds),
+            _ => Problem::unauthorized(sentence),
+        },
+    )
 }
 
 /// Refuses secrets that others can read on the way.
-fn check_way(visitor: &Visitor) -> Result<(), Response> {
-    if visitor.may_send_secrets { Ok(()) } else { Err(problem(visitor, &Problem::forbidden(IN_THE_CLEAR))) }
+fn check_way(visitor: &Visitor) -> Answered<()> {
+    if visitor.may_send_secrets {
+        Ok(())
+    } else {
+        Err(refusal(problem(visitor, &Problem::forbidden(IN_THE_CLEAR))))
+    }
 }
 
-fn read<T: for<'de> Deserialize<'de>>(visitor: &Visitor, body: &[u8], shape: &str) -> Result<T, Response> {
+fn read<T: for<'de> Deserialize<'de>>(visitor: &Visitor, body: &[u8], shape: &str) -> Answered<T> {
     serde_json::from_slice(body).map_err(|_| {
         // What the parser says may repeat a part of the body, which has a secret in it.
         let sentence = format!("the body must be a JSON object with {shape}, each a text, and nothing else");
-        problem(visitor, &Problem::bad_request(sentence))
+        refusal(problem(visitor, &Problem::bad_request(sentence)))
     })
 }
 
@@ -93,11 +115,11 @@ async fn log_in(
     State(accounts): State<Accounts>,
     Extension(visitor): Extension<Visitor>,
     body: axum::body::Bytes,
-) -> Result<Response, Response> {
+) -> Answered<Response> {
     check_way(&visitor)?;
     let login: Login = read(&visitor, &body, "`username` and `password`")?;
     let issued = accounts.identity.log_in(&login.username, &login.password, &visitor).await;
-    issued.map(|issued| told(&issued)).map_err(|error| refused(&visitor, &error))
+    issued.map(|issued| told(&issued)).map_err(|error| refusal(refused(&visitor, &error)))
 }
 
 #[derive(Deserialize)]
@@ -110,22 +132,22 @@ async fn renew(
     State(accounts): State<Accounts>,
     Extension(visitor): Extension<Visitor>,
     body: axum::body::Bytes,
-) -> Result<Response, Response> {
+) -> Answered<Response> {
     check_way(&visitor)?;
     let renewal: Renewal = read(&visitor, &body, "`refresh_token`")?;
     let issued = accounts.identity.renew(&renewal.refresh_token, &visitor).await;
-    issued.map(|issued| told(&issued)).map_err(|error| refused(&visitor, &error))
+    issued.map(|issued| told(&issued)).map_err(|error| refusal(refused(&visitor, &error)))
 }
 
 async fn log_out(
     State(accounts): State<Accounts>,
     Extension(visitor): Extension<Visitor>,
     body: axum::body::Bytes,
-) -> Result<Response, Response> {
+) -> Answered<Response> {
     check_way(&visitor)?;
     let renewal: Renewal = read(&visitor, &body, "`refresh_token`")?;
     let done = accounts.identity.log_out(&renewal.refresh_token, &visitor).await;
-    done.map(|()| StatusCode::NO_CONTENT.into_response()).map_err(|error| refused(&visitor, &error))
+    done.map(|()| StatusCode::NO_CONTENT.into_response()).map_err(|error| refusal(refused(&visitor, &error)))
 }
 
 /// As OAuth names them (RFC 6749 section 5.1), so that clients' libraries know what to do.
@@ -157,8 +179,11 @@ async fn me(Extension(visitor): Extension<Visitor>) -> Json<Value> {
     })
 }
 
-async fn jwks(State(accounts): State<Accounts>, Extension(visitor): Extension<Visitor>) -> Result<Response, Response> {
-    let keys = accounts.identity.jwks().await.map_err(|error| refused(&visitor, &error))?;
+async fn jwks(
+    State(accounts): State<Accounts>,
+    Extension(visitor): Extension<Visitor>,
+) -> Answered<Response> {
+    let keys = accounts.identity.jwks().await.map_err(|error| refusal(refused(&visitor, &error)))?;
     Ok(([(header::CACHE_CONTROL, "public, max-age=300")], Json(keys)).into_response())
 }
 
@@ -174,28 +199,36 @@ async fn set_up(
     State(accounts): State<Accounts>,
     Extension(visitor): Extension<Visitor>,
     body: axum::body::Bytes,
-) -> Result<Response, Response> {
+) -> Answered<Response> {
     check_way(&visitor)?;
     let first: First = read(&visitor, &body, "`code`, `username` and `password`")?;
-    let people = (accounts.people)().await.map_err(|error| set_up_problem(&visitor, &error.into()))?;
+    let people =
+        (accounts.people)().await.map_err(|error| refusal(set_up_problem(&visitor, &error.into())))?;
     let address = visitor.address();
     let made =
         setup::redeem(&people, &accounts.data, &first.code, &first.username, first.password, &address).await;
-    let user = made.map_err(|error| set_up_problem(&visitor, &error))?;
+    let user = made.map_err(|error| refusal(set_up_problem(&visitor, &error)))?;
     let told = json!({"id": user.id.as_str(), "user": user.name, "superuser": user.superuser});
     Ok((StatusCode::CREATED, Json(told)).into_response())
 }
 
 fn set_up_problem(visitor: &Visitor, error: &PeopleError) -> Response {
     let sentence = error.to_string();
-    problem(visitor, &match error {
-        PeopleError::Setup(setup::SetupError::NotGood) => Problem::forbidden(sentence),
-        PeopleError::Setup(setup::SetupError::NotNeeded) | PeopleError::Taken { .. } => Problem::conflict(sentence),
-        PeopleError::Setup(setup::SetupError::File { .. }) => {
-            tracing::error!(error = %sentence, "the set-up code can't be used");
-            Problem::internal("the file of the set-up code can't be used; the gate's log says why")
-        }
-        PeopleError::Store(_) => Problem::unavailable("the store can't be asked; try again shortly").with_retry_after(5),
-        _ => Problem::bad_request(sentence),
-    })
+    problem(
+        visitor,
+        &match error {
+            PeopleError::Setup(setup::SetupError::NotGood) => Problem::forbidden(sentence),
+            PeopleError::Setup(setup::SetupError::NotNeeded) | PeopleError::Taken { .. } => {
+                Problem::conflict(sentence)
+            }
+            PeopleError::Setup(setup::SetupError::File { .. }) => {
+                tracing::error!(error = %sentence, "the set-up code can't be used");
+                Problem::internal("the file of the set-up code can't be used; the gate's log says why")
+            }
+            PeopleError::Store(_) => {
+                Problem::unavailable("the store can't be asked; try again shortly").with_retry_after(5)
+            }
+            _ => Problem::bad_request(sentence),
+        },
+    )
 }

@@ -51,9 +51,8 @@ fn failed() -> Response<Bytes> {
         b"{\"title\":\"The gate made a mistake\",\"status\":500,\"detail\":\"the API failed; the gate's log says why\"}",
     ));
     *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    answer.headers_mut().insert(
-        http::header::CONTENT_TYPE,
-        http::HeaderValue::from_static(crate::http::problem::MEDIA_TYPE),
-    );
+    answer
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(crate::http::problem::MEDIA_TYPE));
     answer
 }

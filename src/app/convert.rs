@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::auth::jwt::ExternalIssuer;
 use crate::auth::password::Argon2Settings;
 use crate::cache::CacheSettings;
-use crate::config::{AccessTarget, Config, KeepFree, LogConfig, LogFormat};
-use crate::identity::IdentitySettings;
+use crate::config::{AccessTarget, Config, IssuerConfig, KeepFree, LogConfig, LogFormat};
+use crate::identity::{IdentitySettings, IssuerSettings};
 use crate::policy::{Credentials, Rules, UpstreamRule};
 use crate::proxy::Transport;
 use crate::proxy::front::FrontSettings;
@@ -120,12 +121,29 @@ pub(super) fn transport(config: &Config) -> Transport {
 
 /// The gate names itself in access tokens as clients reach it.
 pub(super) fn identity(config: &Config) -> IdentitySettings {
-    let public = config.public_url.as_ref().map(|public| public.url.reveal().as_str().trim_end_matches('/').to_owned());
+    let public = config
+        .public_url
+        .as_ref()
+        .map(|public| public.url.reveal().as_str().trim_end_matches('/').to_owned());
     IdentitySettings {
         issuer: public.unwrap_or_else(|| "condagate".to_owned()),
         access_ttl: config.auth.session.access_ttl,
         refresh_ttl: config.auth.session.refresh_ttl,
-        issuers: Vec::new(),
+        issuers: config.auth.issuers.iter().map(issuer).collect(),
+    }
+}
+
+fn issuer(config: &IssuerConfig) -> IssuerSettings {
+    let known = config.algorithms.iter().filter_map(|name| name.parse().ok());
+    IssuerSettings {
+        rules: ExternalIssuer {
+            issuer: config.issuer.clone(),
+            audience: vec![config.audience.clone()],
+            algorithms: known.collect(),
+            user_claim: config.user_claim.clone(),
+            groups_claim: config.groups_claim.clone(),
+        },
+        jwks_url: config.jwks_url.clone(),
     }
 }
 

@@ -34,9 +34,12 @@ async fn get(clock: SharedClock, egress: Egress, url: &url::Url) -> Result<Vec<u
     let mut settings = UpstreamSettings::new("issuer", vec![SafeUrl::new(base)]);
     settings.retry.rounds = 1;
     let upstreams = Upstreams::new(clock, egress);
-    upstreams.set(vec![settings]).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    upstreams
+        .set(vec![settings])
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let upstream = upstreams.get("issuer").ok_or("it was not set up")?;
-    let answer = upstream.fetch(FetchRequest::get(name, Purpose::Plain)).await.map_err(|error| error.to_string())?;
+    let answer =
+        upstream.fetch(FetchRequest::get(name, Purpose::Plain)).await.map_err(|error| error.to_string())?;
     let body = answer.body.read_all(LONGEST).await.map_err(|error| error.to_string())?;
     Ok(body.to_vec())
 }

@@ -55,18 +55,23 @@ impl Society {
     ///
     /// # Errors
     /// A store that must not be used: damaged, of a newer version, not set up.
-    pub(super) fn open(config: &Config, clock: &SharedClock, runtime: &Runtime, pseudonym: &str) -> Result<Self, StartError> {
+    pub(super) fn open(
+        config: &Config,
+        clock: &SharedClock,
+        runtime: &Runtime,
+        pseudonym: &str,
+    ) -> Result<Self, StartError> {
         let store = lazy_store(config, runtime.handle());
         runtime.block_on(first_opened(&store))?;
         let dir = config.data.join("people");
         let disk = Disk::open(&dir, &place(config))
-            .map_err(|source| StartError::Directory { path: dir, source })?;
+            .map_err(|source| StartError::Directory { path: dir.clone(), source })?;
         let saved = disk.load().unwrap_or_else(|error| {
             tracing::warn!(%error, "the saved users and tokens can't be used; they are read anew");
             None
         });
         let (people, asked) = People::new(saved, Arc::clone(clock), config.auth.snapshot_max_age);
-        let trail = Trail::new(convert::trail(config), Arc::clone(clock));
+        let trail = Trail::new(convert::trail(config), Arc::clone(clock), dir.join("waiting.json"));
         let (stopper, stop) = server::stop_pair();
         let follower = Follower::new(store.clone(), Arc::clone(&people), disk, Arc::clone(clock), asked);
         let stopping = stop.clone();
@@ -75,7 +80,8 @@ impl Society {
             let (trail, store) = (Arc::clone(&trail), store.clone());
             runtime.spawn(trail.write_down(store, async move { stop.requested().await }))
         };
-        let passwords = Passwords::new(convert::argon2(config)).map_err(|error| StartError::Door(error.to_string()))?;
+        let passwords =
+            Passwords::new(convert::argon2(config)).map_err(|error| StartError::Door(error.to_string()))?;
         let identity = Identity::new(IdentityParts {
             people: Arc::clone(&people),
             store: store.clone(),
@@ -126,7 +132,8 @@ impl Society {
         Arc::new(move || {
             let (store, clock, argon2) = (store.clone(), Arc::clone(&clock), argon2);
             async move {
-                let unusable = |error: auth::password::PasswordError| StoreError::Unavailable { why: error.to_string() };
+                let unusable =
+                    |error: auth::password::PasswordError| StoreError::Unavailable { why: error.to_string() };
                 let passwords = Passwords::new(argon2).map_err(unusable)?;
                 Ok(people::People::new(store.get().await?, passwords, clock, life))
             }
@@ -158,19 +165,18 @@ impl Society {
 
 /// The store that the settings name.
 pub(super) fn lazy_store(config: &Config, runtime: &Handle) -> LazyStore {
-    let (file, mongodb, runtime) = (config.store_file(), config.store.as_ref().map(mongo_settings), runtime.clone());
+    let (file, mongodb, runtime) =
+        (config.store_file(), config.store.as_ref().map(mongo_settings), runtime.clone());
     LazyStore::new(Arc::new(move || {
         let (file, mongodb, runtime) = (file.clone(), mongodb.clone(), runtime.clone());
         async move {
-            Ok(match mongodb {
-                Some(settings) => Store::new(Mongo::open(&settings).await?),
-                None => {
-                    let handle = runtime.clone();
-                    let opened = runtime.spawn_blocking(move || Sqlite::open(&file, handle)).await;
-                    let ended = |error| StoreError::Unavailable { why: format!("it was not opened: {error}") };
-                    Store::new(opened.map_err(ended)??)
-                }
-            })
+            if let Some(settings) = mongodb {
+                return Ok(Store::new(Mongo::open(&settings).await?));
+            }
+            let handle = runtime.clone();
+            let opened = runtime.spawn_blocking(move || Sqlite::open(&file, handle)).await;
+            let ended = |error| StoreError::Unavailable { why: format!("it was not opened: {error}") };
+            Ok(Store::new(opened.map_err(ended)??))
         }
         .boxed()
     }))

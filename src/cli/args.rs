@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::people::{self, PeopleCommand};
 use super::{Commands, Terminal, cache, check, client_config, db, explain, reload, serve, settings};
 use crate::config::{Flags, Sources};
 
@@ -47,6 +48,8 @@ pub(super) enum Command {
     /// Without `store.mongodb` in the settings it is the SQLite file store.db in the data directory.
     #[command(subcommand)]
     Db(DbCommand),
+    #[command(flatten)]
+    People(PeopleCommand),
     /// Have the running gate read its rules again
     Reload(ReloadArgs),
     /// Print what to put into a client's settings
@@ -313,6 +316,7 @@ impl Command {
                 explain::run(&args, commands, sources, terminal).into()
             }
             Self::Db(command) => db::run(&command, sources, terminal).into(),
+            Self::People(command) => people::run(&command, sources, terminal).into(),
             Self::Reload(args) => reload::run(&args, sources, terminal).into(),
             Self::ClientConfig(args) => client_config::run(&args, sources, terminal).into(),
         }

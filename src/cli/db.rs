@@ -1,37 +1,34 @@
 //! `condagate db setup | status | dump | load`
 //!
-//! Belongs here: opening the store that the settings name, the files of dumps. Does not: the store itself (`store`).
+//! Belongs here: the files of dumps, what is printed. Does not: opening the store (`cli::store`), the store itself.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
-use tokio::runtime::{Builder, Handle};
-
 use super::args::DbCommand;
+use super::store::{OpenError, block_on, existing, mongodb, open};
 use super::{Exit, Terminal, show};
 use crate::config::{self, Config, Flags, Sources};
 use crate::store::dump::{self, DumpError};
 use crate::store::engine::SCHEMA;
-use crate::store::mongo::{self, Mongo};
+use crate::store::mongo;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Status, Store, StoreError};
+use serde_json::{Map, Value, json};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum DbError {
+    #[error("{0}")]
+    Open(#[from] OpenError),
     #[error("{0}")]
     Store(#[from] StoreError),
     #[error("{0}")]
     Dump(#[from] DumpError),
     #[error("cannot {doing} {}: {source}", path.display())]
     File { doing: &'static str, path: PathBuf, source: io::Error },
-    #[error("there is no store at {} yet; `condagate db setup --execute` makes an empty one", .0.display())]
-    Nothing(PathBuf),
-    #[error("cannot start: {0}")]
-    Runtime(io::Error),
 }
 
 pub(super) fn run(
@@ -43,8 +40,7 @@ pub(super) fn run(
         Ok(config) => config,
         Err(mistakes) => return terminal.refuse(&mistakes),
     };
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(DbError::Runtime);
-    match runtime.and_then(|runtime| runtime.block_on(answer(command, &config, terminal))) {
+    match block_on(answer(command, &config, terminal)) {
         Ok(()) => Exit::Done,
         Err(error) => terminal.fail(error),
     }
@@ -88,42 +84,15 @@ async fn answer(command: &DbCommand, config: &Config, terminal: &mut Terminal<'_
 
 /// What has to be done; done, with `execute`.
 async fn setup(config: &Config, execute: bool) -> Result<Vec<String>, DbError> {
-    if let Some(settings) = settings(config) {
+    if let Some(settings) = mongodb(config) {
         return Ok(mongo::setup::setup(&settings, execute).await?);
     }
     let file = config.store_file();
     let steps = Sqlite::plan(&file)?;
     if execute {
-        Sqlite::open(&file, Handle::current())?;
+        open(config).await?;
     }
     Ok(steps)
-}
-
-fn settings(config: &Config) -> Option<mongo::Settings> {
-    let mongodb = config.store.as_ref()?;
-    Some(mongo::Settings {
-        uri: mongodb.uri.clone(),
-        database: mongodb.database.clone(),
-        queue_database: mongodb.queue_database.clone(),
-        ca_file: mongodb.ca_file.clone(),
-    })
-}
-
-/// The store that the settings name; a SQLite file is made where there is none.
-async fn open(config: &Config) -> Result<Store, DbError> {
-    Ok(match settings(config) {
-        Some(settings) => Store::new(Mongo::open(&settings).await?),
-        None => Store::new(Sqlite::open(&config.store_file(), Handle::current())?),
-    })
-}
-
-/// The same, but nothing is made.
-async fn existing(config: &Config) -> Result<Store, DbError> {
-    let file = config.store_file();
-    if config.store.is_none() && !file.exists() {
-        return Err(DbError::Nothing(file));
-    }
-    open(config).await
 }
 
 fn status_json(status: &Status) -> Value {

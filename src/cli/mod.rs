@@ -12,17 +12,20 @@ mod check;
 mod client_config;
 mod db;
 mod explain;
+mod people;
 mod reload;
 mod serve;
 mod settings;
 mod show;
 mod socket;
+mod store;
 mod terminal;
 
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -54,8 +57,9 @@ pub struct Commands {
 /// Runs the command line of this process.
 #[must_use]
 pub fn run(commands: &Commands) -> ExitCode {
-    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-    let mut terminal = Terminal { out: &mut out, err: &mut err };
+    let (mut out, mut err, mut input) = (std::io::stdout(), std::io::stderr(), std::io::stdin());
+    let is_person = input.is_terminal();
+    let mut terminal = Terminal { out: &mut out, err: &mut err, input: &mut input, is_person };
     main(std::env::args_os(), commands, &Sources::of_process, &mut terminal)
 }
 

@@ -1,9 +1,9 @@
 //! Where a command prints, and how it ends.
 //!
-//! Belongs here: standard output and error, exit codes. Does not: what is printed.
+//! Belongs here: standard output, error and input, exit codes. Does not: what is printed.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::ExitCode;
 
 use crate::policy::Mistake;
@@ -29,12 +29,16 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Standard output and error. A reader that went away (`condagate … | head`) is no failure.
+/// Standard output, error and input. A reader that went away (`condagate … | head`) is no failure.
 pub struct Terminal<'a> {
     /// For results.
     pub out: &'a mut dyn Write,
     /// For what went wrong.
     pub err: &'a mut dyn Write,
+    /// For secrets that are piped in.
+    pub input: &'a mut dyn Read,
+    /// Whether the input is a terminal, so that somebody can be asked.
+    pub is_person: bool,
 }
 
 impl Terminal<'_> {

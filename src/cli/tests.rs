@@ -71,7 +71,8 @@ impl Home {
             flags,
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut terminal = Terminal { out: &mut out, err: &mut err };
+        let mut input = std::io::empty();
+        let mut terminal = Terminal { out: &mut out, err: &mut err, input: &mut input, is_person: false };
         let code = main(arguments, &COMMANDS, &sources, &mut terminal);
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&root, "~");
         Ran { code, out: text(out), err: text(err) }
@@ -124,9 +125,22 @@ fn help_is_a_result_and_bad_usage_is_not() {
     let home = Home::new(&[]);
     let help = home.run("condagate --help");
     assert!(help.is(0) && help.err.is_empty());
-    for word in
-        ["serve", "check", "config", "cache", "rules", "reload", "client-config", "CONDAGATE_SECTION__KEY"]
-    {
+    for word in [
+        "serve",
+        "check",
+        "config",
+        "cache",
+        "rules",
+        "db",
+        "user",
+        "group",
+        "token",
+        "channel",
+        "audit",
+        "reload",
+        "client-config",
+        "CONDAGATE_SECTION__KEY",
+    ] {
         assert!(help.out.contains(word), "{word}");
     }
     assert!(home.run("condagate --version").out.starts_with("condagate 0."));

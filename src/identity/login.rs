@@ -14,17 +14,19 @@ use moka::sync::Cache;
 use serde_json::json;
 use sha2::{Digest as _, Sha256 as Hasher};
 
+use super::Identity;
 use super::passwords::{Crowded, Work};
 use super::session::unavailable;
-use super::Identity;
 use crate::auth;
-use crate::auth::lockout::Lockout;
+use crate::auth::lockout::{Attempt, Lockout};
 use crate::auth::name::UserName;
 use crate::secret::Secret;
 use crate::snapshot::people::{Principal, Refused};
 use crate::store::model::{User, UserId};
 use crate::trail::Happened;
 
+/// Stands for what can't be a name.
+const NOBODY: &str = "nobody";
 /// How long a right password is remembered.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
@@ -32,6 +34,14 @@ const REMEMBERED: Duration = Duration::from_mins(10);
 pub(super) struct Found {
     pub(super) user: UserId,
     pub(super) principal: Arc<Principal>,
+}
+
+/// A try at a password.
+struct Attempted {
+    name: UserName,
+    is_name: bool,
+    from: IpAddr,
+    digest: [u8; 32],
 }
 
 /// See the module's description.
@@ -74,40 +84,48 @@ impl Identity {
         password: &Secret<String>,
         from: Option<IpAddr>,
     ) -> Result<Found, Refused> {
-        let name = UserName::parse(user).ok();
-        let key = name.as_ref().map_or("", UserName::key);
-        let digest = self.login.digest(key, password);
-        if let Some((id, revision)) = self.login.right.get(&digest)
+        let (name, is_name) = match UserName::parse(user) {
+            Ok(name) => (name, true),
+            // Nobody has it; the work and the counting are the same.
+            Err(_) => (UserName::parse(NOBODY).map_err(|_| Refused::WrongPassword)?, false),
+        };
+        let digest = self.login.digest(name.key(), password);
+        if let Some((id, revision)) = self.login.right.get(&digest).filter(|_| is_name)
             && let Ok(principal) = self.people.by_user(id.as_str())
             && principal.revision == revision
         {
             return Ok(Found { user: id, principal: Arc::new(principal) });
         }
-        let (this, key, password) = (Arc::clone(self), key.to_owned(), password.clone());
+        let (this, password) = (Arc::clone(self), password.clone());
+        let attempt = Attempted { name, is_name, from: from.unwrap_or(IpAddr::from([127, 0, 0, 1])), digest };
         // On the background runtime: a client that leaves must not undo what was counted.
-        let work = self.runtime.spawn(async move { this.prove(&key, &password, from, digest).await });
+        let work = self.runtime.spawn(async move { this.prove(&attempt, &password).await });
         work.await.map_err(|_| Refused::Unavailable("the password was not looked at".to_owned()))?
     }
 
-    async fn prove(
-        &self,
-        key: &str,
-        password: &Secret<String>,
-        from: Option<IpAddr>,
-        digest: [u8; 32],
-    ) -> Result<Found, Refused> {
-        let address = from.unwrap_or(IpAddr::from([127, 0, 0, 1]));
-        self.may_try(key, address).await?;
+    async fn prove(&self, attempt: &Attempted, password: &Secret<String>) -> Result<Found, Refused> {
+        let Attempted { name, from, digest, .. } = attempt;
+        // What the store can't say is nobody's failure, so it is asked before anything is counted.
         let store = self.asked_store().await?;
-        let user = store.users().by_name(key).await.map_err(|error| unavailable(&error))?;
+        let user = if attempt.is_name {
+            store.users().by_name(name.key()).await.map_err(|error| unavailable(&error))?
+        } else {
+            None
+        };
+        match self.login.lockout.begin(name, *from, self.clock.now()) {
+            Attempt::Go(slower) => tokio::time::sleep(slower).await,
+            Attempt::Wait(wait, reason) => {
+                self.note_failure(name.key(), *from, reason.sentence());
+                return Err(Refused::SlowDown { seconds: wait.as_secs().max(1) });
+            }
+        }
         let stored = user.as_ref().and_then(|user| user.password.clone());
         let verified = self.login.work.verify(password, stored).await?;
         let Some(user) = user.filter(|user| verified.matches && !user.disabled) else {
-            self.login.lockout.failed(key, address, self.clock.now());
-            self.note_failure(key, address);
+            self.note_failure(name.key(), *from, "wrong user name or password");
             return Err(Refused::WrongPassword);
         };
-        self.login.lockout.succeeded(key, address, self.clock.now());
+        self.login.lockout.succeeded(name, *from, self.clock.now());
         let user = if verified.rehash { self.rehash(user, password).await } else { user };
         let id = user.id.as_str();
         let principal = match self.people.by_user(id) {
@@ -118,13 +136,14 @@ impl Identity {
                 self.people.by_user(id)?
             }
         };
-        self.login.right.insert(digest, (user.id.clone(), principal.revision));
+        self.login.right.insert(*digest, (user.id.clone(), principal.revision));
         Ok(Found { user: user.id, principal: Arc::new(principal) })
     }
 
     /// Keeps the password under today's parameters. Where somebody else changed the user meanwhile, it is done next time.
     async fn rehash(&self, mut user: User, password: &Secret<String>) -> User {
-        let (Ok(store), Ok(Some(hash))) = (self.asked_store().await, self.login.work.hash(password).await) else {
+        let (Ok(store), Ok(Some(hash))) = (self.asked_store().await, self.login.work.hash(password).await)
+        else {
             return user;
         };
         let before = user.clone();
@@ -138,13 +157,13 @@ impl Identity {
         }
     }
 
-    fn note_failure(&self, key: &str, address: IpAddr) {
+    fn note_failure(&self, key: &str, address: IpAddr, result: &str) {
         self.trail.denied(&Happened {
             actor: "anonymous".to_owned(),
             kind: "login.failed",
             target: key,
             address: &address.to_string(),
-            result: "wrong user name or password",
+            result,
             detail: json!({}),
         });
     }

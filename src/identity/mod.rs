@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::auth::credential::{Credential, Presented};
-use crate::auth::lockout::Lockout;
+use crate::auth::lockout::{Lockout, LockoutSettings};
 use crate::auth::password::Passwords;
 use crate::clock::SharedClock;
 use crate::snapshot::people::{People, Principal, Refused};
@@ -85,7 +85,7 @@ impl Identity {
         let IdentityParts { people, store, passwords, trail, runtime, clock, settings, fetch } = parts;
         let work = passwords::Work::new(passwords, runtime.clone());
         Arc::new(Self {
-            login: login::Logins::new(work, Lockout::new()),
+            login: login::Logins::new(work, Lockout::new(LockoutSettings::default())),
             jwt: jwt::Jwts::new(keys::Keyring::new(), issuers::Issuers::new(settings.issuers.clone(), fetch)),
             sessions: session::Sessions::new(),
             people,

@@ -134,7 +134,7 @@ impl Identity {
             agent: from.agent.chars().take(LONGEST_AGENT).collect(),
         };
         let store = self.asked_store().await?;
-        let (access, access_expires) = self.issue_access(&store, &user).await?;
+        let (access, access_expires) = self.issue_access(&user).await?;
         store.sessions().create(&session).await.map_err(|error| unavailable(&error))?;
         self.note(kind, &user, from);
         let (refresh, user) = (minted.secret, Arc::clone(&principal.name));
@@ -163,22 +163,23 @@ impl Identity {
         found.filter(|session| session.expires > self.clock.now()).ok_or(Refused::NoSession)
     }
 
-    pub(super) async fn by_session(self: &Arc<Self>, secret: &Secret<String>) -> Result<Arc<Principal>, Refused> {
+    pub(super) async fn by_session(
+        self: &Arc<Self>,
+        secret: &Secret<String>,
+    ) -> Result<Arc<Principal>, Refused> {
         let hash = auth::token::hash_of(secret.reveal());
-        let user = match self.sessions.known.get(&hash) {
-            Some(user) => user,
-            None => {
-                let (this, secret) = (Arc::clone(self), secret.clone());
-                let asked = self.runtime.spawn(async move {
-                    let store = this.asked_store().await?;
-                    this.session(&store, &secret).await
-                });
-                let ended = |_| Refused::Unavailable("the store was not asked".to_owned());
-                let session = asked.await.map_err(ended)??;
-                let user = session.user.to_string();
-                self.sessions.known.insert(hash, user.clone());
-                user
-            }
+        let user = if let Some(user) = self.sessions.known.get(&hash) {
+            user
+        } else {
+            let (this, secret) = (Arc::clone(self), secret.clone());
+            let asked = self.runtime.spawn(async move {
+                let store = this.asked_store().await?;
+                this.session(&store, &secret).await
+            });
+            let ended = |_| Refused::Unavailable("the store was not asked".to_owned());
+            let user = asked.await.map_err(ended)??.user.to_string();
+            self.sessions.known.insert(hash, user.clone());
+            user
         };
         self.people.by_user(&user).map(Arc::new)
     }

@@ -41,9 +41,6 @@ pub use groups::Joined;
 pub use tokens::{Issued, Life, NewToken};
 pub use users::{Account, NewUser};
 
-/// How long a token lives when nobody asks for anything else: 90 days.
-pub const TOKEN_LIFE: Duration = Duration::from_hours(90 * 24);
-
 /// Rows that one question to the store gives.
 const PAGE: u32 = 1000;
 /// Passwords hashed at one time: each takes the memory of its settings.

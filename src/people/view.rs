@@ -18,6 +18,7 @@ pub fn time(moment: UnixMillis) -> String {
 
 /// A user.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts, each a key of its own")]
 pub struct UserView {
     /// Never used twice.
     pub id: String,

@@ -11,7 +11,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora::proxy::Session;
 use serde_json::json;
 
@@ -72,7 +72,7 @@ impl Admission {
         let headers = &session.req_header().headers;
         let address = self.address(ctx, headers);
         ctx.address = address;
-        let presented = self.presented(headers, asking).inspect_err(|problem| {
+        let presented = Self::presented(headers, asking).inspect_err(|problem| {
             ctx.offered = true;
             self.note(ctx, "login.refused", plan, &problem.detail);
         })?;
@@ -90,11 +90,7 @@ impl Admission {
         self.may(ctx, access, plan, asking.foreign)
     }
 
-    fn presented(
-        &self,
-        headers: &HeaderMap,
-        asking: &Asking<'_>,
-    ) -> Result<Option<Presented>, Box<Problem>> {
+    fn presented(headers: &HeaderMap, asking: &Asking<'_>) -> Result<Option<Presented>, Box<Problem>> {
         let token = asking.token.filter(|_| !asking.foreign).map(|token| &**token.reveal());
         let is_any = token.is_some()
             || [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE, API_KEY]
@@ -103,7 +99,7 @@ impl Admission {
         if !is_any {
             return Ok(None);
         }
-        let all = |name: HeaderName| headers.get_all(name).iter().map(|value| value.as_bytes()).collect();
+        let all = |name: HeaderName| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
         let offered = Offered {
             path_token: token,
             authorization: all(header::AUTHORIZATION),
@@ -128,7 +124,9 @@ impl Admission {
         let what = match (&presented.credential, principal) {
             (Credential::Password { .. }, None) => "a password",
             (Credential::Session(_), None) => "a session",
-            (Credential::Token(_) | Credential::Jwt(_), Some(principal)) if principal.is_more_than_reader() => {
+            (Credential::Token(_) | Credential::Jwt(_), Some(principal))
+                if principal.is_more_than_reader() =>
+            {
                 "a token that may do more than read"
             }
             _ => return Ok(()),

@@ -10,8 +10,8 @@ use http::header::{self, HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
-use super::respond::{self, Stamp};
 use super::Ctx;
+use super::respond::{self, Stamp};
 use crate::http::problem::Problem;
 use crate::identity::Visitor;
 
@@ -48,7 +48,10 @@ pub(super) async fn answer(
     *request.method_mut() = method;
     *request.uri_mut() = match format!("/{path}").parse() {
         Ok(uri) => uri,
-        Err(_) => return respond::problem(session, ctx, stamp, Problem::bad_path("this is no path of the API")).await,
+        Err(_) => {
+            return respond::problem(session, ctx, stamp, Problem::bad_path("this is no path of the API"))
+                .await;
+        }
     };
     if let Some(kind) = session.req_header().headers.get(header::CONTENT_TYPE) {
         request.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
@@ -80,7 +83,9 @@ async fn send(
     // What the router itself refuses has no document yet.
     let problem = match parts.status.as_u16() {
         404 if body.is_empty() => Some(Problem::not_found("the API has no such page")),
-        405 if body.is_empty() => Some(Problem::method_not_allowed("this page of the API does not take that method")),
+        405 if body.is_empty() => {
+            Some(Problem::method_not_allowed("this page of the API does not take that method"))
+        }
         _ => None,
     };
     if let Some(problem) = problem {

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use pingora::proxy::Session;
 
+use super::api::Api;
 use super::respond::{self, Stamp};
 use super::{Ctx, api, host};
-use super::api::Api;
 use crate::delivery::explain::{ExplainError, Explanation, Question};
 use crate::http::problem::Problem;
 use crate::identity::Visitor;
@@ -130,8 +130,7 @@ const EXPLAIN: &str =
     "explanations are shown to this machine and to the networks in `control.allow` of the configuration";
 const METRICS: &str =
     "metrics are shown to this machine and to the networks in `control.allow` of the configuration";
-const NOTHING: &str =
-    "there is no such page; the gate has /-/healthz, /-/readyz, /-/metrics, /-/jwks.json and the API below /-/api/v1";
+const NOTHING: &str = "there is no such page; the gate has /-/healthz, /-/readyz, /-/metrics, /-/jwks.json and the API below /-/api/v1";
 
 #[cfg(test)]
 mod tests {

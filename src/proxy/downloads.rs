@@ -33,10 +33,12 @@ pub(super) fn note(trail: &Arc<Trail>, session: &Session, ctx: &mut Ctx) {
     match (sha256, ctx.fill.take()) {
         (Some(sha256), _) => trail.downloaded(at, make(sha256)),
         // The index knows it by MD5 only; the digest is known once the file is stored.
-        (None, Some(fill)) => {
+        (None, Some(under_way)) => {
             let trail = Arc::clone(trail);
             drop(tokio::spawn(async move {
-                if let Some(sha256) = fill.done().await.ok().and_then(|blob| Sha256::from_hex(blob.etag().opaque())) {
+                if let Some(sha256) =
+                    under_way.done().await.ok().and_then(|blob| Sha256::from_hex(blob.etag().opaque()))
+                {
                     trail.downloaded(at, make(sha256));
                 }
             }));

@@ -28,9 +28,9 @@ mod request;
 mod respond;
 pub mod server;
 mod stream;
-mod want;
 #[cfg(test)]
 mod tests;
+mod want;
 mod workers;
 
 use async_trait::async_trait;

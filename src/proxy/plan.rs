@@ -69,7 +69,9 @@ impl Plan {
     pub(super) fn package_path(&self) -> Option<Box<str>> {
         let (asked, subdir, archive) = match self {
             Self::Package { asked, subdir, archive, .. } => (asked, subdir, archive),
-            Self::Virtual { route: Route::Package { channel, subdir, archive }, .. } => (channel, subdir, archive),
+            Self::Virtual { route: Route::Package { channel, subdir, archive }, .. } => {
+                (channel, subdir, archive)
+            }
             _ => return None,
         };
         Some(format!("{asked}/{subdir}/{}", archive.as_str()).into())

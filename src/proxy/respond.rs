@@ -229,10 +229,16 @@ pub async fn problem(
         // Programs take the first that they know; browsers would ask for a password on the second.
         401 => {
             header.append_header(http::header::WWW_AUTHENTICATE, "Bearer realm=\"condagate\"")?;
-            header.append_header(http::header::WWW_AUTHENTICATE, "Basic realm=\"condagate\", charset=\"UTF-8\"")?;
+            header.append_header(
+                http::header::WWW_AUTHENTICATE,
+                "Basic realm=\"condagate\", charset=\"UTF-8\"",
+            )?;
         }
         407 => {
-            header.insert_header(http::header::PROXY_AUTHENTICATE, "Basic realm=\"condagate\", charset=\"UTF-8\"")?;
+            header.insert_header(
+                http::header::PROXY_AUTHENTICATE,
+                "Basic realm=\"condagate\", charset=\"UTF-8\"",
+            )?;
         }
         _ => {}
     }

@@ -48,13 +48,17 @@ impl<'a> Wanted<'a> {
                 with_members(channel, package, &mut parts);
                 Self(parts)
             }
-            Plan::Plain(PlainFile::Upstream { prefix, needs_identity, .. }) => {
-                Self(vec![Part { kind: Kind::File { prefix }, own_credentials: *needs_identity, closed: false }])
-            }
+            Plan::Plain(PlainFile::Upstream { prefix, needs_identity, .. }) => Self(vec![Part {
+                kind: Kind::File { prefix },
+                own_credentials: *needs_identity,
+                closed: false,
+            }]),
             Plan::Plain(PlainFile::Local { prefix, .. }) => {
                 Self(vec![Part { kind: Kind::File { prefix }, own_credentials: false, closed: false }])
             }
-            Plan::Pass { channel: None, .. } | Plan::Problem(_) | Plan::Home | Plan::Control(_) => Self(Vec::new()),
+            Plan::Pass { channel: None, .. } | Plan::Problem(_) | Plan::Home | Plan::Control(_) => {
+                Self(Vec::new())
+            }
         }
     }
 
@@ -77,7 +81,11 @@ fn package_of(file: &str) -> Option<&str> {
 
 /// Who reads a channel that is made of others must be allowed to read each of them too.
 fn with_members<'a>(channel: &'a VirtualChannel, package: Option<&'a str>, parts: &mut Vec<Part<'a>>) {
-    parts.push(Part { kind: Kind::Channel { name: &channel.label, package }, own_credentials: false, closed: false });
+    parts.push(Part {
+        kind: Kind::Channel { name: &channel.label, package },
+        own_credentials: false,
+        closed: false,
+    });
     for member in &channel.members {
         match &member.place {
             Place::Proxied(of) => parts.push(Part::of(of, package)),
@@ -109,7 +117,8 @@ impl<'a> Part<'a> {
 
     /// Whether nothing but the gate's own credentials closes it: then this machine may have it, whose administrator wrote them down.
     pub(super) fn is_open_on_this_machine(&self, access: &Access) -> bool {
-        let open = || access.decide(&Caller::ANONYMOUS, &Ask { what: self.as_thing(false), right: Right::Read });
+        let open =
+            || access.decide(&Caller::ANONYMOUS, &Ask { what: self.as_thing(false), right: Right::Read });
         self.own_credentials && !self.closed && matches!(open(), Verdict::Allowed(_))
     }
 
@@ -124,7 +133,9 @@ impl fmt::Display for Part<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             Kind::Channel { name, package: None } => write!(f, "the channel `{name}`"),
-            Kind::Channel { name, package: Some(package) } => write!(f, "`{package}` of the channel `{name}`"),
+            Kind::Channel { name, package: Some(package) } => {
+                write!(f, "`{package}` of the channel `{name}`")
+            }
             Kind::File { prefix } => write!(f, "files below `/{prefix}`"),
         }
     }

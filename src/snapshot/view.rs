@@ -324,7 +324,9 @@ impl View {
         let route = self.rules.file(path)?;
         let prefix = Arc::from(route.rule.prefix.as_str());
         match &route.rule.source {
-            FileSource::Dir { dir, .. } => Some(PlainFile::Local { prefix, dir: Arc::clone(dir), rest: route.rest }),
+            FileSource::Dir { dir, .. } => {
+                Some(PlainFile::Local { prefix, dir: Arc::clone(dir), rest: route.rest })
+            }
             FileSource::Upstream { upstream, path: base } => Some(PlainFile::Upstream {
                 prefix,
                 upstream: self.upstreams.get(&upstream.name)?,

@@ -30,8 +30,8 @@ pub use error::StoreError;
 use engine::{About, Engine};
 use model::TABLES;
 use repo::{
-    AuditRepo, ChannelRepo, DownloadRepo, GrantRepo, GroupRepo, HeadRepo, JobRepo, KeyRepo, PackageRepo, Rows,
-    SessionRepo, SettingsRepo, TokenRepo, UserRepo,
+    AuditRepo, ChannelRepo, DownloadRepo, GrantRepo, GroupRepo, HeadRepo, JobRepo, KeyRepo, PackageRepo,
+    Rows, SessionRepo, SettingsRepo, TokenRepo, UserRepo,
 };
 
 /// An open store. Cheap to clone.

@@ -1,23 +1,25 @@
 //! What is written down about requests: audit events, who downloaded what, when tokens were last used. In batches, beside the
 //! requests, which never wait for it.
 //!
-//! While the store can't be asked everything is kept in memory, within bounds; what does not fit is counted and said in the log. The
-//! access log has every request in any case.
+//! While the store can't be asked everything is kept in memory and in a file, within bounds; what does not fit is counted and said in
+//! the log. The access log has every request in any case.
 //!
 //! Belongs here: collecting, sampling, writing in batches, forgetting what is old. Does not: what is worth an event (callers), the
 //! tables (`store`).
 
 mod denials;
 mod keep;
+mod spool;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ahash::AHashMap;
 use parking_lot::Mutex;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::auth;
 use crate::clock::{SharedClock, UnixMillis};
@@ -25,6 +27,7 @@ use crate::conda::digest::Sha256;
 use crate::store::lazy::LazyStore;
 use crate::store::model::{AuditEvent, AuditId, Downloads, TokenId};
 use denials::Denials;
+use spool::{Left, Spool};
 
 /// How often what was collected is written.
 const EVERY: Duration = Duration::from_secs(5);
@@ -34,6 +37,10 @@ const EVENTS: usize = 20_000;
 const COUNTERS: usize = 200_000;
 /// Most tokens whose last use is kept.
 const USES: usize = 200_000;
+/// One turn in so many keeps what waits in a file.
+const SPOOL_EVERY: u32 = 6;
+/// How long the last attempt may take.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
 /// Rows written at a time.
 const BATCH: usize = 1_000;
 
@@ -89,20 +96,27 @@ pub struct Trail {
     uses: Mutex<AHashMap<TokenId, UnixMillis>>,
     denials: Denials,
     lost: Mutex<u64>,
+    spool: Spool,
     clock: SharedClock,
     settings: TrailSettings,
 }
 
 impl Trail {
-    /// An empty one.
+    /// What an earlier life left in the file `spool`, or nothing.
     #[must_use]
-    pub fn new(settings: TrailSettings, clock: SharedClock) -> Arc<Self> {
+    pub fn new(settings: TrailSettings, clock: SharedClock, spool: PathBuf) -> Arc<Self> {
+        let spool = Spool::new(spool);
+        let left = spool.load().unwrap_or_else(|error| {
+            tracing::warn!(%error, file = %spool.path().display(), "events of an earlier life can't be read and are left there");
+            Left::default()
+        });
         Arc::new(Self {
-            events: Mutex::default(),
-            downloads: Mutex::default(),
-            uses: Mutex::default(),
+            events: Mutex::new(left.events),
+            downloads: Mutex::new(left.downloads.into_iter().collect()),
+            uses: Mutex::new(left.uses.into_iter().collect()),
             denials: Denials::new(settings.denials_per_minute),
             lost: Mutex::default(),
+            spool,
             clock,
             settings,
         })
@@ -181,16 +195,52 @@ impl Trail {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut keeper = keep::Keeper::new(self.settings.retention);
+        let mut turns = 0_u32;
         tokio::pin!(stop);
         loop {
             tokio::select! {
                 () = &mut stop => break,
                 _ = ticks.tick() => {}
             }
-            self.flush(&store).await;
-            keeper.forget_old(&store, self.clock.now()).await;
+            tokio::select! {
+                () = &mut stop => break,
+                () = async {
+                    self.flush(&store).await;
+                    keeper.forget_old(&store, self.clock.now()).await;
+                } => {}
+            }
+            turns = turns.wrapping_add(1);
+            self.spool(turns.is_multiple_of(SPOOL_EVERY));
         }
-        self.flush(&store).await;
+        // In the file first: a store that is away may take longer to say so than a stop may take.
+        self.spool(true);
+        if timeout(LAST_PATIENCE, self.flush(&store)).await.is_ok() {
+            self.spool(true);
+        }
+    }
+
+    /// Keeps in the file what still waits, if it is time, and no file where nothing does.
+    fn spool(&self, is_time: bool) {
+        let done = if self.is_empty() {
+            self.spool.remove()
+        } else if is_time {
+            let left = Left {
+                events: self.events.lock().clone(),
+                downloads: self
+                    .downloads
+                    .lock()
+                    .iter()
+                    .map(|(download, count)| (download.clone(), *count))
+                    .collect(),
+                uses: self.uses.lock().iter().map(|(token, at)| (token.clone(), *at)).collect(),
+            };
+            self.spool.save(&left)
+        } else {
+            return;
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, file = %self.spool.path().display(), "events that wait for the store can't be kept in a file");
+        }
     }
 
     async fn flush(&self, store: &LazyStore) {
@@ -228,31 +278,47 @@ impl Trail {
         }
     }
 
+    /// What is written is taken off afterwards: an attempt that is given up loses nothing.
     async fn flush_downloads(&self, store: &crate::store::Store) {
-        let all = std::mem::take(&mut *self.downloads.lock());
-        let mut rest: Vec<_> = all.into_iter().collect();
-        while !rest.is_empty() {
-            let batch: Vec<_> = rest.iter().take(BATCH).map(|(download, count)| row(download, *count)).collect();
-            if let Err(error) = store.downloads().add(&batch).await {
-                tracing::debug!(%error, "counters of downloads wait for the store");
-                let mut downloads = self.downloads.lock();
-                rest.into_iter().for_each(|(download, count)| *downloads.entry(download).or_default() += count);
+        loop {
+            let batch: Vec<(Download, u64)> = {
+                let downloads = self.downloads.lock();
+                downloads.iter().take(BATCH).map(|(download, count)| (download.clone(), *count)).collect()
+            };
+            if batch.is_empty() {
                 return;
             }
-            rest.drain(..batch.len());
+            let rows: Vec<_> = batch.iter().map(|(download, count)| row(download, *count)).collect();
+            if let Err(error) = store.downloads().add(&rows).await {
+                return tracing::debug!(%error, "counters of downloads wait for the store");
+            }
+            let mut downloads = self.downloads.lock();
+            for (download, written) in batch {
+                let left = downloads.get(&download).map_or(0, |count| count.saturating_sub(written));
+                if left == 0 {
+                    downloads.remove(&download);
+                } else {
+                    downloads.insert(download, left);
+                }
+            }
         }
     }
 
     async fn flush_uses(&self, store: &crate::store::Store) {
-        let uses: Vec<_> = std::mem::take(&mut *self.uses.lock()).into_iter().collect();
-        for batch in uses.chunks(BATCH) {
-            if let Err(error) = store.tokens().used(batch).await {
-                tracing::debug!(%error, "times of last use wait for the store");
-                let mut kept = self.uses.lock();
-                batch.iter().for_each(|(token, at)| {
-                    let last = kept.entry(token.clone()).or_insert(*at);
-                    *last = (*last).max(*at);
-                });
+        loop {
+            let batch: Vec<_> =
+                self.uses.lock().iter().take(BATCH).map(|(id, at)| (id.clone(), *at)).collect();
+            if batch.is_empty() {
+                return;
+            }
+            if let Err(error) = store.tokens().used(&batch).await {
+                return tracing::debug!(%error, "times of last use wait for the store");
+            }
+            let mut uses = self.uses.lock();
+            for (token, written) in batch {
+                if uses.get(&token).is_some_and(|last| *last <= written) {
+                    uses.remove(&token);
+                }
             }
         }
     }

@@ -31,7 +31,14 @@ fn happened(kind: &str) -> Happened<'_> {
 
 fn download(actor: &str) -> impl FnOnce(u32) -> Download {
     let (actor, file) = (actor.into(), "c/noarch/a-1-0.conda".into());
-    |day| Download { sha256: Sha256::of(b"a"), file, day, actor, token: "".into(), address: "192.0.2.1".into() }
+    |day| Download {
+        sha256: Sha256::of(b"a"),
+        file,
+        day,
+        actor,
+        token: "".into(),
+        address: "192.0.2.1".into(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,7 +46,7 @@ async fn what_happened_waits_for_the_store_and_is_written_once() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::new(Sqlite::open(&dir.path().join("store.db"), Handle::current()).unwrap());
     let clock = ManualClock::new(NOW);
-    let trail = Trail::new(SETTINGS, clock.clone());
+    let trail = Trail::new(SETTINGS, clock.clone(), dir.path().join("spool"));
     trail.event(&happened("login"));
     for kind in ["access.denied", "access.denied", "access.denied"] {
         trail.denied(&happened(kind));
@@ -52,10 +59,15 @@ async fn what_happened_waits_for_the_store_and_is_written_once() {
     assert!(!trail.is_empty(), "nothing is lost while the store is away");
     clock.advance(Duration::from_mins(1));
     trail.denied(&happened("access.denied"));
+    // Not even with the gate.
+    trail.spool(true);
+    let trail = Trail::new(SETTINGS, clock.clone(), dir.path().join("spool"));
     let works = lazy(Some(store.clone()));
     trail.flush(&works).await;
     trail.flush(&works).await;
     assert!(trail.is_empty());
+    trail.spool(false);
+    assert!(!dir.path().join("spool").exists());
 
     let events = store.audit().list(&AuditFilter::default(), None, 10).await.unwrap();
     let told: Vec<_> = events.iter().map(|event| (event.kind.as_str(), event.detail.as_str())).collect();
@@ -73,7 +85,7 @@ async fn what_is_old_is_forgotten_and_nothing_is_counted_where_that_is_off() {
     let store = Store::new(Sqlite::open(&dir.path().join("store.db"), Handle::current()).unwrap());
     let clock = ManualClock::new(NOW);
     let works = lazy(Some(store.clone()));
-    let trail = Trail::new(SETTINGS, clock.clone());
+    let trail = Trail::new(SETTINGS, clock.clone(), dir.path().join("spool"));
     trail.event(&happened("login"));
     trail.downloaded(NOW, download("anonymous"));
     trail.flush(&works).await;
@@ -85,7 +97,7 @@ async fn what_is_old_is_forgotten_and_nothing_is_counted_where_that_is_off() {
         let counts = store.downloads().of_digest(&Sha256::of(b"a"), None, 10).await.unwrap();
         assert_eq!((events.len(), counts.len()), (left, left), "after {days} more days");
     }
-    let quiet = Trail::new(TrailSettings { downloads: false, ..SETTINGS }, clock);
+    let quiet = Trail::new(TrailSettings { downloads: false, ..SETTINGS }, clock, dir.path().join("none"));
     quiet.downloaded(NOW, download("anonymous"));
     assert!(quiet.is_empty() && !quiet.counts_downloads());
 }

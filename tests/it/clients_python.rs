@@ -221,3 +221,62 @@ fn the_real_channels_are_channels_to_this_client() {
         assert!(files.iter().any(|f| f.starts_with(&format!("conda-meta/{spec}-"))), "{files:?}");
     }
 }
+
+/// What the client reads of the gated channel with these files in its home; its exit code and what it printed.
+fn read_gated(python: &Path, gate: &Gate, files: &[(&str, &str)]) -> (Option<i32>, String) {
+    let home = Home::new();
+    for (name, text) in files {
+        let path = home.path(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        std::fs::write(path, text).expect("a file of credentials");
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/gated.py");
+    let mut command = Command::new(python);
+    command.arg(script).arg(format!("{}/chan", gate.url())).arg(home.path("cache")).args(["app"]);
+    command.env("HOME", home.path("")).env_remove("RATTLER_AUTH_FILE").env_remove("NETRC");
+    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(name).env_remove(name.to_ascii_uppercase());
+    }
+    let output = command.output().expect("running python");
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn py_rattler_finds_its_credentials_and_a_gated_channel_opens() {
+    let Some(python) = python() else { return };
+    for channel in [fixture(), fixture().sharded()] {
+        let upstream = Upstream::start();
+        channel.publish(&upstream);
+        let access = "access:\n  - {channels: [chan], read: [\"user:ada\"]}\n";
+        let gate = Setup::rules(&format!("{}{access}", rules::all_from(&upstream))).start();
+        let society = crate::harness::Society::of(gate.home(), gate.now());
+        society.user("ada").user("bob");
+        let (ada, bob) = (society.token("ada", &["read:*"]).secret, society.token("bob", &["read:*"]).secret);
+        let password = crate::harness::people::PASSWORD;
+        let stored = |value: String| [(".rattler/credentials.json", format!("{{\"127.0.0.1\":{value}}}"))];
+        let netrc = |secret: &str| [(".netrc", format!("machine 127.0.0.1\nlogin ada\npassword {secret}\n"))];
+        let basic = |secret: &str| {
+            stored(format!("{{\"BasicHTTP\":{{\"username\":\"ada\",\"password\":\"{secret}\"}}}}"))
+        };
+        for (what, files, opens) in [
+            ("nothing", None, false),
+            ("a token in the path", Some(stored(format!("{{\"CondaToken\":\"{ada}\"}}"))), true),
+            ("a bearer token", Some(stored(format!("{{\"BearerToken\":\"{ada}\"}}"))), true),
+            ("a password", Some(basic(password)), true),
+            ("a token as password", Some(basic(&ada)), true),
+            ("netrc", Some(netrc(&ada)), true),
+            ("somebody else's token", Some(stored(format!("{{\"CondaToken\":\"{bob}\"}}"))), false),
+            ("a wrong password", Some(basic("wrong-password")), false),
+        ] {
+            let files: Vec<_> = files.iter().flatten().map(|(name, text)| (*name, text.as_str())).collect();
+            let (code, said) = read_gated(&python, &gate, &files);
+            if opens {
+                assert_eq!(code, Some(0), "{what}: {said}");
+                assert!(said.contains("app-1.0-0.conda"), "{what}: {said}");
+            } else {
+                assert_eq!(code, Some(3), "{what}: {said}");
+                assert!(said.contains("401") || said.contains("403"), "{what}: {said}");
+            }
+        }
+    }
+}

@@ -11,7 +11,8 @@ use crate::harness::people::{Made, PASSWORD, Society};
 use crate::harness::{Answer, Channel, Gate, Request, Setup, Upstream, eventually_true, package, rules};
 
 /// `team` is for the group `acme` to read and for `ci` to write; everything else for everybody.
-const TEAM: &str = "access:\n  - {id: team, channels: [team], read: [\"group:acme\"], write: [\"user:ci\"]}\n";
+const TEAM: &str =
+    "access:\n  - {id: team, channels: [team], read: [\"group:acme\"], write: [\"user:ci\"]}\n";
 
 struct Scene {
     gate: Gate,
@@ -99,8 +100,12 @@ fn strangers_get_401_for_everything_and_nothing_is_asked_upstream() {
     let scene = Scene::new("");
     for path in Scene::paths(&scene.team) {
         let answer = scene.get(&path);
-        let challenges: Vec<_> =
-            answer.headers.iter().filter(|(name, _)| name == "www-authenticate").map(|(_, v)| v.clone()).collect();
+        let challenges: Vec<_> = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "www-authenticate")
+            .map(|(_, v)| v.clone())
+            .collect();
         assert!(challenges.iter().any(|c| c.starts_with("Bearer ")), "{path}: {challenges:?}");
         assert!(challenges.iter().any(|c| c.starts_with("Basic ")), "{path}: {challenges:?}");
         let problem = answer.expect_problem(401);
@@ -120,7 +125,10 @@ fn every_form_of_a_token_opens_the_channel() {
     let scene = Scene::new("");
     let token = scene.society.token("ada", &["read:*"]);
     let secret = &token.secret;
-    assert!(secret.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "conda finds no other tokens in paths");
+    assert!(
+        secret.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'),
+        "conda finds no other tokens in paths"
+    );
     let index = scene.index();
     let ask = |name: &str, value: &str| scene.gate.ask(&Request::get(&index).header(name, value));
     scene.get(&format!("/t/{secret}{index}")).expect(200);
@@ -177,7 +185,8 @@ fn who_has_no_right_gets_403_everywhere() {
 fn rights_and_scopes_meet() {
     let scene = Scene::new("");
     let index = scene.index();
-    let status = |owner: &str, scopes: &[&str]| scene.with_token(&index, &scene.society.token(owner, scopes)).status;
+    let status =
+        |owner: &str, scopes: &[&str]| scene.with_token(&index, &scene.society.token(owner, scopes)).status;
     assert_eq!(status("ci", &["read:team"]), 200, "who may write may read");
     assert_eq!(status("root", &["read:*"]), 200);
     assert_eq!(status("root", &["read:other"]), 403, "a scope cuts down even a superuser");
@@ -215,7 +224,9 @@ fn a_bad_credential_is_never_nobody() {
         assert!(!detail.contains(&value) && !detail.contains("not the password"), "{detail}");
     }
     scene.get(&format!("/t/{mistyped}{path}")).expect_problem(401);
-    let two = Request::get(&path).header("Authorization", &format!("Bearer {}", token.secret)).header("X-API-Key", &unknown);
+    let two = Request::get(&path)
+        .header("Authorization", &format!("Bearer {}", token.secret))
+        .header("X-API-Key", &unknown);
     scene.gate.ask(&two).expect_problem(401);
     // The same twice is no contradiction; somebody else's cookie is none of the gate's business.
     let twice = Request::get(&format!("/t/{}{path}", token.secret))
@@ -268,7 +279,8 @@ fn a_virtual_channel_opens_no_member() {
     let (team, open) = (channel("team"), channel("open").with("noarch", &package("gamma", "1.0")));
     team.publish(&upstream);
     open.publish(&upstream);
-    let text = rules::all_from(&upstream).replace("channels:\n", "channels:\n  - {name: prod, virtual: [team, open]}\n");
+    let text = rules::all_from(&upstream)
+        .replace("channels:\n", "channels:\n  - {name: prod, virtual: [team, open]}\n");
     let gate = Setup::rules(&format!("{text}{TEAM}{more}")).start();
     let society = Society::of(gate.home(), gate.now());
     society.user("ada").user("bob").group("acme", &["ada"]);
@@ -318,7 +330,8 @@ fn callers_that_mean_another_host_show_themselves_to_the_gate_as_to_a_proxy() {
     assert!(answer.must("proxy-authenticate").starts_with("Basic "));
     answer.expect_problem(407);
     // What is meant for that host says nothing here.
-    ask(Request::get(&target).header("Authorization", &format!("Bearer {}", token.secret))).expect_problem(407);
+    ask(Request::get(&target).header("Authorization", &format!("Bearer {}", token.secret)))
+        .expect_problem(407);
     let with = |value: &str| ask(Request::get(&target).header("Proxy-Authorization", value));
     with(&basic("ada", &token.secret)).expect(200);
     with(&basic("ada", PASSWORD)).expect(200);
@@ -369,9 +382,7 @@ fn who_got_what_is_written_down() {
 #[test]
 fn a_person_logs_in_and_stays_so_and_logs_out() {
     let scene = Scene::new("");
-    let post = |path: &str, body: serde_json::Value| {
-        scene.gate.ask(&Request::new("POST", path).json(&body))
-    };
+    let post = |path: &str, body: serde_json::Value| scene.gate.ask(&Request::new("POST", path).json(&body));
     let wrong = post("/-/api/v1/session", json!({"username": "ada", "password": "no"}));
     wrong.expect_problem(401);
     post("/-/api/v1/session", json!({"user": "ada"})).expect_problem(400);
@@ -399,7 +410,8 @@ fn a_person_logs_in_and_stays_so_and_logs_out() {
     let refresh = json!({"refresh_token": renewed["refresh_token"]});
     let renewed = post("/-/api/v1/session/refresh", refresh);
     let renewed: serde_json::Value = serde_json::from_slice(&renewed.expect(200)).unwrap();
-    let end = Request::new("DELETE", "/-/api/v1/session").json(&json!({"refresh_token": renewed["refresh_token"]}));
+    let end =
+        Request::new("DELETE", "/-/api/v1/session").json(&json!({"refresh_token": renewed["refresh_token"]}));
     scene.gate.ask(&end).expect(204);
     let refresh = json!({"refresh_token": renewed["refresh_token"]});
     post("/-/api/v1/session/refresh", refresh).expect_problem(401);

@@ -62,18 +62,21 @@ def origin(bench, tool, root, rate=0):
     return Origin("origin", ready.read_text().strip(), child, folder)
 
 
-def condagate(bench, binary, upstream, data=None):
-    """The gate in front of an origin. `data`: a directory of an earlier run."""
+def condagate(bench, binary, upstream, data=None, rules="", settings=""):
+    """The gate in front of an origin. `data`: a directory of an earlier run; `rules`, `settings`: more of each."""
     folder = bench.sub("condagate")
     data = data or folder / "data"
-    rules = folder / "rules"
-    rules.mkdir()
-    fill("rules.yaml", rules / "bench.yaml", ORIGIN=upstream.address)
-    settings = fill("condagate.yaml", folder / "condagate.yaml", DIR=folder)
+    written = folder / "rules"
+    written.mkdir()
+    fill("rules.yaml", written / "bench.yaml", ORIGIN=upstream.address)
+    if rules:
+        (written / "extra.yaml").write_text(rules)
+    config = fill("condagate.yaml", folder / "condagate.yaml", DIR=folder)
+    config.write_text(config.read_text() + settings)
     ready = folder / "ready"
     begin = time.monotonic()
     child = bench.start("condagate", [binary, "serve", "--listen", "127.0.0.1:0", "--ready-file", ready, "--data", data,
-                                      "--rules", rules, "--config", settings])
+                                      "--rules", written, "--config", config])
     bench.until(child, 60, lambda: ready.exists() and ready.read_text().strip(), "the ready file of condagate")
     server = Server("condagate", ready.read_text().split()[0].removeprefix("http://").rstrip("/"), child, folder)
     server.ready_seconds = time.monotonic() - begin

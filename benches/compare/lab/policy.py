@@ -29,11 +29,7 @@ def name(i):
 
 def gate(bench, binary, upstream, extra=""):
     """A gate with more rules than the usual ones."""
-    server = peers.condagate(bench, binary, upstream)
-    if extra:
-        (server.dir / "rules" / "extra.yaml").write_text(extra)
-        time.sleep(2)
-    return server
+    return peers.condagate(bench, binary, upstream, rules=extra)
 
 
 def status(address, path):

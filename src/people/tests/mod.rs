@@ -12,7 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
-use super::{Account, By, NewUser, People, TOKEN_LIFE};
+use super::{Account, By, NewUser, People};
 use crate::auth::password::{Argon2Settings, Passwords};
 use crate::clock::{ManualClock, UnixMillis};
 use crate::secret::Secret;
@@ -23,6 +23,8 @@ use crate::store::sqlite::Sqlite;
 use watched::Watched;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+/// How long tokens live that are made without saying so.
+const TOKEN_LIFE: Duration = Duration::from_hours(90 * 24);
 const GOOD: &str = "four words without sense";
 
 /// A directory with a store in it.

@@ -111,7 +111,8 @@ impl Disk {
     /// # Errors
     /// Trouble with the disk; what was saved before stays.
     pub fn save(&self, state: &State) -> io::Result<()> {
-        let members = state.members.iter().map(|(user, groups)| (user.clone(), groups.iter().cloned().collect()));
+        let members =
+            state.members.iter().map(|(user, groups)| (user.clone(), groups.iter().cloned().collect()));
         let saved = Saved {
             version: VERSION,
             place: self.place.clone(),

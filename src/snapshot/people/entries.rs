@@ -80,10 +80,6 @@ pub struct ChannelEntry {
 
 impl From<&Channel> for ChannelEntry {
     fn from(channel: &Channel) -> Self {
-        Self {
-            name: channel.name.clone(),
-            public: channel.public,
-            deleted: channel.deleted_at.is_some(),
-        }
+        Self { name: channel.name.clone(), public: channel.public, deleted: channel.deleted_at.is_some() }
     }
 }

@@ -152,7 +152,9 @@ impl Follower {
         if !changes.complete {
             return self.read_anew(&store).await;
         }
-        if changes == (crate::store::repo::Changes { upto: now.revision, complete: true, ..Default::default() }) {
+        if changes
+            == (crate::store::repo::Changes { upto: now.revision, complete: true, ..Default::default() })
+        {
             return Ok(());
         }
         let mut next = now;

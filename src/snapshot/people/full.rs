@@ -93,12 +93,7 @@ async fn groups(store: &Store) -> Result<Groups, ReadError> {
     Ok((groups, members))
 }
 
-async fn tokens(
-    store: &Store,
-    disk: &Disk,
-    revision: u64,
-    now: UnixMillis,
-) -> Result<TokenFile, ReadError> {
+async fn tokens(store: &Store, disk: &Disk, revision: u64, now: UnixMillis) -> Result<TokenFile, ReadError> {
     let mut writer = disk.new_tokens(revision, now)?;
     walk!(after => store.tokens().list(None, after.as_ref(), LONGEST_PAGE), token behind token.id.clone() => {
         writer.add(&token.hash, &TokenEntry::of(&token))?;

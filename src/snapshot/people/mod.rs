@@ -19,7 +19,7 @@ pub mod tokens;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -105,6 +105,8 @@ pub struct People {
     heard: AtomicI64,
     /// Why it can't be asked, if it can't.
     trouble: RwLock<Option<String>>,
+    /// How many states there were.
+    states: AtomicU64,
     unknown: Cache<Sha256, (), ahash::RandomState>,
     ask: mpsc::Sender<Waiting>,
     clock: SharedClock,
@@ -127,12 +129,19 @@ impl People {
             loaded: ArcSwapOption::from_pointee(saved.map(|(state, _)| Loaded::new(state))),
             heard: AtomicI64::new(heard),
             trouble: RwLock::default(),
+            states: AtomicU64::new(0),
             unknown: unknown.build_with_hasher(ahash::RandomState::new()),
             ask,
             clock,
             max_age,
         };
         (Arc::new(this), asked)
+    }
+
+    /// Another number for each state: what was found out under one is good under that one only.
+    #[must_use]
+    pub fn state_number(&self) -> u64 {
+        self.states.load(Ordering::Acquire)
     }
 
     /// The state in force.
@@ -155,6 +164,7 @@ impl People {
 
     fn replace(&self, loaded: Loaded) {
         self.loaded.store(Some(Arc::new(loaded)));
+        self.states.fetch_add(1, Ordering::AcqRel);
         self.unknown.invalidate_all();
     }
 
@@ -198,7 +208,9 @@ impl People {
             known => return known,
         }
         if self.trouble().is_some() || !self.catch_up().await {
-            return Err(Refused::Unavailable("this token is not known here and the store can't be asked".to_owned()));
+            return Err(Refused::Unavailable(
+                "this token is not known here and the store can't be asked".to_owned(),
+            ));
         }
         let found = self.look_up(&hash);
         if matches!(found, Err(Refused::Unknown)) {
@@ -215,15 +227,16 @@ impl People {
             Err(refused) => return Err(refused),
         };
         let now = self.clock.now();
-        let known = match loaded.verdicts.get(hash) {
-            Some(known) => known,
-            None => {
-                let found = principal(&loaded.state, hash)?;
-                loaded.verdicts.insert(*hash, found.clone());
-                found
-            }
+        let known = if let Some(known) = loaded.verdicts.get(hash) {
+            known
+        } else {
+            let found = principal(&loaded.state, hash)?;
+            loaded.verdicts.insert(*hash, found.clone());
+            found
         };
-        known.and_then(|principal| if principal.is_expired(now) { Err(Refused::Expired) } else { Ok(principal) })
+        known.and_then(
+            |principal| if principal.is_expired(now) { Err(Refused::Expired) } else { Ok(principal) },
+        )
     }
 
     /// Waits until the store has been asked after this call began; whether it answered.

@@ -38,7 +38,8 @@ impl Principal {
         let groups: Vec<_> = state.groups_of(id).collect();
         let ids: Vec<_> = groups.iter().map(|(id, _)| *id).collect();
         let grants = state.grants_of(id, &ids);
-        let granted = grants.filter_map(|(id, grant)| Granted::new(id, &grant.channels, Right::read(&grant.right)?));
+        let granted =
+            grants.filter_map(|(id, grant)| Granted::new(id, &grant.channels, Right::read(&grant.right)?));
         Some(Self {
             user: UserId::new(id),
             name: user.name.as_str().into(),
@@ -85,6 +86,16 @@ impl Principal {
             scopes: None,
             grants: Box::default(),
         }
+    }
+
+    /// In these groups as well.
+    #[must_use]
+    pub fn also_in(self, more: Vec<Box<str>>) -> Self {
+        let mut groups = self.groups.into_vec();
+        groups.extend(more);
+        groups.sort_unstable();
+        groups.dedup();
+        Self { groups: groups.into(), ..self }
     }
 
     /// Cut down to `scopes` as well, and good until then.

@@ -79,7 +79,10 @@ impl State {
             Holder::User(id) => id == user,
             Holder::Group(id) => groups.contains(&id.as_str()),
         };
-        self.grants.iter().filter(move |(_, grant)| is_theirs(&grant.holder)).map(|(id, grant)| (id.as_str(), grant))
+        self.grants
+            .iter()
+            .filter(move |(_, grant)| is_theirs(&grant.holder))
+            .map(|(id, grant)| (id.as_str(), grant))
     }
 
     /// Lays changes upon it.

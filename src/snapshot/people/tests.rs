@@ -11,7 +11,7 @@ use super::disk::Disk;
 use super::follow::Follower;
 use super::{People, Principal, Refused};
 use crate::auth::token::{Minted, hash_of, mint};
-use crate::clock::{Clock as _, ManualClock, UnixMillis};
+use crate::clock::{ManualClock, UnixMillis};
 use crate::policy::access::{Right, Scope};
 use crate::secret::Secret;
 use crate::store::lazy::LazyStore;
@@ -51,6 +51,11 @@ fn token(id: &str, owner: &str, minted: &Minted) -> Token {
         successor: None,
         revision: 1,
     }
+}
+
+fn acme() -> Group {
+    let id = GroupId::new("g").unwrap();
+    Group { id, name: "acme".into(), description: String::new(), created: NOW, revision: 1 }
 }
 
 /// A directory with a store and a snapshot.
@@ -128,12 +133,21 @@ async fn what_is_in_the_store_is_known_and_what_changes_is_learned() {
 
     // Found at the first use, without waiting for the next look.
     store.users().create(&user("bob")).await.unwrap();
-    let group = Group { id: GroupId::new("g").unwrap(), name: "acme".into(), description: String::new(), created: NOW, revision: 1 };
+    let group = acme();
     store.groups().create(&group).await.unwrap();
     store.groups().join(&group.id, &UserId::new("bob").unwrap(), NOW).await.unwrap();
-    for (id, subject) in [("1", Subject::Group(group.id.clone())), ("2", Subject::User(UserId::new("ada").unwrap()))] {
+    for (id, subject) in
+        [("1", Subject::Group(group.id.clone())), ("2", Subject::User(UserId::new("ada").unwrap()))]
+    {
         let channels = format!("of-{id}");
-        let grant = Grant { id: GrantId::new(id).unwrap(), subject, channels, right: Right::Write, created: NOW, revision: 1 };
+        let grant = Grant {
+            id: GrantId::new(id).unwrap(),
+            subject,
+            channels,
+            right: Right::Write,
+            created: NOW,
+            revision: 1,
+        };
         store.grants().create(&grant).await.unwrap();
     }
     let other = mint();
@@ -144,6 +158,26 @@ async fn what_is_in_the_store_is_known_and_what_changes_is_learned() {
     assert_eq!(caller.grants.iter().map(|grant| &*grant.id).collect::<Vec<_>>(), ["1"]);
     assert_eq!(principal.scopes(), Some(vec!["read:team".to_owned()]));
     assert!(!principal.is_more_than_reader() && !principal.is_superuser());
+
+    life.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_taken_away_is_gone() {
+    let bed = Bed::new();
+    let (store, [ada, other]) = (bed.store(), [mint(), mint()]);
+    for (name, minted) in [("ada", &ada), ("bob", &other)] {
+        store.users().create(&user(name)).await.unwrap();
+        store.tokens().create(&token(&name[..1], name, minted)).await.unwrap();
+    }
+    let group = acme();
+    store.groups().create(&group).await.unwrap();
+    store.groups().join(&group.id, &UserId::new("bob").unwrap(), NOW).await.unwrap();
+    let life = bed.live(Some(store.clone()));
+    assert_eq!(
+        (life.name(&ada).await, life.who(&other).await.unwrap().groups()),
+        ("ada".to_owned(), vec!["acme"])
+    );
 
     store.groups().leave(&group.id, &UserId::new("bob").unwrap()).await.unwrap();
     store.tokens().revoke(&TokenId::new("a").unwrap(), NOW).await.unwrap();

@@ -221,9 +221,8 @@ impl TokenFile {
         }
         let (starts, lengths) = rest.split_at((BUCKETS + 1) * 4);
         let starts = starts.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
-        let [heap, count] = [0, 8].map(|at| {
-            lengths[at..at + 8].as_array::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
-        });
+        let [heap, count] = [0, 8]
+            .map(|at| lengths[at..at + 8].as_array::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes)));
         if heap + count * RECORD as u64 != body {
             return Err(wrong("its parts do not add up"));
         }
@@ -297,12 +296,15 @@ mod tests {
     use super::*;
 
     fn entry(n: u32) -> TokenEntry {
-        let scopes = vec![ScopeEntry {
-            right: "read".into(),
-            channels: vec!["team/*".into()],
-            packages: Vec::new(),
-        }];
-        TokenEntry { id: format!("t{n}"), owner: "u".into(), scopes, expires: Some(i64::from(n)), revoked: n % 2 == 1 }
+        let scopes =
+            vec![ScopeEntry { right: "read".into(), channels: vec!["team/*".into()], packages: Vec::new() }];
+        TokenEntry {
+            id: format!("t{n}"),
+            owner: "u".into(),
+            scopes,
+            expires: Some(i64::from(n)),
+            revoked: n % 2 == 1,
+        }
     }
 
     #[test]

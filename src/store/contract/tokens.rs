@@ -151,7 +151,10 @@ pub(super) async fn keys_come_back_and_end(_bed: &Bed, store: Store) {
     for (id, ends) in [("b", 20), ("a", 10)] {
         store.keys().create(&key(id, ends)).await.unwrap();
     }
-    assert_eq!(store.keys().create(&key("a", 5)).await, Err(StoreError::Conflict { what: "a key with this id" }));
+    assert_eq!(
+        store.keys().create(&key("a", 5)).await,
+        Err(StoreError::Conflict { what: "a key with this id" })
+    );
     assert_eq!(store.keys().list().await.unwrap(), [key("a", 10), key("b", 20)]);
     assert_eq!(store.keys().forget_ended(at(10), 9).await.unwrap(), 1);
     assert_eq!(store.keys().list().await.unwrap(), [key("b", 20)]);

@@ -25,8 +25,8 @@ use super::table::{Index, Table, record};
 
 /// Every table, in the order of a dump.
 pub static TABLES: &[&Table] = &[
-    &USERS, &GROUPS, &MEMBERS, &GRANTS, &TOKENS, &SESSIONS, &KEYS, &CHANNELS, &PACKAGES, &HEADS, &DOWNLOADS, &AUDIT,
-    &JOBS, &GONE,
+    &USERS, &GROUPS, &MEMBERS, &GRANTS, &TOKENS, &SESSIONS, &KEYS, &CHANNELS, &PACKAGES, &HEADS, &DOWNLOADS,
+    &AUDIT, &JOBS, &GONE,
 ];
 
 record! {

@@ -125,7 +125,13 @@ impl Request {
 
     /// Any method.
     pub fn new(method: &str, target: &str) -> Self {
-        Self { method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), host: None, body: String::new() }
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            host: None,
+            body: String::new(),
+        }
     }
 
     /// With one more header.

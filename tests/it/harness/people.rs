@@ -10,10 +10,10 @@ use condagate::clock::{ManualClock, SystemClock, UnixMillis};
 use condagate::people::{Account, By, Life, NewToken, NewUser, People, Who};
 use condagate::policy::access::{Right, Scope};
 use condagate::secret::Secret;
+use condagate::store::Store;
 use condagate::store::model::AuditEvent;
 use condagate::store::repo::AuditFilter;
 use condagate::store::sqlite::Sqlite;
-use condagate::store::Store;
 use tokio::runtime::Runtime;
 
 use super::home::Home;
@@ -54,7 +54,8 @@ impl Society {
             Some(now) => ManualClock::new(now),
             None => Arc::new(SystemClock),
         };
-        let people = People::new(store.clone(), passwords.expect("settings"), clock, Duration::from_hours(24 * 90));
+        let people =
+            People::new(store.clone(), passwords.expect("settings"), clock, Duration::from_hours(24 * 90));
         Self { runtime, people, store }
     }
 
@@ -120,7 +121,8 @@ impl Society {
     /// Who got a file: actor, token, how often.
     pub fn downloads(&self, sha256: &str) -> Vec<(String, String, u64)> {
         let digest = condagate::conda::digest::Sha256::from_hex(sha256).expect("a digest");
-        let rows = self.runtime.block_on(self.store.downloads().of_digest(&digest, None, 1000)).expect("rows");
+        let rows =
+            self.runtime.block_on(self.store.downloads().of_digest(&digest, None, 1000)).expect("rows");
         rows.into_iter().map(|row| (row.actor, row.token, row.count)).collect()
     }
 

@@ -3,7 +3,7 @@
 //! Belongs here: processes. Does not: gates inside the test process (`gate`).
 
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -134,11 +134,18 @@ fn bare() -> Command {
     command
 }
 
-/// Runs a command of the binary to its end, with bounded patience.
+/// Runs a command of the binary to its end, with bounded patience and nothing to read.
 pub fn run(arguments: &[&str]) -> Output {
+    run_with_input(arguments, b"")
+}
+
+/// The same with something on its standard input.
+pub fn run_with_input(arguments: &[&str], input: &[u8]) -> Output {
+    let mut stdin = tempfile::tempfile().expect("a file");
+    stdin.write_all(input).and_then(|()| stdin.rewind()).expect("an input");
     let (out, err) = (tempfile::tempfile().expect("a file"), tempfile::tempfile().expect("a file"));
     let copy = |file: &File| file.try_clone().expect("a second handle");
-    let child = bare().args(arguments).stdout(copy(&out)).stderr(copy(&err)).spawn();
+    let child = bare().args(arguments).stdin(stdin).stdout(copy(&out)).stderr(copy(&err)).spawn();
     let mut child = Running(child.expect("running condagate"));
     let status = eventually(&format!("the end of {arguments:?}"), || child.0.try_wait().expect("its state"));
     let read = |mut file: File| {

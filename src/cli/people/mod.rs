@@ -1,0 +1,149 @@
+//! `condagate user | group | token | channel | audit`: the people in the store.
+//!
+//! The commands open the store themselves; running gates follow it and need not be told. Secrets come from standard input,
+//! a file or a terminal, never from the command line, and a new token goes to standard output alone.
+//!
+//! Belongs here: what is typed and printed, exit codes. Does not: what is done (`people`).
+
+mod args;
+mod audit;
+mod grants;
+mod groups;
+mod listing;
+mod operator;
+mod password;
+mod tokens;
+mod users;
+mod values;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+pub(super) use args::PeopleCommand;
+
+use super::store::{OpenError, block_on, existing, open};
+use super::{Exit, Terminal};
+use crate::auth::password::{Argon2Settings, PasswordError, Passwords};
+use crate::clock::SystemClock;
+use crate::config::{self, Config, Flags, Sources};
+use crate::people::{By, People, PeopleError};
+use crate::store::StoreError;
+use password::NoPassword;
+
+/// Rows of a listing that are in memory at one time.
+const PAGE: u32 = 1000;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("{0}")]
+    Open(#[from] OpenError),
+    #[error("{0}")]
+    People(#[from] PeopleError),
+    #[error("{0}")]
+    NoPassword(#[from] NoPassword),
+    #[error("{0}")]
+    NotSure(&'static str),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::People(error.into())
+    }
+}
+
+impl From<PasswordError> for Failed {
+    fn from(error: PasswordError) -> Self {
+        Self::People(error.into())
+    }
+}
+
+impl Failed {
+    /// Whether something else has to be typed.
+    const fn is_usage(&self) -> bool {
+        match self {
+            Self::People(PeopleError::Refused(_)) | Self::NotSure(_) => true,
+            Self::NoPassword(why) => why.is_usage(),
+            Self::Open(_) | Self::People(_) => false,
+        }
+    }
+}
+
+/// What a command works with.
+struct Desk<'a, 't> {
+    people: People,
+    by: By,
+    sources: &'a Sources,
+    terminal: &'a mut Terminal<'t>,
+    json: bool,
+}
+
+impl Desk<'_, '_> {
+    /// The outcome: as JSON, or as a sentence.
+    fn say(&mut self, value: &impl Serialize, sentence: impl std::fmt::Display) {
+        if self.json {
+            self.terminal.json(&json!(value));
+        } else {
+            self.terminal.line(sentence);
+        }
+    }
+
+    /// A sentence beside the outcome.
+    fn note(&mut self, sentence: impl std::fmt::Display) {
+        self.terminal.error(format_args!("{sentence}\n"));
+    }
+}
+
+pub(super) fn run(
+    command: &PeopleCommand,
+    sources: &dyn Fn(Flags) -> Sources,
+    terminal: &mut Terminal<'_>,
+) -> Exit {
+    let sources = sources(command.common().flags());
+    let config = match config::load(&sources) {
+        Ok(config) => config,
+        Err(mistakes) => return terminal.refuse(&mistakes),
+    };
+    match block_on(answer(command, &config, &sources, terminal)) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            let exit = terminal.fail(&error);
+            if error.is_usage() { Exit::Usage } else { exit }
+        }
+    }
+}
+
+async fn answer(
+    command: &PeopleCommand,
+    config: &Config,
+    sources: &Sources,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), Failed> {
+    let store = if command.makes_a_store() { open(config).await? } else { existing(config).await? };
+    store.is_whole().await?;
+    let passwords = Passwords::new(work_of(config))?;
+    let mut desk = Desk {
+        people: People::new(store, passwords, Arc::new(SystemClock), config.auth.token_ttl),
+        by: operator::of(&sources.variables),
+        sources,
+        terminal,
+        json: command.common().json,
+    };
+    match command {
+        PeopleCommand::User(command) => users::answer(command, &mut desk).await,
+        PeopleCommand::Group(command) => groups::answer(command, &mut desk).await,
+        PeopleCommand::Token(command) => tokens::answer(command, &mut desk).await,
+        PeopleCommand::Channel(command) => grants::answer(command, &mut desk).await,
+        PeopleCommand::Audit(command) => audit::answer(command, &mut desk).await,
+    }
+}
+
+/// The work of hashing a password, as it is set.
+fn work_of(config: &Config) -> Argon2Settings {
+    let set = config.auth.password;
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let memory_kib = u32::try_from(set.memory >> 10).unwrap_or(u32::MAX);
+    Argon2Settings { memory_kib, iterations: number(set.iterations), lanes: number(set.lanes) }
+}
