@@ -7,7 +7,7 @@
 //! | kernel, no I/O | `clock` `id` `secret` `http` |
 //! | domain, pure | `conda` `policy` |
 //! | engines, one kind of I/O each | `cache` `upstream` `store` `auth` `telemetry` |
-//! | services, use cases | `repodata` `delivery` `snapshot` `people` |
+//! | services, use cases | `repodata` `delivery` `snapshot` `people` `identity` `trail` |
 //! | edges, translate protocols | `proxy` `api` `cli` |
 //! | wiring | `config` `app` |
 

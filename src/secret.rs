@@ -108,7 +108,7 @@ pub fn mask_path(path: &str) -> String {
             continue;
         }
         masked.push_str(segment);
-        after_t = (after_t && segment.is_empty()) || segment == "t" || segment == "%74";
+        after_t = (after_t && segment.is_empty()) || matches!(segment, "t" | "T" | "%74" | "%54");
     }
     masked
 }
@@ -129,6 +129,7 @@ mod tests {
         assert_eq!(mask_path("/conda/t/abc/x/noarch/a.conda"), "/conda/t/***/x/noarch/a.conda");
         assert_eq!(mask_path("/t//abc/x"), "/t//***/x");
         assert_eq!(mask_path("/%74/abc"), "/%74/***");
+        assert_eq!(mask_path("/T/abc/x"), "/T/***/x");
         assert_eq!(mask_path("/noarch/t"), "/noarch/t");
     }
 }

@@ -8,19 +8,28 @@ use serde_json::Value;
 use super::serve::OfflineError;
 use super::{Core, StartError, convert};
 use crate::api::OperateError;
+use crate::auth::name::UserName;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
 use crate::delivery::explain::{ExplainError, Explainer, Explanation, OwnAddress, Question};
 use crate::policy::Rules;
 use crate::repodata::store::GenerationStore;
 use crate::snapshot::View;
+use crate::snapshot::people::{Principal, State};
 use crate::upstream::Upstreams;
 
 impl Core {
     /// Answers by the rules in force.
     pub(super) async fn explain(&self, question: Question) -> Result<Explanation, ExplainError> {
         let view = Arc::clone(&self.live.view());
-        self.delivery.explain(view, Arc::new(own_address(&self.config)), question).await
+        let own = Arc::new(own_address(&self.config));
+        let user = question.as_user.clone();
+        let mut answer = self.delivery.explain(Arc::clone(&view), own, question).await?;
+        if let Some(user) = user {
+            let people = self.society.as_ref().and_then(|society| society.people.known());
+            add_access(&mut answer, &view, people.as_ref(), &user)?;
+        }
+        Ok(answer)
     }
 }
 
@@ -38,7 +47,31 @@ pub fn explain_offline(config: &Config, rules: Rules, question: &Question) -> Re
     let store = GenerationStore::to_look_at(&generations(config));
     let own = own_address(config);
     let answer = Explainer { view: &view, store: &store, own: &own, now }.answer(question);
+    let answer = answer.and_then(|mut answer| {
+        if let Some(user) = &question.as_user {
+            let people = super::society::people_in_store(config)
+                .map_err(|error| ExplainError::Store(error.to_string()))?;
+            add_access(&mut answer, &view, Some(&people), user)?;
+        }
+        Ok(answer)
+    });
     Ok(as_operated(answer)?)
+}
+
+/// Adds whether a user may have what was explained.
+fn add_access(
+    answer: &mut Explanation,
+    view: &View,
+    people: Option<&State>,
+    user: &str,
+) -> Result<(), ExplainError> {
+    let people = people.ok_or_else(|| ExplainError::Store("users are not read yet".to_owned()))?;
+    let name = UserName::parse(user).map_err(|error| ExplainError::User(error.to_string()))?;
+    let nobody = || ExplainError::User(format!("there is no user `{}` that is not disabled", name.shown()));
+    let id = people.names.get(name.key()).ok_or_else(nobody)?;
+    let principal = Principal::of_user(people, id).ok_or_else(nobody)?;
+    answer.add_access(view, &principal.name, &principal.caller());
+    Ok(())
 }
 
 /// An answer as the control socket gives it.

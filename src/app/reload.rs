@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
@@ -9,6 +10,7 @@ use super::{Core, convert};
 use crate::config;
 use crate::proxy::server::Stop;
 use crate::telemetry::health::RulesState;
+use crate::trail::Happened;
 
 impl Core {
     /// Reads the rules directory again and puts what it says in force.
@@ -44,13 +46,28 @@ impl Core {
         self.tend(true);
         self.eyes.health.set_rules(RulesState::Current { revision });
         tracing::info!(revision, "new rules are in force");
+        self.note("rules.reload", "ok", &json!({"revision": revision}));
         Ok(())
+    }
+
+    /// Rules are files: who changed them, the file system knows.
+    fn note(&self, kind: &str, result: &str, detail: &serde_json::Value) {
+        let Some(society) = &self.society else { return };
+        society.trail.event(&Happened {
+            actor: "system".to_owned(),
+            kind,
+            target: "rules",
+            address: "local",
+            result,
+            detail: detail.clone(),
+        });
     }
 
     fn keep_old(&self, mistakes: Vec<String>) -> String {
         let text = mistakes.join("\n");
         let revision = self.live.view().rules().revision();
         tracing::error!(mistakes = %text, "the rules have mistakes; the old ones stay in force");
+        self.note("rules.reload", "refused: the rules have mistakes", &json!({"mistakes": mistakes.len()}));
         self.eyes.health.set_rules(RulesState::Kept { revision, mistakes });
         text
     }

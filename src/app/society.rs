@@ -22,9 +22,9 @@ use crate::identity::{Identity, IdentityParts};
 use crate::people;
 use crate::proxy::Api;
 use crate::proxy::server::{self, Stopper};
-use crate::snapshot::people::People;
 use crate::snapshot::people::disk::Disk;
 use crate::snapshot::people::follow::Follower;
+use crate::snapshot::people::{People, State, full};
 use crate::store::lazy::LazyStore;
 use crate::store::mongo::{self, Mongo};
 use crate::store::sqlite::Sqlite;
@@ -161,6 +161,19 @@ impl Society {
             tracing::warn!("the store did not take the last events in time");
         }
     }
+}
+
+/// Who is in the store, for a command without a gate.
+///
+/// # Errors
+/// When the store can't be read.
+pub(super) fn people_in_store(config: &Config) -> Result<State, StartError> {
+    if config.store.is_none() && !config.store_file().exists() {
+        return Ok(State::default());
+    }
+    let runtime = Runtime::new().map_err(StartError::Runtime)?;
+    let store = lazy_store(config, runtime.handle());
+    runtime.block_on(async { full::read_people(&store.get().await?).await }).map_err(StartError::Store)
 }
 
 /// The store that the settings name.

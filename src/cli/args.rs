@@ -195,7 +195,7 @@ pub(super) struct ExplainArgs {
     /// With a spec: look into this subdir only
     #[arg(long, value_name = "SUBDIR")]
     pub(super) subdir: Option<String>,
-    /// What this user would see; there are no users yet
+    /// Also say whether this user may have it
     #[arg(long = "as", value_name = "USER")]
     pub(super) user: Option<String>,
     /// Print JSON, the same as /-/api/v1/explain gives

@@ -65,7 +65,7 @@ fn summary(dir: &Path, rules: &Rules) -> String {
     for upstream in rules.upstreams().iter().filter(|u| u.has_credentials()) {
         text.push_str("\nnote: `");
         text.push_str(&upstream.name);
-        text.push_str("` is read with credentials; what comes from it is only for callers on this machine");
+        text.push_str("` is read with credentials; what comes from it is for callers on this machine, and for whom `access:` and grants name");
     }
     for note in rules.policy().notes() {
         text.push_str("\nnote: ");

@@ -9,7 +9,8 @@ use super::socket::{self, Method, SocketError};
 use super::{Commands, Exit, Failure, Terminal};
 use crate::config::{self, Flags, Sources};
 use crate::delivery::explain::{
-    Explanation, FileExplained, Package, Question, RecordExplained, RuleExplained, SpecExplained,
+    AccessExplained, Explanation, FileExplained, Package, Question, RecordExplained, RuleExplained,
+    SpecExplained,
 };
 
 pub(super) fn run(
@@ -18,15 +19,10 @@ pub(super) fn run(
     sources: &dyn Fn(Flags) -> Sources,
     terminal: &mut Terminal<'_>,
 ) -> Exit {
-    if args.user.is_some() {
-        terminal.error(
-            "condagate: `--as` needs users, and this version has none yet: the rules are the same for everybody\n",
-        );
-        return Exit::Usage;
-    }
     let question = Question {
         channel: args.channel.clone(),
         subdir: args.subdir.clone(),
+        as_user: args.user.clone(),
         ..Question::guess(&args.what)
     };
     let sources = sources(args.flags());
@@ -99,6 +95,7 @@ fn file_lines(file: &FileExplained, depth: usize, terminal: &mut Terminal<'_>) {
         let what = set.into_iter().chain(lists.map(|(does, all)| (does, all.join(", "))));
         what.for_each(|(does, what)| line("change", &format!("`{}` {does} {what}", patch.rule)));
     }
+    access_lines(&file.access, terminal);
     for member in &file.members {
         terminal.line(format_args!("{indent}  member `{}`: {}", member.channel, member.sentence));
         file_lines(&member.explanation, depth + 2, terminal);
@@ -136,6 +133,14 @@ fn spec_lines(spec: &SpecExplained, terminal: &mut Terminal<'_>) {
     }
     for (id, count) in &spec.counts.by_rule {
         terminal.line(format_args!("`{id}` hides {count} of them"));
+    }
+    access_lines(&spec.access, terminal);
+}
+
+fn access_lines(access: &[AccessExplained], terminal: &mut Terminal<'_>) {
+    for one in access {
+        let at = one.at.as_ref().map_or_else(String::new, |at| format!(" ({at})"));
+        terminal.line(format_args!("  access      {}{at}", one.sentence));
     }
 }
 

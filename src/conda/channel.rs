@@ -9,7 +9,8 @@ pub struct ChannelName(Arc<str>);
 
 impl ChannelName {
     /// Components of `^[a-z0-9_][a-z0-9_.-]*$` joined by `/`, at most 128 bytes; upper case is accepted because
-    /// old channels have it (`^[A-Za-z0-9_]…`). A component is never a known subdir, `label` or `t`. `None` otherwise.
+    /// old channels have it (`^[A-Za-z0-9_]…`). A component is never a known subdir, `label`, `t` or `T`: what stands behind
+    /// these is a token. `None` otherwise.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::is_valid(text).then(|| Self(text.into()))
@@ -30,7 +31,7 @@ impl ChannelName {
             && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
             && !text.ends_with('.')
             && text != "label"
-            && text != "t"
+            && !text.eq_ignore_ascii_case("t")
             && !super::subdir::Subdir::is_known(text)
     }
 
@@ -102,7 +103,7 @@ mod tests {
         for good in ["conda-forge", "pkgs/main", "_x", "a.b", "MyChannel"] {
             assert!(ChannelName::is_valid(good), "{good}");
         }
-        for bad in ["", "-x", "a//b", "../a", "a/..", "linux-64", "a/label/b", "t", "a b", "a\0"] {
+        for bad in ["", "-x", "a//b", "../a", "a/..", "linux-64", "a/label/b", "t", "T", "T/cg-x/team", "a b", "a\0"] {
             assert!(!ChannelName::is_valid(bad), "{bad}");
         }
         assert!(ChannelRef::is_label("rc/1"));

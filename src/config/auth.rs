@@ -66,7 +66,7 @@ fn password(r: &mut Reader<'_>, auth: Option<&mut Fields<'_>>) -> PasswordConfig
     let number = ToString::to_string;
     let password = PasswordConfig {
         memory: r.take(fields.as_mut(), "auth.password.memory", hash_memory, 19 << 20, |n| show_size(*n)),
-        iterations: r.take(fields.as_mut(), "auth.password.iterations", count(1, 100), 2, number),
+        iterations: r.take(fields.as_mut(), "auth.password.iterations", count(1, 64), 2, number),
         lanes: r.take(fields.as_mut(), "auth.password.lanes", count(1, 64), 1, ToString::to_string),
     };
     r.finish(fields);

@@ -217,7 +217,7 @@ pub struct AuthConfig {
 pub struct PasswordConfig {
     /// `auth.password.memory`: bytes, 8 MiB to 1 GiB. Default 19 MiB.
     pub memory: u64,
-    /// `auth.password.iterations`: 1 to 100. Default 2.
+    /// `auth.password.iterations`: 1 to 64. Default 2.
     pub iterations: usize,
     /// `auth.password.lanes`: 1 to 64. Default 1.
     pub lanes: usize,

@@ -17,12 +17,12 @@ use serde_json::json;
 
 use super::Ctx;
 use super::plan::Plan;
-use super::want::Wanted;
+use super::want;
 use crate::auth::credential::{self, Credential, Offered, Presented};
 use crate::conda::url::{ChannelDoc, Route};
 use crate::http::problem::Problem;
 use crate::identity::Identity;
-use crate::policy::access::{Access, Ask, Caller, Right, Verdict};
+use crate::policy::access::{Access, Caller, Verdict};
 use crate::policy::network::Network;
 use crate::secret::Secret;
 use crate::snapshot::people::{Principal, Refused};
@@ -181,20 +181,23 @@ impl Admission {
         let principal = ctx.principal.clone();
         let caller = principal.as_ref().map_or(Caller::ANONYMOUS, |principal| principal.caller());
         let here = ctx.client().is_none_or(|client| client.ip().to_canonical().is_loopback());
-        for part in Wanted::of(plan).parts() {
-            let why = match access.decide(&caller, &Ask { what: part.thing(), right: Right::Read }) {
+        for need in want::needs(plan) {
+            if need.is_surely_open(access) {
+                continue;
+            }
+            let why = match need.decide(access, &caller) {
                 Verdict::Allowed(_) => {
-                    ctx.gated |= principal.is_some() && part.is_gated(access);
+                    ctx.gated |= principal.is_some() && need.is_gated(access);
                     continue;
                 }
-                Verdict::Denied(_) if principal.is_none() && here && part.is_open_on_this_machine(access) => {
+                Verdict::Denied(_) if principal.is_none() && here && need.is_open_on_this_machine(access) => {
                     ctx.gated = true;
                     continue;
                 }
                 Verdict::Denied(why) => why,
             };
             self.note(ctx, "access.denied", plan, &why.sentence());
-            let sentence = format!("{part} can't be read: {}", why.sentence());
+            let sentence = format!("{need} can't be read: {}", why.sentence());
             return Err(Box::new(match &principal {
                 Some(_) => Problem::forbidden(sentence),
                 None => challenge(sentence, foreign),
@@ -204,8 +207,7 @@ impl Admission {
     }
 
     fn note(&self, ctx: &Ctx, kind: &str, plan: &Plan, result: &str) {
-        let wanted = Wanted::of(plan);
-        let target = wanted.parts().first().map_or_else(String::new, ToString::to_string);
+        let target = want::needs(plan).first().map_or_else(String::new, ToString::to_string);
         let actor = ctx.principal.as_ref().map_or_else(|| "anonymous".to_owned(), |who| who.actor());
         self.trail.denied(&Happened {
             actor,

@@ -116,6 +116,7 @@ fn question(query: &str) -> Option<Question> {
             "spec" => &mut question.spec,
             "channel" => &mut question.channel,
             "subdir" => &mut question.subdir,
+            "as" => &mut question.as_user,
             _ => return None,
         };
         if slot.replace(value.into_owned()).is_some() {
@@ -125,7 +126,7 @@ fn question(query: &str) -> Option<Question> {
     Some(question)
 }
 
-const PARAMETERS: &str = "this page takes `url`, or `spec` with perhaps `channel` and `subdir`, each once";
+const PARAMETERS: &str = "this page takes `url`, or `spec` with perhaps `channel` and `subdir`; and perhaps `as`, a user; each once";
 const EXPLAIN: &str =
     "explanations are shown to this machine and to the networks in `control.allow` of the configuration";
 const METRICS: &str =
@@ -144,7 +145,7 @@ mod tests {
         assert_eq!((asked.subdir, asked.url), (text("linux-64"), None));
         assert_eq!(question("spec=xz+%3E%3D5").unwrap().spec, text("xz >=5"));
         assert_eq!(question("").unwrap(), Question::default());
-        for bad in ["spec=a&spec=b", "name=a", "spec=a&as=x"] {
+        for bad in ["spec=a&spec=b", "name=a", "spec=a&as=x&as=y"] {
             assert_eq!(question(bad), None, "{bad}");
         }
     }

@@ -3,6 +3,7 @@
 //! Belongs here: which rules are in force and what a channel name, a file path or a host means under them.
 //! Does not: reading rules from disk (`config`), deciding about callers (`auth`, later), fetching (`delivery`).
 
+mod need;
 pub mod people;
 mod view;
 mod virtual_channel;
@@ -13,6 +14,7 @@ use arc_swap::ArcSwap;
 
 use crate::policy::Rules;
 use crate::upstream::Upstreams;
+pub use need::Need;
 pub use view::{Channel, HostTarget, Place, PlainFile, View};
 pub use virtual_channel::{Member, VirtualChannel};
 

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use condagate::policy::access::Right;
 use serde_json::json;
 
+use crate::credentials::outside_address;
 use crate::harness::people::{Made, PASSWORD, Society};
 use crate::harness::{Answer, Channel, Gate, Request, Setup, Upstream, eventually_true, package, rules};
 
@@ -34,7 +35,16 @@ impl Scene {
         Self::with(more, "")
     }
 
+    /// Also on the addresses that other machines reach.
+    fn everywhere(config: &str) -> Self {
+        Self::start("", config, &["0.0.0.0:0"])
+    }
+
     fn with(more: &str, config: &str) -> Self {
+        Self::start(more, config, &["127.0.0.1:0"])
+    }
+
+    fn start(more: &str, config: &str, listen: &[&str]) -> Self {
         let upstream = Upstream::start();
         let (team, open) = (channel("team"), channel("open"));
         team.publish(&upstream);
@@ -42,7 +52,7 @@ impl Scene {
         let text = format!("{}{TEAM}{more}", rules::all_from(&upstream));
         let setup = Setup::rules(&text);
         let setup = if config.is_empty() { setup } else { setup.config(config) };
-        let gate = setup.start();
+        let gate = setup.listen(listen).start();
         let society = Society::of(gate.home(), gate.now());
         society.user("ada").user("bob").user("ci").superuser("root");
         society.group("acme", &["ada"]);
@@ -365,6 +375,12 @@ fn who_got_what_is_written_down() {
     scene.gate.ask(&Request::head(&path).header("X-API-Key", &token.secret)).expect(200);
     scene.get(&scene.open.path("alpha")).expect(200);
     scene.get(&path).expect_problem(401);
+    // Rules change, and somebody mistypes one.
+    scene
+        .gate
+        .set_rules(&format!("{}{TEAM}", rules::all_from_with(&scene.upstream, "max_concurrent: 3")))
+        .unwrap();
+    scene.gate.set_rules("chanels: []\n").unwrap_err();
     let digest = crate::harness::digest::sha256_hex(&scene.team.get("alpha").bytes);
     let (society, id) = (&scene.society, scene.society.id("ada"));
     let home = scene.gate.stop();
@@ -373,6 +389,11 @@ fn who_got_what_is_written_down() {
     assert!(got.contains(&("anonymous".to_owned(), String::new(), 1)), "{got:?}");
     let denied = society.events(&["access.denied"]);
     assert_eq!(denied.len(), 1, "{denied:?}");
+    let reloads = society.events(&["rules.reload"]);
+    assert_eq!(
+        reloads.iter().map(|event| event.result.as_str()).collect::<Vec<_>>(),
+        ["refused: the rules have mistakes", "ok"]
+    );
     assert_eq!((denied[0].actor.as_str(), denied[0].address.as_str()), ("anonymous", "127.0.0.1"));
     let log = std::fs::read_to_string(home.path("stdout")).unwrap();
     assert!(log.contains(&format!("user=\"ada\" token={}", token.id)), "{log}");
@@ -427,4 +448,117 @@ fn only_the_api_takes_more_than_get() {
     scene.gate.ask(&Request::new("DELETE", "/-/api/v1/me").json(&json!({}))).expect_problem(405);
     let huge = json!({"username": "ada", "password": "x".repeat(1 << 20)});
     scene.gate.ask(&Request::new("POST", "/-/api/v1/session").json(&huge)).expect_problem(413);
+}
+
+#[test]
+fn explanations_say_whether_somebody_may_have_it() {
+    let scene = Scene::new("");
+    let token = scene.society.token("root", &["read:*"]);
+    let path = scene.team.path("alpha");
+    scene.with_token(&scene.index(), &token).expect(200);
+    let explain = |user: &str| {
+        let page = format!("/-/api/v1/explain?url={path}&as={user}");
+        let answer = scene.gate.ask(&Request::get(&page).header("X-API-Key", &token.secret));
+        answer.expect(200)
+    };
+    let access = |user: &str| {
+        let said: serde_json::Value = serde_json::from_slice(&explain(user)).unwrap();
+        said["access"][0].clone()
+    };
+    let ada = access("Ada");
+    assert_eq!((&ada["allowed"], &ada["channel"]), (&json!(true), &json!("team")));
+    assert!(ada["sentence"].as_str().unwrap().contains("`team`"), "{ada}");
+    assert!(ada["at"].as_str().unwrap().contains("50-test.yaml:"), "{ada}");
+    let bob = access("bob");
+    assert_eq!(bob["allowed"], false);
+    assert!(bob["sentence"].as_str().unwrap().starts_with("`bob` may not read `alpha`"), "{bob}");
+    let nobody = format!("/-/api/v1/explain?url={path}&as=nobody");
+    scene.gate.ask(&Request::get(&nobody).header("X-API-Key", &token.secret)).expect_problem(400);
+
+    // The command line, beside the gate and without one.
+    let home = scene.gate.stop();
+    let output = crate::harness::process::run(&[
+        "rules",
+        "explain",
+        &path,
+        "--as",
+        "bob",
+        "--data",
+        &home.data().display().to_string(),
+        "--rules",
+        &home.rules().display().to_string(),
+    ]);
+    let text = crate::harness::process::text_of(&output);
+    assert!(output.status.success() && text.contains("`bob` may not read `alpha`"), "{text}");
+}
+
+/// What others could read on the way is not taken, unless somebody decided so or a proxy that is trusted says that it came by https.
+#[test]
+fn passwords_and_tokens_that_may_write_do_not_come_in_the_clear() {
+    let Some(outside) = outside_address() else {
+        crate::harness::skipped("this machine has no address but loopback");
+        return;
+    };
+    for (config, way, taken) in [
+        ("", None, false),
+        ("security: {allow_plaintext: true}\n", None, true),
+        ("security: {trusted_proxies: [OUTSIDE]}\n", Some("http"), false),
+        ("security: {trusted_proxies: [OUTSIDE]}\n", Some("https"), true),
+        ("", Some("https"), false),
+    ] {
+        let config = config.replace("OUTSIDE", &outside.to_string());
+        let scene = Scene::everywhere(&config);
+        let reader = scene.society.token("ada", &["read:*"]);
+        let writer = scene.society.token("ci", &["write:*"]);
+        let to = std::net::SocketAddr::new(outside, scene.gate.address().port());
+        let ask = |name: &str, value: &str| {
+            let request = Request::get(&scene.index()).header(name, value);
+            let request = match way {
+                Some(way) => {
+                    request.header("X-Forwarded-Proto", way).header("X-Forwarded-For", "203.0.113.9")
+                }
+                None => request,
+            };
+            request.send(to)
+        };
+        ask("X-API-Key", &reader.secret).expect(200);
+        for (name, value) in [("X-API-Key", writer.secret.clone()), ("Authorization", basic("ada", PASSWORD))]
+        {
+            let answer = ask(name, &value);
+            if taken {
+                answer.expect(200);
+            } else {
+                let problem = answer.expect_problem(403);
+                let detail = problem["detail"].as_str().unwrap();
+                assert!(detail.contains("allow_plaintext") && detail.contains("https"), "{detail}");
+            }
+        }
+        let login =
+            Request::new("POST", "/-/api/v1/session").json(&json!({"username": "ada", "password": PASSWORD}));
+        let login = match way {
+            Some(way) => login.header("X-Forwarded-Proto", way),
+            None => login,
+        };
+        assert_eq!(login.send(to).status, if taken { 200 } else { 403 }, "{config} {way:?}");
+        // On the machine itself nobody else reads along.
+        let local = Request::get(&scene.index()).header("X-API-Key", &writer.secret);
+        scene.gate.ask(&local).expect(200);
+    }
+}
+
+#[test]
+fn files_below_a_prefix_are_closed_like_channels() {
+    let upstream = Upstream::start();
+    upstream.put("/miniconda/a.sh", &b"installer"[..]);
+    let rules = format!(
+        "{}access:\n  - {{files: [\"miniconda/\"], read: [\"user:ada\"]}}\n",
+        rules::all_from(&upstream)
+    );
+    let gate = Setup::rules(&rules).start();
+    let society = Society::of(gate.home(), gate.now());
+    society.user("ada").user("bob");
+    let ask = |token: &Made| gate.ask(&Request::get("/miniconda/a.sh").header("X-API-Key", &token.secret));
+    gate.get("/miniconda/a.sh").expect_problem(401);
+    ask(&society.token("bob", &["read:*"])).expect_problem(403);
+    assert_eq!(ask(&society.token("ada", &["read:*"])).expect(200), b"installer");
 }

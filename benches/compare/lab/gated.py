@@ -80,13 +80,15 @@ def wrk(bench, address, path, seconds, authorization=None, connections=32):
 
 def nginx(bench, upstream, secret):
     """nginx with a cache, asking a second server of its own for every request."""
-    folder, address, judge = bench.sub("nginx-auth"), f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    folder, (address, kept, judge) = bench.sub("nginx-auth"), (f"127.0.0.1:{free_port()}" for _ in range(3))
     user = "user root;" if os.geteuid() == 0 else ""
-    conf = peers.fill("nginx-auth.conf", folder / "nginx.conf", DIR=folder, LISTEN=address, JUDGE=judge, ORIGIN=upstream.address,
+    conf = peers.fill("nginx-auth.conf", folder / "nginx.conf", DIR=folder, LISTEN=address, LISTEN_KEPT=kept, JUDGE=judge, ORIGIN=upstream.address,
                       CORES=peers.CORES, USER=user, TOKEN=secret)
     child = bench.start("nginx-auth", [peers.find("nginx"), "-c", conf, "-e", folder / "error.log"])
     bench.until(child, 10, lambda: answers(address), "nginx answers", 0.05)
-    return peers.Server("nginx auth_request", address, child, folder)
+    server = peers.Server("nginx auth_request", address, child, folder)
+    server.kept = kept
+    return server
 
 
 def flood(bench, server, made, seconds, report):
@@ -111,21 +113,24 @@ def rates(bench, server, other, made, jwt, quick, report):
     """Gated and ungated hits in alternating rounds."""
     rounds, seconds = (1, 2) if quick else (5, 4)
     cells = {
-        "ungated": (server, f"/free{FILE}", None),
-        "token": (server, f"/bench{FILE}", f"Bearer {made['token']}"),
-        "jwt": (server, f"/bench{FILE}", f"Bearer {jwt}"),
+        "ungated": (server.address, f"/free{FILE}", None),
+        "token": (server.address, f"/bench{FILE}", f"Bearer {made['token']}"),
+        "jwt": (server.address, f"/bench{FILE}", f"Bearer {jwt}"),
     }
     if other:
-        cells["nginx"] = (other, f"/bench{FILE}", f"Bearer {made['token']}")
+        cells["nginx"] = (other.address, f"/bench{FILE}", f"Bearer {made['token']}")
+        cells["kept"] = (other.kept, f"/bench{FILE}", f"Bearer {made['token']}")
     found = {name: [] for name in cells}
     for turn in range(rounds):
         for name in cells if turn % 2 == 0 else reversed(cells):
             where, path, authorization = cells[name]
-            found[name].append(wrk(bench, where.address, path, seconds, authorization))
+            found[name].append(wrk(bench, where, path, seconds, authorization))
     median = {name: statistics.median(values) for name, values in found.items()}
     if other:
         ratio = median["token"] / median["nginx"]
         report.row("token-gated 2 KB hit beside nginx auth_request and cache", f"{ratio:.1f} × ({median['token'] / 1e3:.1f} k/s)", "≥ 6 ×", ratio >= 6)
+        ratio = median["token"] / median["kept"]
+        report.row("… where nginx keeps its connections to the judge", f"{ratio:.1f} × ({median['kept'] / 1e3:.1f} k/s)")
     for name, least in (("token", 0.9), ("jwt", 0.8)):
         ratio = median[name] / median["ungated"]
         report.row(f"{name}-gated 2 KB hit beside ungated", f"{ratio:.2f} × ({median[name] / 1e3:.1f} k/s)", f"≥ {least} ×", ratio >= least)
@@ -248,8 +253,9 @@ def measure(bench, tool, binary, report, quick, say):
         if ask(server.address, path, secret and f"Bearer {secret}")[0] != 200:
             raise Failed(f"{path} can't be had")
     other = nginx(bench, upstream, made["token"]) if peers.find("nginx") else None
-    if other and ask(other.address, f"/bench{FILE}", f"Bearer {made['token']}")[0] != 200:
-        raise Failed("nginx does not let the token in")
+    for address in (other.address, other.kept) if other else ():
+        if ask(address, f"/bench{FILE}", f"Bearer {made['token']}")[0] != 200 or ask(address, f"/bench{FILE}")[0] != 401:
+            raise Failed("nginx does not tell the token from none")
     rates(bench, server, other, made, jwt, quick, report)
     alone, beside, rate = flood(bench, server, made, 2 if quick else 6, report)
     report.row(f"known callers beside unknown tokens ({rate} of them a second)", f"{beside / alone:.2f} × ({beside / 1e3:.1f} k/s)", "≥ 0.8 ×",

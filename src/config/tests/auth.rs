@@ -18,7 +18,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "unknown key `trusted_proxys` in `security`\n  hint: did you mean `trusted_proxies`?",
     ),
     ("auth: {password: {memory: 1MiB}}", "`auth.password.memory` must lie between 8MiB and 1GiB"),
-    ("auth: {password: {iterations: 0}}", "`auth.password.iterations` must be a whole number from 1 to 100"),
+    ("auth: {password: {iterations: 0}}", "`auth.password.iterations` must be a whole number from 1 to 64"),
     (
         "auth: {password: {lanes: many}}",
         "`auth.password.lanes` must be a whole number from 1 to 64, not `many`",

@@ -67,6 +67,7 @@ impl Explainer<'_> {
             index,
             member: None,
             members: Vec::new(),
+            access: Vec::new(),
         })
     }
 

@@ -9,8 +9,10 @@
 //! | `file`, `of_virtual` | one file of a channel, of a virtual channel |
 //! | `records` | the records of some packages in one index, with who hides them |
 //! | `search` | the same over all indexes here, for a spec |
+//! | `access` | whether a user may have it |
 //! | `values` | the answers |
 
+mod access;
 mod file;
 mod of_virtual;
 mod question;
@@ -29,8 +31,9 @@ use crate::snapshot::{Place, View};
 
 pub use question::{OwnAddress, Question};
 pub use values::{
-    Counts, Download, Explanation, FileExplained, FirstSeen, IndexExplained, MemberExplained, Outcome,
-    Package, PatchExplained, RecordExplained, RuleExplained, RuleNamed, SpecExplained, State,
+    AccessExplained, Counts, Download, Explanation, FileExplained, FirstSeen, IndexExplained,
+    MemberExplained, Outcome, Package, PatchExplained, RecordExplained, RuleExplained, RuleNamed,
+    SpecExplained, State,
 };
 
 /// Why nothing could be explained.
@@ -71,6 +74,12 @@ pub enum ExplainError {
     /// An index can't be read.
     #[error("an index on disk can't be read: {0}")]
     Disk(#[from] BuildError),
+    /// The user that was asked about.
+    #[error("{0}")]
+    User(String),
+    /// Users can't be looked up.
+    #[error("users can't be looked up: {0}")]
+    Store(String),
     /// A thread ended early.
     #[error("explaining failed inside; see the log")]
     Inside,
@@ -80,7 +89,7 @@ impl ExplainError {
     /// Whether it is the question that is wrong.
     #[must_use]
     pub const fn is_askers(&self) -> bool {
-        !matches!(self, Self::Disk(_) | Self::Inside)
+        !matches!(self, Self::Disk(_) | Self::Store(_) | Self::Inside)
     }
 }
 

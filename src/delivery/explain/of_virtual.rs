@@ -80,6 +80,7 @@ fn put_together(
         index,
         member: owner.map(|member| member.channel.clone()),
         members,
+        access: Vec::new(),
     }
 }
 

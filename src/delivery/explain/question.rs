@@ -28,6 +28,9 @@ pub struct Question {
     /// With `spec`: this subdir only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subdir: Option<String>,
+    /// Also: whether this user may have it.
+    #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
+    pub as_user: Option<String>,
 }
 
 /// What this gate is called from outside.

@@ -68,6 +68,7 @@ impl Explainer<'_> {
             records: told.filter_map(|(n, record)| Some(tell(shelves.get(n)?, record))).collect(),
             more,
             nearest,
+            access: Vec::new(),
         })
     }
 

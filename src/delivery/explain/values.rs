@@ -63,6 +63,25 @@ pub struct FileExplained {
     /// In a virtual channel: every member, in the order of the rule.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<MemberExplained>,
+    /// Whether the user that was asked about may have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access: Vec<AccessExplained>,
+}
+
+/// Whether a user may read a channel, or a package of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AccessExplained {
+    /// The user's name.
+    pub user: String,
+    /// The channel.
+    pub channel: String,
+    /// Whether it may be read.
+    pub allowed: bool,
+    /// In a sentence.
+    pub sentence: String,
+    /// File and line of the access rule that gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 /// Where a file stands in the index in force.
@@ -282,6 +301,9 @@ pub struct SpecExplained {
     /// Names near the one that no index has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nearest: Vec<String>,
+    /// Whether the user that was asked about may have them, by channel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access: Vec<AccessExplained>,
 }
 
 /// How many records there are.

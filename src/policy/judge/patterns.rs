@@ -19,7 +19,8 @@ pub enum Kind {
     AnyCase,
     /// Case counts; `*` matches anything. File names, subdirs.
     Exact,
-    /// Case counts; `*` stays within one component, but `*` alone matches all. Channel names.
+    /// ASCII case does not count, because there are upstreams to which it does not matter, and a rule must not be got round by
+    /// capitals; `*` stays within one component, but `*` alone matches all. Channel names.
     Path,
 }
 
@@ -72,7 +73,7 @@ impl Patterns {
             return true;
         }
         let folded;
-        let text = if self.kind == Kind::AnyCase && text.bytes().any(|b| b.is_ascii_uppercase()) {
+        let text = if self.kind != Kind::Exact && text.bytes().any(|b| b.is_ascii_uppercase()) {
             folded = text.to_ascii_lowercase();
             folded.as_str()
         } else {
@@ -132,7 +133,7 @@ pub fn is_glob(text: &str) -> bool {
 
 impl Kind {
     fn fold(self, text: &str) -> String {
-        if self == Self::AnyCase { text.to_ascii_lowercase() } else { text.to_owned() }
+        if self == Self::Exact { text.to_owned() } else { text.to_ascii_lowercase() }
     }
 
     fn glob(self, text: &str) -> Result<Glob, globset::Error> {

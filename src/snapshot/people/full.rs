@@ -48,7 +48,17 @@ macro_rules! walk {
 ///
 /// # Errors
 /// [`ReadError`]
-pub async fn read(store: &Store, disk: &Disk, now: UnixMillis) -> Result<State, ReadError> {
+pub(super) async fn read(store: &Store, disk: &Disk, now: UnixMillis) -> Result<State, ReadError> {
+    let people = read_people(store).await?;
+    let file = tokens(store, disk, people.revision, now).await?;
+    Ok(State { file: Some(Arc::new(file)), ..people })
+}
+
+/// Everything but tokens.
+///
+/// # Errors
+/// [`StoreError`]
+pub async fn read_people(store: &Store) -> Result<State, StoreError> {
     // The number first: what changes while the rows are read is told again.
     let revision = store.settings().revision().await?;
     let (mut users, mut names) = (AHashMap::new(), AHashMap::new());
@@ -65,7 +75,6 @@ pub async fn read(store: &Store, disk: &Disk, now: UnixMillis) -> Result<State, 
     walk!(after => store.channels().list(after.as_deref(), LONGEST_PAGE), channel behind channel.name.clone() => {
         channels.insert(channel.id.to_string(), (&channel).into());
     });
-    let file = tokens(store, disk, revision, now).await?;
     Ok(State {
         revision,
         users: Arc::new(users),
@@ -74,14 +83,13 @@ pub async fn read(store: &Store, disk: &Disk, now: UnixMillis) -> Result<State, 
         members: Arc::new(members),
         grants: Arc::new(grants),
         channels: Arc::new(channels),
-        file: Some(Arc::new(file)),
         ..State::default()
     })
 }
 
 type Groups = (AHashMap<String, String>, AHashMap<String, BTreeSet<String>>);
 
-async fn groups(store: &Store) -> Result<Groups, ReadError> {
+async fn groups(store: &Store) -> Result<Groups, StoreError> {
     let (mut groups, mut members): Groups = Default::default();
     walk!(after => store.groups().list(after.as_deref(), LONGEST_PAGE), group behind group.name.clone() => {
         groups.insert(group.id.to_string(), group.name);

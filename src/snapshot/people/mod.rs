@@ -10,7 +10,7 @@
 pub mod disk;
 pub mod entries;
 pub mod follow;
-mod full;
+pub mod full;
 pub mod principal;
 pub mod state;
 pub mod tokens;

@@ -25,6 +25,7 @@ pub struct Setup {
     cold_patience: Duration,
     patience: Option<Duration>,
     at: UnixMillis,
+    listen: Vec<String>,
 }
 
 /// How long clients wait for a first index before they get it while it grows: longer than any build takes on a busy machine.
@@ -35,17 +36,37 @@ impl Setup {
     pub fn rules(text: &str) -> Self {
         let home = Home::new();
         home.write_rules(text);
-        Self { home, gathered_shards: None, cold_patience: PATIENCE, patience: None, at: START }
+        Self {
+            home,
+            gathered_shards: None,
+            cold_patience: PATIENCE,
+            patience: None,
+            at: START,
+            listen: local(),
+        }
     }
 
     /// In directories that were used before, with the rules they have.
     pub fn again(home: Home) -> Self {
-        Self { home, gathered_shards: None, cold_patience: PATIENCE, patience: None, at: START }
+        Self {
+            home,
+            gathered_shards: None,
+            cold_patience: PATIENCE,
+            patience: None,
+            at: START,
+            listen: local(),
+        }
     }
 
     /// With a clock that stands at another moment: a second life goes on where the first one ended.
     pub fn at(mut self, moment: UnixMillis) -> Self {
         self.at = moment;
+        self
+    }
+
+    /// Listening on these addresses.
+    pub fn listen(mut self, addresses: &[&str]) -> Self {
+        self.listen = addresses.iter().map(|&address| address.to_owned()).collect();
         self
     }
 
@@ -75,12 +96,12 @@ impl Setup {
 
     /// Starts the gate.
     pub fn start(self) -> Gate {
-        let Self { home, gathered_shards, cold_patience, patience, at } = self;
+        let Self { home, gathered_shards, cold_patience, patience, at, listen } = self;
         let flags = Flags {
             config: Some(home.config()).filter(|file| file.exists()).into_iter().collect(),
             rules: Some(home.rules()),
             data: Some(home.data()),
-            listen: vec!["127.0.0.1:0".to_owned()],
+            listen,
         };
         let sources =
             Sources { system: home.path("no-such-directory"), variables: Variables::of(&[]), flags };
@@ -97,9 +118,16 @@ impl Setup {
         };
         let running =
             app::Gate::start(options).unwrap_or_else(|error| panic!("the gate did not start: {error}"));
-        let address = *running.addresses().first().expect("an address");
+        let mut address = *running.addresses().first().expect("an address");
+        if address.ip().is_unspecified() {
+            address.set_ip([127, 0, 0, 1].into());
+        }
         Gate { running: Some(running), address, clock, home: Some(home) }
     }
+}
+
+fn local() -> Vec<String> {
+    vec!["127.0.0.1:0".to_owned()]
 }
 
 /// The pauses between attempts are there for the sake of real upstreams; nothing else differs from a real gate.
