@@ -35,6 +35,10 @@ impl Events for DeliveryEyes {
         self.0.policy.index_in_force(channel, subdir, all);
     }
 
+    fn dropped(&self, channel: &str, subdir: &str, records: u64) {
+        self.0.policy.left_out(channel, subdir, records);
+    }
+
     fn failed(&self, _channel: &str) {
         self.0.build_ended(false, Duration::ZERO);
     }

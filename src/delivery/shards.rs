@@ -96,8 +96,25 @@ impl Delivery {
         digest: &Sha256,
     ) -> Result<Option<Answer>, Refusal> {
         let Some(at) = self.inner.generations.shard(stored, subdir, digest) else { return Ok(None) };
-        let bytes = self.blocking_io(move || read_at(&at)).await?;
-        Ok(Some(shard_answer(digest, bytes)))
+        let wanted = *digest;
+        let read = move || {
+            let bytes = read_at(&at)?;
+            Ok((Sha256::of(&bytes) == wanted).then_some(bytes))
+        };
+        let read = self.inner.runtime.spawn_blocking(read).await;
+        let read: std::io::Result<_> =
+            read.map_err(|_| Refusal::Internal("reading a shard failed inside; see the log".to_owned()))?;
+        let why = match read {
+            Ok(Some(bytes)) => return Ok(Some(shard_answer(digest, bytes))),
+            Ok(None) => "a shard is not what was written".to_owned(),
+            Err(error) => format!("a shard can't be read: {error}"),
+        };
+        // Its pack is damaged: all of it is made anew.
+        let key = (stored.clone(), subdir.clone());
+        if let Some(current) = self.inner.generations.current(stored, subdir) {
+            self.discard(&key, current.id(), &why);
+        }
+        Ok(None)
     }
 
     /// Waits (bounded) until a generation has shards; only the first one that a channel ever gets has none when it is published.
@@ -160,12 +177,13 @@ impl Delivery {
         let _build = self.inner.indexes.builds.acquire().await;
         let (store, at_hand) =
             (Arc::clone(&self.inner.generations), self.shards_at_hand(&key.0, &key.1).await);
-        self.blocking(move || {
+        let generation = Arc::clone(&target);
+        let made = self.blocking(move || {
             let theirs = at_hand.as_ref().map(|at_hand| |name: &str| at_hand.shard(name));
             let theirs = theirs.as_ref().map(|theirs| theirs as _);
             store.make_shards(&target, Reuse { before: None, theirs })
-        })
-        .await
+        });
+        self.noted(&generation, made.await)
     }
 
     pub(super) async fn blocking_io<T: Send + 'static>(

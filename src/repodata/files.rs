@@ -3,7 +3,7 @@
 //! Belongs here: everything about writing files that is not about repodata. Does not: their names (`store`).
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256 as Hasher};
@@ -18,6 +18,18 @@ pub(super) struct HashingFile {
     out: BufWriter<File>,
     hasher: Hasher,
     len: u64,
+}
+
+/// The SHA-256 of a file.
+pub(super) fn digest_of(path: &Path) -> Result<Sha256, BuildError> {
+    let mut file = File::open(path).map_err(BuildError::io("read", path))?;
+    let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 256 << 10]);
+    loop {
+        match file.read(&mut buffer).map_err(BuildError::io("read", path))? {
+            0 => return Ok(Sha256(hasher.finalize().into())),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
 }
 
 /// A finished file.

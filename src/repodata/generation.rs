@@ -17,14 +17,15 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use super::error::BuildError;
 use super::judging::KnownFile;
-use super::manifest::{FORMAT, Manifest};
+use super::manifest::{FORMAT, FileEntry, Manifest};
 use super::names::{self, MANIFEST, SHARD_MAP, TABLE, WITHHELD};
 use super::shards::{ShardAt, ShardError, ShardMap, pack_path};
 use super::table::{self, PackageTable};
@@ -61,6 +62,10 @@ pub struct Generation {
     /// Opened when a record is first read.
     json: OnceLock<File>,
     withheld: OnceLock<File>,
+    /// Its files are known to be what they were when it was built.
+    trusted: AtomicBool,
+    /// Held by whoever finds that out.
+    pub(super) verifying: Mutex<()>,
 }
 
 /// What grows when documents are attached.
@@ -103,12 +108,46 @@ impl Generation {
     /// Opens the generation `id` in `dir`.
     pub(super) fn load(dir: PathBuf, packs: PathBuf, id: String) -> Result<Self, BuildError> {
         let manifest = read_manifest(&dir)?;
+        // The maps by which everything else is found; small beside it.
+        for name in [TABLE, SHARD_MAP] {
+            if let Some(entry) = manifest.files.get(name) {
+                check_file(&dir.join(name), entry)?;
+            }
+        }
         let table = PackageTable::open(&dir.join(TABLE))?;
         let checked_at = AtomicI64::new(manifest.built_at);
         let state = ArcSwap::from_pointee(State::load(&dir, &packs, manifest)?);
         let (json, withheld) = (OnceLock::new(), OnceLock::new());
         let key = dir.to_string_lossy().into();
-        Ok(Self { id, key, dir, packs, table, checked_at, state, json, withheld })
+        let (trusted, verifying) = (AtomicBool::new(false), Mutex::new(()));
+        Ok(Self { id, key, dir, packs, table, checked_at, state, json, withheld, trusted, verifying })
+    }
+
+    /// Whether its files were checked in this run of the gate, or made in it.
+    pub fn is_trusted(&self) -> bool {
+        self.trusted.load(Ordering::Acquire)
+    }
+
+    /// It was made just now.
+    pub(super) fn trust(&self) {
+        self.trusted.store(true, Ordering::Release);
+    }
+
+    /// Reads every file of it and compares digests, once; a disk may have changed them while the gate was away. Takes as long as
+    /// hashing all of it, so it belongs on a blocking thread.
+    ///
+    /// # Errors
+    /// The first file that is not what was written.
+    pub fn verify(&self) -> Result<(), BuildError> {
+        let _alone = self.verifying.lock();
+        if self.is_trusted() {
+            return Ok(());
+        }
+        for (name, entry) in &self.state.load().manifest.files {
+            check_file(&self.dir.join(name), entry)?;
+        }
+        self.trust();
+        Ok(())
     }
 
     /// Reads the manifest again after documents were attached.
@@ -272,6 +311,16 @@ impl Generation {
 
     pub(super) fn set_checked_at(&self, at: UnixMillis) {
         self.checked_at.fetch_max(at.0, Ordering::Relaxed);
+    }
+}
+
+/// Compares a file with what its manifest says of it.
+fn check_file(path: &Path, entry: &FileEntry) -> Result<(), BuildError> {
+    let found = super::files::digest_of(path)?;
+    if entry.digest() == Some(found) {
+        Ok(())
+    } else {
+        Err(ShardError::Generation { what: "a file is not what was written" }.into())
     }
 }
 

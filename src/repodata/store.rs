@@ -180,6 +180,7 @@ impl GenerationStore {
         files::sync_dir(built.dir())?;
         files::rename(built.dir(), &place.join(&id))?;
         let fresh = Arc::new(load(&place, id.clone(), &channel, &subdir)?);
+        fresh.trust();
         if let Some(before) = &before {
             Gone::new(&packs).add(before, &fresh, fresh.checked_at())?;
         }

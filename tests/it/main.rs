@@ -39,6 +39,7 @@ mod limits;
 mod names;
 mod noarch;
 mod notices;
+mod own_disk;
 mod people_cli;
 mod people_cli_refusals;
 mod plain_files;

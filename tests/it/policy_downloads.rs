@@ -468,3 +468,24 @@ fn what_the_clock_changes_holds_for_downloads_before_any_index_is_made_anew() {
         assert_eq!(scene.status(&file("alpha")), after, "{condition}");
     }
 }
+
+/// There are upstreams to which capitals do not matter. Rules are not got round by them, and what stands behind a `/T/` is no channel.
+#[test]
+fn capitals_are_no_way_around_a_rule() {
+    let upstream = Upstream::start();
+    let channel = channel();
+    for name in ["chan", "Chan", "CHAN"] {
+        channel.renamed(name).publish(&upstream);
+    }
+    let policy = "policy:\n  - {id: recall, channels: [Chan], deny: {names: [alpha]}}\n";
+    let gate = Setup::rules(&format!("{}{policy}", rules::all_from(&upstream))).start();
+    for name in ["chan", "Chan", "CHAN"] {
+        gate.get(&format!("/{name}/noarch/alpha-1.0-0.conda")).expect_problem(403);
+        gate.get(&format!("/{name}/noarch/beta-1.0-0.conda")).expect(200);
+        let index = gate.get(&format!("/{name}/noarch/repodata.json")).expect(200);
+        assert!(!String::from_utf8_lossy(&index).contains("alpha-1.0"), "{name}");
+    }
+    let asked = upstream.total();
+    gate.get("/T/secret-token/chan/noarch/beta-1.0-0.conda").expect_problem(404);
+    assert_eq!(upstream.total(), asked);
+}

@@ -1,5 +1,6 @@
 //! A second life: what was cached is served after a restart, with the upstream gone.
 
+use crate::harness::home::files_below;
 use crate::harness::shards::{decode_index, digests};
 use crate::harness::{Channel, Gate, Setup, Upstream, package, rules};
 
@@ -81,4 +82,58 @@ fn two_gates_do_not_share_one_data_directory() {
     let output = crate::harness::process::run(&arguments);
     assert_eq!(output.status.code(), Some(1), "{}", crate::harness::process::text_of(&output));
     gate.get("/-/healthz").expect(200);
+}
+
+/// What clients get of a subdir.
+fn everything(gate: &crate::harness::Gate, channel: &Channel) -> Vec<(String, Vec<u8>)> {
+    let files = [
+        "repodata.json",
+        "repodata.json.zst",
+        "repodata.json.bz2",
+        "current_repodata.json",
+        "run_exports.json",
+        "repodata_shards.msgpack.zst",
+    ];
+    let mut all: Vec<_> = files
+        .iter()
+        .map(|file| channel.at("noarch", file))
+        .map(|path| (path.clone(), gate.get(&path).expect(200)))
+        .collect();
+    for digest in digests(&decode_index(&all[5].1)) {
+        let path = channel.at("noarch", &format!("shards/{digest}.msgpack.zst"));
+        all.push((path.clone(), gate.get(&path).expect(200)));
+    }
+    all
+}
+
+/// A disk changes a byte of some file while the gate is away, and its length stays: nobody is given it.
+#[test]
+fn damaged_indexes_are_noticed_whatever_was_damaged() {
+    let upstream = Upstream::start();
+    let channel = Channel::new("chan").with("noarch", &package("alpha", "1.0")).with("noarch", &package("beta", "2.0"));
+    channel.publish(&upstream);
+    let mut gate = Setup::rules(&rules::all_from(&upstream)).start();
+    let right = everything(&gate, &channel);
+    let mut tried = 0;
+    loop {
+        let at = gate.now();
+        let home = gate.stop();
+        let mut files = files_below(&home.data().join("cache/generations"));
+        files.retain(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            !["current", "checked"].contains(&name.as_str()) && std::fs::metadata(path).unwrap().len() > 0
+        });
+        files.sort();
+        let Some(path) = files.get(tried) else {
+            break;
+        };
+        let mut bytes = std::fs::read(path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x15;
+        std::fs::write(path, bytes).unwrap();
+        gate = Setup::again(home).at(at).start();
+        assert!(everything(&gate, &channel) == right, "after damage to {}", path.display());
+        tried += 1;
+    }
+    assert!(tried >= 8, "{tried} files");
 }

@@ -86,7 +86,9 @@ pub trait Events: Send + Sync {
     fn built(&self, channel: &str, took: Duration);
     /// What rules did to the records of a generation that came into force.
     fn judged(&self, channel: &str, subdir: &str, judged: &Judged);
-    /// A refresh failed; the old generation, if any, stays.
+    /// So many malformed records are left out of the index that is in force now.
+    fn dropped(&self, channel: &str, subdir: &str, records: u64);
+    /// A refresh, or making a document of an index, failed; the old generation, if any, stays.
     fn failed(&self, channel: &str);
 }
 
@@ -217,6 +219,33 @@ impl Delivery {
         }
     }
 
+    /// The generation in force, if its files are what they were when it was built. The first time in a run of the gate they are read;
+    /// one that a disk has changed is dropped and built anew.
+    pub(super) async fn trusted(&self, key: &Key) -> Option<Arc<Generation>> {
+        let current = self.inner.generations.current(&key.0, &key.1)?;
+        if current.is_trusted() {
+            return Some(current);
+        }
+        let checked = Arc::clone(&current);
+        let verified = self.inner.runtime.spawn_blocking(move || checked.verify()).await;
+        match verified {
+            Ok(Ok(())) => Some(current),
+            Ok(Err(error)) => {
+                self.discard(key, current.id(), &error.to_string());
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Drops a generation that turned out to be damaged.
+    pub(super) fn discard(&self, key: &Key, id: &str, why: &str) {
+        self.inner.events.failed(&key.0.to_string());
+        if let Err(error) = self.inner.generations.discard(&key.0, &key.1, id, why) {
+            tracing::error!(channel = %key.0, subdir = %key.1, %error, "a damaged index can't be dropped for good");
+        }
+    }
+
     /// The generation in force, and whether it is fresh; waits (bounded) only where there is none.
     pub(super) async fn generation(
         &self,
@@ -225,7 +254,7 @@ impl Delivery {
         subdir: &Subdir,
     ) -> Result<(Arc<Generation>, Outcome), Refusal> {
         let key = (channel.stored_as(asked), subdir.clone());
-        if let Some(current) = self.inner.generations.current(&key.0, &key.1) {
+        if let Some(current) = self.trusted(&key).await {
             self.note_use(&key, asked);
             let fresh = self.is_fresh(&key, &current, channel.ttl) && !self.is_due(channel, subdir, &current);
             if !fresh && !self.is_resting(&key) {

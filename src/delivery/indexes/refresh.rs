@@ -313,12 +313,33 @@ impl Delivery {
                 self.inner.events.built(&channel.label, started.elapsed());
                 let judged = generation.manifest().judged;
                 self.inner.events.judged(&channel.label, key.1.as_str(), &judged);
+                self.note_dropped(key, &channel.label, generation);
                 tell(key, generation.id(), &judged);
             }
             Err(Refusal::BadUpstream(_)) => self.forget_key(idx_key).await,
             Err(_) => {}
         }
         built
+    }
+
+    /// Says how many records are in no form of the index because some client could not read them.
+    fn note_dropped(&self, key: &Key, label: &str, generation: &Generation) {
+        let dropped = generation.manifest().report.dropped;
+        self.inner.events.dropped(label, key.1.as_str(), dropped.values().sum());
+        if !dropped.is_empty() {
+            let list: Vec<_> = dropped.iter().map(|(flaw, n)| format!("{flaw:?}: {n}")).collect();
+            tracing::warn!(channel = %key.0, subdir = %key.1, records = %list.join(", "), "malformed records are left out");
+        }
+    }
+
+    /// Counts what failed beside refreshes, which count themselves: documents that join a generation later.
+    pub(in crate::delivery) fn noted<T>(&self, generation: &Generation, made: Result<T, Refusal>) -> Result<T, Refusal> {
+        if let Err(refusal @ (Refusal::Internal(_) | Refusal::Unavailable { .. })) = &made {
+            let manifest = generation.manifest();
+            self.inner.events.failed(&manifest.channel);
+            tracing::warn!(channel = %manifest.channel, subdir = %manifest.subdir, error = %refusal, "a document of the index can't be made");
+        }
+        made
     }
 
     /// Runs a build off the async workers and words its error.
@@ -362,14 +383,22 @@ pub(super) fn identity_of(object: &Object, path: PathBuf, gathered: bool) -> Ide
     }
 }
 
-/// The refusal that a failed build comes to.
+/// The refusal that a failed build comes to. What is wrong on the gate's own disk is for its log: clients are told to come again.
 pub(super) fn refusal_of(error: &BuildError) -> Refusal {
     if error.is_upstreams_fault() {
-        Refusal::BadUpstream(error.to_string())
-    } else {
-        Refusal::Internal(error.to_string())
+        return Refusal::BadUpstream(error.to_string());
+    }
+    tracing::error!(%error, "an index can't be made");
+    Refusal::Unavailable {
+        message: "this gate can't write its indexes at the moment, and those who run it find the reason in its log; ask \
+                  again shortly"
+            .to_owned(),
+        retry_after: Some(OWN_TROUBLE),
     }
 }
+
+/// When to come again after trouble with the gate's own disk.
+const OWN_TROUBLE: Duration = Duration::from_secs(30);
 
 /// A document to build a generation from.
 pub(super) struct Snapshot {

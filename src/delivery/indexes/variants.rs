@@ -50,7 +50,7 @@ impl Delivery {
                     store.attach(&target, &Attach { file: form, raw: &raw, packing, modified_at, limits })
                 })
                 .await;
-            match attached {
+            match self.noted(generation, attached) {
                 Ok(()) if generation.variant(file).is_some() => return Ok(()),
                 Ok(()) => {}
                 Err(Refusal::BadUpstream(sentence)) => last = sentence,
@@ -70,7 +70,8 @@ impl Delivery {
         let _build = self.inner.indexes.builds.acquire().await;
         let (store, target) = (Arc::clone(&self.inner.generations), Arc::clone(generation));
         let limits = self.inner.settings.index.limits;
-        self.blocking(move || store.make_run_exports(&target, &limits)).await
+        let made = self.blocking(move || store.make_run_exports(&target, &limits)).await;
+        self.noted(generation, made)
     }
 
     /// Makes the current index of a generation out of its own records, one at a time. Runs to its end whoever waits, so that
@@ -93,7 +94,7 @@ impl Delivery {
             let _build = indexes.builds.acquire().await;
             let (store, limits) = (Arc::clone(&this.inner.generations), this.inner.settings.index.limits);
             let target = Arc::clone(&generation);
-            let sentence = match this.blocking(move || store.make_current(&target, &limits)).await {
+            let sentence = match this.noted(&generation, this.blocking(move || store.make_current(&target, &limits)).await) {
                 Ok(()) if generation.variant(memo.1).is_some() => return Ok(()),
                 Ok(()) => format!("`{}` would be too large to make; ask for the `.zst`", memo.1.file_name()),
                 Err(Refusal::BadUpstream(sentence)) => sentence,

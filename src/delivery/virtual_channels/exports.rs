@@ -32,9 +32,10 @@ impl Delivery {
             )));
         }
         let _build = self.inner.indexes.builds.acquire().await;
-        let (store, merged) = (Arc::clone(&self.inner.generations), Arc::clone(merged));
+        let (store, target) = (Arc::clone(&self.inner.generations), Arc::clone(merged));
         let limits = self.inner.settings.index.limits;
-        self.blocking(move || store.attach_merged_exports(&merged, &members, &limits)).await
+        let made = self.blocking(move || store.attach_merged_exports(&target, &members, &limits)).await;
+        self.noted(merged, made)
     }
 
     /// A member's generation with its `run_exports.json`; `None` where it has none.

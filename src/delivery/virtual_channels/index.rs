@@ -60,7 +60,7 @@ impl Delivery {
         subdir: &Subdir,
     ) -> Result<(Arc<Generation>, Outcome), Refusal> {
         let key = (channel.stored_as(), subdir.clone());
-        if let Some(current) = self.inner.generations.current(&key.0, &key.1) {
+        if let Some(current) = self.trusted(&key).await {
             self.note_use(&key, &channel.asked());
             let fresh = self.is_up_to_date(channel, subdir, &current);
             if !fresh {
@@ -218,7 +218,11 @@ impl Delivery {
                 }
                 Ok(fresh)
             })
-            .await?;
+            .await
+            .inspect_err(|refusal| {
+                self.inner.events.failed(&channel.label);
+                tracing::warn!(channel = %channel.label, subdir = %key.1, error = %refusal, "merging the index failed; what is cached stays");
+            })?;
         self.inner.events.built(&channel.label, started.elapsed());
         tracing::info!(channel = %channel.label, subdir = %key.1, generation = %built.id(), "a new merged index is in force");
         Ok(built)

@@ -20,6 +20,12 @@ struct RecordLabels {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct IndexLabels {
+    channel: String,
+    subdir: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct RuleLabel {
     rule: String,
 }
@@ -52,6 +58,7 @@ pub struct PolicySeries {
     /// The labels that an index in force has, to be taken away with it.
     of_index: Mutex<HashMap<(String, String), Vec<RecordLabels>>>,
     refused: Family<RuleLabel, Counter>,
+    malformed: Family<IndexLabels, Gauge>,
 }
 
 impl PolicySeries {
@@ -60,6 +67,8 @@ impl PolicySeries {
         let help = "Records of the index in force that a rule acts on";
         room.register("records", help, self.records.clone());
         room.register("refused", "Requests for files that a rule refused", self.refused.clone());
+        let help = "Malformed records that are left out of the index in force";
+        room.register("malformed_records", help, self.malformed.clone());
     }
 
     /// An index came into force in which rules acted on so many records.
@@ -90,6 +99,17 @@ impl PolicySeries {
         }
     }
 
+    /// So many records of an index that came into force are malformed. Indexes without any have no series.
+    pub fn left_out(&self, channel: &str, subdir: &str, records: u64) {
+        let labels = IndexLabels { channel: channel.to_owned(), subdir: subdir.to_owned() };
+        if records == 0 {
+            self.malformed.remove(&labels);
+        } else {
+            let gauge = self.malformed.get_or_create_owned(&labels);
+            gauge.set(i64::try_from(records).unwrap_or(i64::MAX));
+        }
+    }
+
     /// A rule refused a request.
     pub fn refused(&self, rule: &str) {
         self.refused.get_or_create_owned(&RuleLabel { rule: rule.to_owned() }).inc();
@@ -115,6 +135,11 @@ mod tests {
         assert!(has(&line("cooldown", "withheld", 3)) && has(&line("giants", "trial", 1)));
         metrics.policy.index_in_force("forge", "noarch", [(RuleEffect::Withheld, "cooldown", 2)].into_iter());
         assert!(has(&line("cooldown", "withheld", 2)) && !has(&line("giants", "trial", 1)));
+        let malformed = "condagate_policy_malformed_records{channel=\"forge\",subdir=\"noarch\"} 2";
+        metrics.policy.left_out("forge", "noarch", 2);
+        assert!(has(malformed));
+        metrics.policy.left_out("forge", "noarch", 0);
+        assert!(!has(malformed));
         metrics.policy.refused("recall-42");
         assert!(has("condagate_policy_refused_total{rule=\"recall-42\"} 1"));
     }
