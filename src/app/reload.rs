@@ -41,7 +41,10 @@ impl Core {
         }
         let before = self.live.view().rules().policy().rules().len();
         if before > 0 && rules.policy().rules().len() == 0 {
-            tracing::warn!(before, "no rule about packages is left: everything that was hidden or denied is shown again");
+            tracing::warn!(
+                before,
+                "no rule about packages is left: everything that was hidden or denied is shown again"
+            );
         }
         let revision = rules.revision();
         self.live.replace(Arc::new(rules));

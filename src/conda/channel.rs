@@ -103,7 +103,9 @@ mod tests {
         for good in ["conda-forge", "pkgs/main", "_x", "a.b", "MyChannel"] {
             assert!(ChannelName::is_valid(good), "{good}");
         }
-        for bad in ["", "-x", "a//b", "../a", "a/..", "linux-64", "a/label/b", "t", "T", "T/cg-x/team", "a b", "a\0"] {
+        for bad in
+            ["", "-x", "a//b", "../a", "a/..", "linux-64", "a/label/b", "t", "T", "T/cg-x/team", "a b", "a\0"]
+        {
             assert!(!ChannelName::is_valid(bad), "{bad}");
         }
         assert!(ChannelRef::is_label("rc/1"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::objects::{ObjectAsk, outcome_of};
+use super::objects::{Held, ObjectAsk, outcome_of};
 use super::rulings::{Wanted, must_be_listed};
 use super::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome, Refusal};
 use crate::cache::{Blob, Fill, FillKind, FillRequest};
@@ -169,6 +169,9 @@ impl Delivery {
             return Ok(fill_answer(fill, ask, expected, Outcome::Follow));
         }
         if let Some(blob) = self.inner.cache.find_expected(&expected).await {
+            if expected.sha256.is_none() {
+                self.rule_digest(ask, blob.digest()).await?;
+            }
             let mut answer = blob_answer(blob, &ask.archive, Outcome::Hit);
             answer.facts.etag = package_etag(&expected);
             return Ok(answer);
@@ -178,7 +181,27 @@ impl Delivery {
         }
         let fill = self.start_package_fill(ask, expected);
         let outcome = outcome_of(&fill);
+        if expected.sha256.is_none() && ask.channel.judge(&ask.subdir).asks_digest() {
+            // Only its bytes say whether a rule is about them.
+            let blob = fill.done().await.map_err(|error| Refusal::of_fill(&error))?;
+            self.rule_digest(ask, blob.digest()).await?;
+        }
         Ok(fill_answer(fill, ask, expected, outcome))
+    }
+
+    /// The index has no SHA-256 of a file, and its bytes are here: what rules say of their digest.
+    async fn rule_digest(&self, ask: &PackageAsk, digest: &Sha256) -> Result<(), Refusal> {
+        if !ask.channel.judge(&ask.subdir).asks_digest() {
+            return Ok(());
+        }
+        let stored = ask.channel.stored_as(&ask.asked);
+        let Some(generation) = self.inner.generations.current(&stored, &ask.subdir) else { return Ok(()) };
+        let file = ask.archive.as_str().to_owned();
+        // Files without a record were judged by their bytes before.
+        let known = self.blocking(move || generation.known_file(&file)).await?;
+        let Some(mut known) = known.filter(|known| known.record.is_some()) else { return Ok(()) };
+        known.expected.sha256.get_or_insert(*digest);
+        self.rule_known(ask.wanted(), &known)
     }
 
     fn start_package_fill(&self, ask: &PackageAsk, expected: Expected) -> Fill {
@@ -200,6 +223,15 @@ impl Delivery {
     /// A record with neither digest: an ordinary file that is revalidated, because nothing can vouch for its bytes.
     async fn package_without_digest(&self, ask: &PackageAsk, expected: Expected) -> Result<Answer, Refusal> {
         let held = self.object(package_object(ask, ask.channel.ttl)).await?;
+        if ask.channel.judge(&ask.subdir).asks_digest() {
+            let digest = match &held {
+                Held::Ready { object, .. } => *object.blob.digest(),
+                Held::Running { fill, .. } => {
+                    *fill.done().await.map_err(|error| Refusal::of_fill(&error))?.digest()
+                }
+            };
+            self.rule_digest(ask, &digest).await?;
+        }
         let mut answer = Self::object_answer(held, content_type(&ask.archive), CacheFor::Revalidate);
         answer.facts.len = answer.facts.len.or(expected.size);
         Ok(answer)

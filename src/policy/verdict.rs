@@ -131,6 +131,9 @@ pub trait Judge: Send + Sync {
     /// Whether no rule can ever touch a record of this channel and subdir: then nobody needs to ask.
     fn is_idle(&self) -> bool;
 
+    /// Whether any rule goes by digests: then a file is to be judged by the digest of its bytes, too.
+    fn asks_digest(&self) -> bool;
+
     /// What the rules say about `subject` at `now`.
     fn decide(&self, subject: &Subject<'_>, now: UnixMillis) -> Decision;
 
@@ -152,6 +155,10 @@ pub struct Lenient;
 impl Judge for Lenient {
     fn is_idle(&self) -> bool {
         true
+    }
+
+    fn asks_digest(&self) -> bool {
+        false
     }
 
     fn decide(&self, _: &Subject<'_>, _: UnixMillis) -> Decision {

@@ -10,6 +10,7 @@ use super::judging::Ruling;
 use super::moment::moment;
 use super::patch;
 use super::scan::{Field, Record, ScanError};
+use super::sightings::{Origin, Sighting};
 use super::subject;
 use crate::clock::UnixMillis;
 
@@ -20,7 +21,7 @@ const INDEXED: &str = "indexed_timestamp";
 /// # Errors
 /// A record to be patched that is no JSON after all.
 pub(super) fn record(record: &Record<'_>, ruling: &Ruling, out: &mut Vec<u8>) -> Result<bool, BuildError> {
-    let indexed = ruling.standing.seen.map(|seen| seen.at).filter(|seen| !says_when(record, *seen));
+    let indexed = ruling.standing.seen.filter(|seen| !says_when(record, *seen)).map(|seen| seen.at);
     let value = record.value();
     if !ruling.patches.is_empty() {
         let without_url;
@@ -66,12 +67,13 @@ pub(super) fn record(record: &Record<'_>, ruling: &Ruling, out: &mut Vec<u8>) ->
 
 const UNREADABLE: &str = "one of its records can't be read by every JSON parser";
 
-/// Whether a record says itself when it was indexed, in the form of CEP 47, and not later than the gate saw it: then upstream's
-/// word stands.
-fn says_when(record: &Record<'_>, seen: UnixMillis) -> bool {
+/// Whether a record says itself when it was indexed, in the form of CEP 47, and may be believed: it was there when the gate met the
+/// channel, and it does not say later than that. Of what the gate saw come, nobody else can say that it is older.
+fn says_when(record: &Record<'_>, seen: Sighting) -> bool {
     let Some(raw) = record.field(Field::IndexedTimestamp) else { return false };
     let is_millis = moment(raw).is_some_and(|at| at.0.to_string().as_bytes() == raw);
-    is_millis && subject::indexed_at(record).is_some_and(|at| at <= seen)
+    let believed = |at: UnixMillis| at == seen.at || (seen.origin != Origin::Gate && at <= seen.at);
+    is_millis && subject::indexed_at(record).is_some_and(believed)
 }
 
 fn number(out: &mut Vec<u8>, moment: UnixMillis) {
@@ -90,12 +92,15 @@ fn append(out: &mut Vec<u8>, seen: UnixMillis) {
 mod tests {
     use super::*;
     use crate::repodata::scan::Group;
-    use crate::repodata::sightings::{Origin, Sighting};
     use crate::repodata::table::Standing;
 
     fn edited(value: &str, seen: Option<i64>) -> Option<String> {
+        edited_as(value, seen, Origin::Build)
+    }
+
+    fn edited_as(value: &str, seen: Option<i64>, origin: Origin) -> Option<String> {
         let alone = Record::alone(Group::PackagesConda, value.as_bytes()).unwrap();
-        let seen = seen.map(|at| Sighting { at: UnixMillis(at), origin: Origin::Gate });
+        let seen = seen.map(|at| Sighting { at: UnixMillis(at), origin });
         let ruling = Ruling { standing: Standing { seen, ..Standing::default() }, ..Ruling::default() };
         let mut out = Vec::new();
         let edited = record(&alone, &ruling, &mut out).unwrap();
@@ -109,7 +114,11 @@ mod tests {
         assert_eq!(edited("{\"a\":1}", seen).unwrap(), format!("{{\"a\":1,{stamp}"));
         assert_eq!(edited("{ }", seen).unwrap(), format!("{{ {stamp}"));
         assert_eq!(edited("{\"a\":1}", None), None);
-        assert_eq!(edited("{\"indexed_timestamp\":1759999999999}", seen), None, "upstream's word");
+        let older = "{\"indexed_timestamp\":1759999999999}";
+        assert_eq!(edited(older, seen), None, "upstream's word");
+        let came = edited_as(older, seen, Origin::Gate);
+        assert_eq!(came.as_deref(), Some("{\"indexed_timestamp\":1760000000000}"), "the gate saw it come");
+        assert_eq!(edited_as("{\"indexed_timestamp\":1760000000000}", seen, Origin::Gate), None);
         for wrong in ["1760000000001", "1760000000", "null", "\"x\"", "-1", "1759999999999.0"] {
             let before = format!("{{\"indexed_timestamp\":{wrong},\"a\":1}}");
             let after = "{\"indexed_timestamp\":1760000000000,\"a\":1}";

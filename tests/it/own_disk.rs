@@ -25,7 +25,8 @@ fn block(home: &Home) {
 
 fn failed_builds(gate: &Gate) -> u64 {
     let page = gate.get("/-/metrics").text();
-    let line = page.lines().find(|line| line.starts_with("condagate_repodata_builds_total{result=\"failed\"}"));
+    let line =
+        page.lines().find(|line| line.starts_with("condagate_repodata_builds_total{result=\"failed\"}"));
     line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
 }
 

@@ -110,7 +110,8 @@ fn everything(gate: &crate::harness::Gate, channel: &Channel) -> Vec<(String, Ve
 #[test]
 fn damaged_indexes_are_noticed_whatever_was_damaged() {
     let upstream = Upstream::start();
-    let channel = Channel::new("chan").with("noarch", &package("alpha", "1.0")).with("noarch", &package("beta", "2.0"));
+    let channel =
+        Channel::new("chan").with("noarch", &package("alpha", "1.0")).with("noarch", &package("beta", "2.0"));
     channel.publish(&upstream);
     let mut gate = Setup::rules(&rules::all_from(&upstream)).start();
     let right = everything(&gate, &channel);

@@ -333,7 +333,11 @@ impl Delivery {
     }
 
     /// Counts what failed beside refreshes, which count themselves: documents that join a generation later.
-    pub(in crate::delivery) fn noted<T>(&self, generation: &Generation, made: Result<T, Refusal>) -> Result<T, Refusal> {
+    pub(in crate::delivery) fn noted<T>(
+        &self,
+        generation: &Generation,
+        made: Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         if let Err(refusal @ (Refusal::Internal(_) | Refusal::Unavailable { .. })) = &made {
             let manifest = generation.manifest();
             self.inner.events.failed(&manifest.channel);

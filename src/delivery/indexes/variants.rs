@@ -94,7 +94,9 @@ impl Delivery {
             let _build = indexes.builds.acquire().await;
             let (store, limits) = (Arc::clone(&this.inner.generations), this.inner.settings.index.limits);
             let target = Arc::clone(&generation);
-            let sentence = match this.noted(&generation, this.blocking(move || store.make_current(&target, &limits)).await) {
+            let sentence = match this
+                .noted(&generation, this.blocking(move || store.make_current(&target, &limits)).await)
+            {
                 Ok(()) if generation.variant(memo.1).is_some() => return Ok(()),
                 Ok(()) => format!("`{}` would be too large to make; ask for the `.zst`", memo.1.file_name()),
                 Err(Refusal::BadUpstream(sentence)) => sentence,

@@ -183,6 +183,12 @@ impl Judge for Bench {
         self.rules.is_empty()
     }
 
+    fn asks_digest(&self) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| rule.matcher.asks_digest() || rule.unless.as_ref().is_some_and(Matcher::asks_digest))
+    }
+
     fn decide(&self, subject: &Subject<'_>, now: UnixMillis) -> Decision {
         let case = Case::new(subject);
         let outcome = self.outcome(&case, now);

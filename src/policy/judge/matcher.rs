@@ -50,6 +50,12 @@ pub struct Matcher {
 }
 
 impl Matcher {
+    /// Whether it goes by digests.
+    #[must_use]
+    pub const fn asks_digest(&self) -> bool {
+        self.digests.is_some()
+    }
+
     /// Whether the record matches at `now`. `strict` says what becomes of a version that can't be compared.
     #[must_use]
     pub fn is_match(&self, case: &Case<'_>, now: UnixMillis, strict: bool) -> bool {

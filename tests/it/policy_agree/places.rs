@@ -30,6 +30,8 @@ pub enum Mode {
 struct Seen {
     package: Package,
     at: i64,
+    /// The gate saw it come: it was not there when the gate met the subdir.
+    came: bool,
 }
 
 /// A subdir, as upstream has it and as the gate knows it.
@@ -49,7 +51,7 @@ pub struct Place {
     pub files: BTreeMap<String, Vec<u8>>,
     listed: BTreeMap<String, Seen>,
     departed: BTreeMap<String, Seen>,
-    sightings: BTreeMap<(String, String), i64>,
+    sightings: BTreeMap<(String, String), (i64, bool)>,
     /// Unlisted files that a gate has had.
     pub fetched: BTreeSet<String>,
 }
@@ -272,10 +274,11 @@ impl Place {
             let first = || {
                 let says = package.indexed.and_then(super::packages::Stamp::moment);
                 let built = package.timestamp.and_then(super::packages::Stamp::moment);
-                if is_met { now } else { says.or(built).unwrap_or(now).min(now) }
+                let at = if is_met { now } else { says.or(built).unwrap_or(now).min(now) };
+                (at, is_met)
             };
-            let at = *self.sightings.entry((file.clone(), digest)).or_insert_with(first);
-            listed.insert(file.clone(), Seen { package: package.clone(), at });
+            let (at, came) = *self.sightings.entry((file.clone(), digest)).or_insert_with(first);
+            listed.insert(file.clone(), Seen { package: package.clone(), at, came });
         }
         let before = std::mem::replace(&mut self.listed, listed);
         self.departed.extend(before);
@@ -297,7 +300,9 @@ impl Place {
         self.listed.values().map(|seen| {
             let mut record = seen.package.record(&self.path);
             let says = seen.package.indexed.filter(|s| matches!(s, super::packages::Stamp::Millis(_)));
-            let says = says.and_then(super::packages::Stamp::moment).filter(|says| *says <= seen.at);
+            let says = says
+                .and_then(super::packages::Stamp::moment)
+                .filter(|says| *says == seen.at || (!seen.came && *says < seen.at));
             record.insert("indexed_timestamp".to_owned(), json!(says.unwrap_or(seen.at)));
             (record, self.facts_of(seen, false))
         })
@@ -330,7 +335,7 @@ impl Place {
         (facts, false)
     }
 
-    fn facts_of(&self, Seen { package, at }: &Seen, removed: bool) -> Facts {
+    fn facts_of(&self, Seen { package, at, .. }: &Seen, removed: bool) -> Facts {
         let bytes = package.bytes(&self.path);
         let [sha256, md5, size, version] = package.says;
         Facts {
