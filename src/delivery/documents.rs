@@ -52,7 +52,7 @@ impl Delivery {
     pub(super) fn document_ask(channel: &Channel, asked: &ChannelRef, doc: ChannelDoc) -> ObjectAsk {
         let name = doc.file_name();
         ObjectAsk {
-            key: format!("doc:{}/{name}", channel.stored_as(asked)),
+            key: format!("doc:{}/{name}", channel.fetched_as(asked)),
             upstream: Arc::clone(&channel.upstream),
             path: channel.upstream_path(asked, &name),
             ttl: channel.ttl,

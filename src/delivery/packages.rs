@@ -60,7 +60,7 @@ pub(super) struct PackageAsk {
 
 impl PackageAsk {
     fn key(&self) -> String {
-        format!("pkg:{}/{}/{}", self.channel.stored_as(&self.asked), self.subdir, self.archive)
+        format!("pkg:{}/{}/{}", self.channel.fetched_as(&self.asked), self.subdir, self.archive)
     }
 
     fn wanted(&self) -> Wanted<'_> {

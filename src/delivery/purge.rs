@@ -7,6 +7,7 @@ use super::{Delivery, Refusal};
 use crate::cache::Purge;
 use crate::conda::channel::ChannelRef;
 use crate::conda::digest::Sha256;
+use crate::conda::subdir::Subdir;
 use crate::conda::url::Route;
 use crate::snapshot::{Channel, Place, VirtualChannel};
 use crate::upstream::Upstream;
@@ -43,13 +44,11 @@ impl Delivery {
     /// # Errors
     /// As [`Delivery::purge_all`].
     pub async fn purge_channel(&self, channel: &Channel, asked: &ChannelRef) -> Result<u64, Refusal> {
-        let stored = channel.stored_as(asked);
+        let stored = channel.fetched_as(asked);
         let kinds = ["pkg", "idx", "doc", "sig", "shard"];
         let what = kinds.iter().map(|kind| Purge::Prefix(format!("{kind}:{stored}/"))).collect();
         let removed = self.purge(what, false).await?;
-        let store = Arc::clone(&self.inner.generations);
-        let generations = self.inner.runtime.spawn_blocking(move || store.remove_channel(&stored)).await;
-        Ok(removed + generations.map_err(failed)?.map_err(failed)?)
+        Ok(removed + self.remove_views(channel.all_stored_as(asked), None).await?)
     }
 
     /// Forgets what a virtual channel has of its own: its merged indexes. Its members keep what is theirs.
@@ -57,10 +56,9 @@ impl Delivery {
     /// # Errors
     /// As [`Delivery::purge_all`].
     pub async fn purge_virtual(&self, channel: &VirtualChannel) -> Result<u64, Refusal> {
-        let (store, stored) = (Arc::clone(&self.inner.generations), channel.stored_as());
-        let gone = self.inner.runtime.spawn_blocking(move || store.remove_channel(&stored)).await;
+        let gone = self.remove_views(channel.all_stored_as(), None).await;
         self.forget_absences();
-        gone.map_err(failed)?.map_err(failed)
+        gone
     }
 
     /// Forgets one file of a virtual channel: a merged index, or a file of whichever member has it.
@@ -69,11 +67,9 @@ impl Delivery {
     /// As [`Delivery::purge_all`].
     pub async fn purge_virtual_file(&self, channel: &VirtualChannel, route: &Route) -> Result<u64, Refusal> {
         if let Route::Index { subdir, .. } = route {
-            let (store, stored, subdir) =
-                (Arc::clone(&self.inner.generations), channel.stored_as(), subdir.clone());
-            let gone = self.inner.runtime.spawn_blocking(move || store.remove(&stored, &subdir)).await;
+            let gone = self.remove_views(channel.all_stored_as(), Some(subdir)).await;
             self.forget_absences();
-            return gone.map_err(failed)?.map_err(failed).map(u64::from);
+            return gone;
         }
         let mut removed = 0;
         for member in &channel.members {
@@ -94,8 +90,8 @@ impl Delivery {
     pub async fn purge_file(&self, channel: &Arc<Channel>, route: &Route) -> Result<u64, Refusal> {
         match route {
             Route::Package { channel: asked, subdir, archive } => {
+                let key = format!("pkg:{}/{subdir}/{archive}", channel.fetched_as(asked));
                 let stored = channel.stored_as(asked);
-                let key = format!("pkg:{stored}/{subdir}/{archive}");
                 let mut what = vec![Purge::Key(key)];
                 let listed =
                     self.inner.generations.current(&stored, subdir).and_then(|g| g.lookup(archive.as_str()));
@@ -103,26 +99,24 @@ impl Delivery {
                 self.purge(what, false).await
             }
             Route::Shard { channel: asked, subdir, digest } => {
-                let key = format!("shard:{}/{subdir}/{digest}", channel.stored_as(asked));
+                let key = format!("shard:{}/{subdir}/{digest}", channel.fetched_as(asked));
                 self.purge(vec![Purge::Key(key), Purge::Digest(*digest)], false).await
             }
             Route::Index { channel: asked, subdir, .. } => {
-                let stored = channel.stored_as(asked);
+                let stored = channel.fetched_as(asked);
                 let removed =
                     self.purge(vec![Purge::Prefix(format!("idx:{stored}/{subdir}/"))], false).await?;
-                let (store, subdir) = (Arc::clone(&self.inner.generations), subdir.clone());
-                let gone = self.inner.runtime.spawn_blocking(move || store.remove(&stored, &subdir)).await;
-                Ok(removed + u64::from(gone.map_err(failed)?.map_err(failed)?))
+                Ok(removed + self.remove_views(channel.all_stored_as(asked), Some(subdir)).await?)
             }
             Route::Sidecar { channel: asked, subdir, file } => {
-                let stored = channel.stored_as(asked);
+                let stored = channel.fetched_as(asked);
                 let kinds = ["sig", "doc"];
                 let what =
                     kinds.iter().map(|kind| Purge::Key(format!("{kind}:{stored}/{subdir}/{file}"))).collect();
                 self.purge(what, false).await
             }
             Route::Doc { channel: asked, doc } => {
-                let key = format!("doc:{}/{}", channel.stored_as(asked), doc.file_name());
+                let key = format!("doc:{}/{}", channel.fetched_as(asked), doc.file_name());
                 self.purge(vec![Purge::Key(key)], false).await
             }
             Route::Home | Route::Control(_) | Route::Other => Ok(0),
@@ -135,6 +129,17 @@ impl Delivery {
     /// As [`Delivery::purge_all`].
     pub async fn purge_plain(&self, upstream: &Upstream, path: &str) -> Result<u64, Refusal> {
         self.purge(vec![Purge::Key(format!("url:{}/{path}", upstream.name()))], false).await
+    }
+
+    /// Forgets the indexes of a channel, whoever sees them; of one subdir, or of all.
+    async fn remove_views(
+        &self,
+        (first, prefix): (ChannelRef, String),
+        subdir: Option<&Subdir>,
+    ) -> Result<u64, Refusal> {
+        let (store, subdir) = (Arc::clone(&self.inner.generations), subdir.cloned());
+        let gone = move || store.remove_views(&first, &prefix, subdir.as_ref());
+        self.inner.runtime.spawn_blocking(gone).await.map_err(failed)?.map_err(failed)
     }
 
     async fn purge(&self, what: Vec<Purge>, generations_too: bool) -> Result<u64, Refusal> {

@@ -127,7 +127,7 @@ impl Delivery {
         if generation.has_shards() {
             return Ok(());
         }
-        let memo = (generation.id().to_owned(), IndexFile::ShardIndex);
+        let memo = (generation.key().to_string(), IndexFile::ShardIndex);
         if let Some(sentence) = self.inner.indexes.absent.get(&memo) {
             return Err(Refusal::BadUpstream(sentence));
         }
@@ -145,7 +145,7 @@ impl Delivery {
 
     /// Joins the making of this generation's shards, or starts it. It runs to its end whoever waits.
     fn make_shards(&self, stored: &ChannelRef, subdir: &Subdir, generation: &Arc<Generation>) -> Making {
-        let key = (stored.clone(), subdir.clone(), generation.id().to_owned());
+        let key = (stored.clone(), subdir.clone(), generation.key().to_string());
         let mut making = self.inner.shards.making.lock();
         if let Some(running) = making.get(&key) {
             return running.clone();

@@ -36,7 +36,7 @@ impl Delivery {
         let Some(sha256) = digest else {
             let held = self
                 .object(ObjectAsk {
-                    key: format!("doc:{}/{rest}", channel.stored_as(asked)),
+                    key: format!("doc:{}/{rest}", channel.fetched_as(asked)),
                     upstream: Arc::clone(&channel.upstream),
                     path: channel.upstream_path(asked, &rest),
                     ttl: channel.ttl,
@@ -45,7 +45,7 @@ impl Delivery {
                 .await?;
             return Ok(Self::object_answer(held, "application/json", CacheFor::Index));
         };
-        let key = format!("sig:{}/{rest}", channel.stored_as(asked));
+        let key = format!("sig:{}/{rest}", channel.fetched_as(asked));
         let expected = Expected { sha256: Some(sha256), ..Expected::default() };
         self.by_digest(channel, asked, subdir, &rest, key, expected, "application/json").await
     }

@@ -10,21 +10,26 @@ use super::indexes::Key;
 use crate::conda::channel::ChannelRef;
 use crate::conda::subdir::Subdir;
 use crate::policy::Pattern;
+use crate::policy::judge::audience::AudienceSet;
 use crate::snapshot::{Place, View};
 
 impl Delivery {
     /// Remembers under which name an index is in use.
-    pub(super) fn note_use(&self, key: &Key, asked: &ChannelRef) {
+    pub(super) fn note_use(&self, key: &Key, asked: &ChannelRef, audience: AudienceSet) {
         if !self.inner.indexes.in_use.contains_key(key) {
-            self.inner.indexes.in_use.insert(key.clone(), asked.clone());
+            self.inner.indexes.in_use.insert(key.clone(), (asked.clone(), audience));
         }
     }
 
     /// Starts building every index in use that is not what the rules of `view` make of it now. `named`: also those on disk of channels
     /// that the rules name. Returns at once.
     pub fn tend(&self, view: &View, named: bool) {
-        for (key, asked) in &self.inner.indexes.in_use {
-            self.tend_one(view, &asked, &key.1, Some(&key.0));
+        for (key, (asked, audience)) in &self.inner.indexes.in_use {
+            // Under other rules it may stand for other callers: then it is kept under another name, and left alone.
+            let place = view.place(&asked.name).map(|place| place.for_audience(audience));
+            if let Some(place) = place.filter(|place| place.stored_as(&asked) == key.0) {
+                self.tend_one(&place, &asked, &key.1);
+            }
         }
         if !named {
             return;
@@ -34,20 +39,14 @@ impl Delivery {
             let asked = ChannelRef { name: name.clone(), label: None };
             let Some(place) = view.place(name) else { continue };
             for subdir in self.inner.generations.subdirs(&place.stored_as(&asked)) {
-                self.tend_one(view, &asked, &subdir, None);
+                self.tend_one(&place, &asked, &subdir);
             }
         }
     }
 
-    /// `stored`: what the name must still mean.
-    fn tend_one(&self, view: &View, asked: &ChannelRef, subdir: &Subdir, stored: Option<&ChannelRef>) {
-        let Some(place) = view.place(&asked.name) else { return };
-        let now_stored = place.stored_as(asked);
-        if stored.is_some_and(|stored| *stored != now_stored) {
-            return;
-        }
-        let Some(current) = self.inner.generations.current(&now_stored, subdir) else { return };
-        match &place {
+    fn tend_one(&self, place: &Place, asked: &ChannelRef, subdir: &Subdir) {
+        let Some(current) = self.inner.generations.current(&place.stored_as(asked), subdir) else { return };
+        match place {
             Place::Proxied(channel) if self.is_due(channel, subdir, &current) => {
                 self.refresh_behind(channel, asked, subdir);
             }

@@ -101,7 +101,7 @@ impl Delivery {
     ) -> Result<Vec<u8>, Refusal> {
         let base = Some(index.shards_base_url()).filter(|base| !base.is_empty()).unwrap_or("./");
         let path = super::elsewhere::join(subdir, base, &format!("{digest}.msgpack.zst"));
-        let key = shard_key(&channel.stored_as(asked), subdir, digest);
+        let key = shard_key(&channel.fetched_as(asked), subdir, digest);
         let expected = Expected { sha256: Some(*digest), ..Expected::default() };
         let answer = self.by_digest(channel, asked, subdir, &path, key, expected, "application/zstd").await?;
         let blob = match answer.body {
@@ -163,7 +163,7 @@ impl Delivery {
         asked: &ChannelRef,
         subdir: &Subdir,
     ) -> Option<String> {
-        let key = index_key(&channel.stored_as(asked), subdir, IndexFile::ShardIndex);
+        let key = index_key(&channel.fetched_as(asked), subdir, IndexFile::ShardIndex);
         let object = self.inner.cache.object(&key)?;
         let index = self.inner.shards.sources.indexes.get(object.blob.digest())?;
         Some(index.base_url().to_owned()).filter(|base| !base.is_empty())
@@ -176,7 +176,7 @@ impl Delivery {
         asked: &ChannelRef,
         subdir: &Subdir,
     ) -> bool {
-        let key = index_key(&channel.stored_as(asked), subdir, IndexFile::ShardIndex);
+        let key = index_key(&channel.fetched_as(asked), subdir, IndexFile::ShardIndex);
         self.inner.cache.object(&key).is_some()
     }
 
@@ -188,7 +188,7 @@ impl Delivery {
         subdir: &Subdir,
         archive: &ArchiveName,
     ) -> Option<Arc<KnownFile>> {
-        let key = (channel.stored_as(asked), subdir.clone(), archive.clone());
+        let key = (channel.fetched_as(asked), subdir.clone(), archive.clone());
         let known = self.inner.shards.sources.records.get(&key)?;
         (known.record.is_some() || channel.judge(subdir).is_idle()).then_some(known)
     }
@@ -207,7 +207,7 @@ impl Delivery {
             return Ok(None);
         };
         let raw = self.upstream_shard(channel, asked, subdir, &index, &digest).await?;
-        let (file, stored) = (archive.clone(), channel.stored_as(asked));
+        let (file, stored) = (archive.clone(), channel.fetched_as(asked));
         let sightings = self.inner.generations.sightings(&stored, subdir);
         let (ruled, now) = (!channel.judge(subdir).is_idle(), self.inner.clock.now());
         let found = self

@@ -18,6 +18,7 @@ use crate::conda::url::ChannelDoc;
 use crate::delivery::{Answer, Delivery, Refusal};
 use crate::http::problem::Problem;
 use crate::http::via;
+use crate::policy::access::Caller;
 use crate::snapshot::{Live, PlainFile};
 
 /// CONNECT would make the gate blind: it could neither cache nor verify what passes (PROTOCOL section 4).
@@ -211,13 +212,15 @@ impl Handler for Door {
         if let Some(problem) = self.refused_early(session) {
             return respond::problem(session, ctx, &self.stamp, problem).await;
         }
-        let (planned, access) = {
+        let (planned, access, policy) = {
             let meant = host::meant(session.req_header());
             let host = meant.host.map(host::bare);
             let incoming = Incoming { host: host.as_deref(), absolute: meant.absolute, path: meant.path };
             let own = Own { host: self.own_host.as_deref(), base: &self.base_path };
             let view = self.live.view();
-            (plan::plan(&view, &own, &incoming), Arc::clone(view.rules().access()))
+            let rules = view.rules();
+            let policy = rules.policy().has_audiences().then(|| Arc::clone(rules.policy()));
+            (plan::plan(&view, &own, &incoming), Arc::clone(rules.access()), policy)
         };
         let Planned { plan, token, foreign } = planned;
         if !takes(&plan, &session.req_header().method) {
@@ -227,6 +230,15 @@ impl Handler for Door {
         let asking = Asking { token: token.as_ref(), foreign };
         match self.admission.admit(session, ctx, &access, &plan, &asking).await {
             Ok(()) => {
+                let plan = match policy {
+                    None => plan,
+                    Some(policy) => {
+                        // Others may see something else under this address.
+                        ctx.gated = true;
+                        let who = ctx.principal.as_ref().map_or(Caller::ANONYMOUS, |who| who.caller());
+                        plan.for_audience(policy.audience_of(&who))
+                    }
+                };
                 let done = self.execute(session, ctx, plan).await;
                 downloads::note(&self.admission.trail, session, ctx);
                 done

@@ -9,6 +9,7 @@ use crate::conda::digest::Sha256;
 use crate::conda::subdir::Subdir;
 use crate::conda::url::{self, ChannelDoc, IndexFile, PathError, Route, Target};
 use crate::http::problem::Problem;
+use crate::policy::judge::audience::AudienceSet;
 use crate::secret::Secret;
 use crate::snapshot::{Channel, HostTarget, Place, PlainFile, View, VirtualChannel};
 use crate::telemetry::RouteKind;
@@ -75,6 +76,20 @@ impl Plan {
             _ => return None,
         };
         Some(format!("{asked}/{subdir}/{}", archive.as_str()).into())
+    }
+
+    /// The same for callers in these audiences, for whom other rules may count.
+    pub(super) fn for_audience(mut self, audience: AudienceSet) -> Self {
+        match &mut self {
+            Self::Package { channel, .. }
+            | Self::Sidecar { channel, .. }
+            | Self::Index { channel, .. }
+            | Self::Shard { channel, .. }
+            | Self::Doc { channel, .. } => *channel = channel.for_audience(audience),
+            Self::Virtual { channel, .. } => *channel = channel.for_audience(audience),
+            Self::Problem(_) | Self::Home | Self::Control(_) | Self::Plain(_) | Self::Pass { .. } => {}
+        }
+        self
     }
 
     /// Whether a shard index was asked for, whose problems have rules of their own.

@@ -263,6 +263,29 @@ impl GenerationStore {
         Ok(removed)
     }
 
+    /// Forgets the channel `first` and every other whose name begins with `prefix`, or one subdir of each; returns how many generations
+    /// went.
+    ///
+    /// # Errors
+    /// As [`GenerationStore::remove`].
+    pub fn remove_views(
+        &self,
+        first: &ChannelRef,
+        prefix: &str,
+        subdir: Option<&Subdir>,
+    ) -> Result<u64, BuildError> {
+        let is_view =
+            |channel: &ChannelRef| channel.name.as_str().starts_with(prefix) && channel.label == first.label;
+        let mut removed = 0;
+        for channel in std::iter::once(first.clone()).chain(self.channels().into_iter().filter(is_view)) {
+            removed += match subdir {
+                Some(subdir) => u64::from(self.remove(&channel, subdir)?),
+                None => self.remove_channel(&channel)?,
+            };
+        }
+        Ok(removed)
+    }
+
     /// Forgets everything; returns how many directories of channels went.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! Belongs here: which rules are in force and what a channel name, a file path or a host means under them.
 //! Does not: reading rules from disk (`config`), deciding about callers (`auth`, later), fetching (`delivery`).
 
+mod audience;
 mod need;
 pub mod people;
 mod view;

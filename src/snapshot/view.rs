@@ -6,9 +6,12 @@ use std::time::Duration;
 use ahash::AHashMap;
 use parking_lot::RwLock;
 
+use super::audience;
 use super::virtual_channel::{Member, VirtualChannel};
 use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::subdir::Subdir;
+use crate::policy::access::Caller;
+use crate::policy::judge::audience::AudienceSet;
 use crate::policy::verdict::Judge;
 use crate::policy::{
     ChannelRule, ChannelSource, FileSource, Notice, Pattern, Policy, Rules, SourceNames, Unlisted,
@@ -43,10 +46,12 @@ pub struct Channel {
     pub label: Arc<str>,
     /// What its requests report into, from the first answer on.
     pub series: OnceLock<Arc<ChannelSeries>>,
-    /// The names it is judged under, and by what.
+    /// The names it is judged under, by what, and for whom.
     judges: Judges,
     /// `<upstream>/<name there>`
     identity: ChannelName,
+    /// Under which name the indexes are kept that its audience sees.
+    kept: ChannelName,
 }
 
 /// Who judges the records of a channel.
@@ -54,13 +59,21 @@ pub struct Channel {
 struct Judges {
     names: SourceNames,
     policy: Arc<Policy>,
+    /// Whose rules count: those of strangers, unless [`Channel::for_audience`] was asked.
+    audience: AudienceSet,
+}
+
+impl Judges {
+    fn view(&self) -> u64 {
+        self.policy.view_of(&self.names, self.audience)
+    }
 }
 
 impl Channel {
     /// Who judges its records in a subdir.
     #[must_use]
     pub fn judge(&self, subdir: &Subdir) -> Arc<dyn Judge> {
-        self.judges.policy.judge_of(&self.judges.names, subdir.as_str())
+        self.judges.policy.judge_of_audience(&self.judges.names, subdir.as_str(), self.judges.audience)
     }
 
     /// Whether there are no rules at all: then nobody needs to be asked.
@@ -87,10 +100,41 @@ impl Channel {
         self.judges.names.first()
     }
 
-    /// Under which name generations are kept: `<upstream>/<name there>`, so two names for one channel share them.
+    /// Under which name generations are kept: `<upstream>/<name there>`, so two names for one channel share them. Callers for whom other
+    /// rules count have others, under a name of their own.
     #[must_use]
     pub fn stored_as(&self, asked: &ChannelRef) -> ChannelRef {
+        ChannelRef { name: self.kept.clone(), label: asked.label.clone() }
+    }
+
+    /// Under which name everything is kept that comes from upstream as it is, and what is known of it: files, documents, first
+    /// sightings. The same for all callers.
+    #[must_use]
+    pub fn fetched_as(&self, asked: &ChannelRef) -> ChannelRef {
         ChannelRef { name: self.identity.clone(), label: asked.label.clone() }
+    }
+
+    /// Whose rules count in it.
+    #[must_use]
+    pub const fn audience(&self) -> AudienceSet {
+        self.judges.audience
+    }
+
+    /// Under which name the indexes are kept that everybody sees, and what the names of all others begin with.
+    #[must_use]
+    pub fn all_stored_as(&self, asked: &ChannelRef) -> (ChannelRef, String) {
+        (self.fetched_as(asked), audience::prefix(&self.identity))
+    }
+
+    /// The channel as callers in these audiences see it.
+    #[must_use]
+    pub fn for_audience(self: &Arc<Self>, audience: AudienceSet) -> Arc<Self> {
+        let judges = Judges { audience, ..self.judges.clone() };
+        let view = judges.view();
+        if view == self.judges.view() {
+            return Arc::clone(self);
+        }
+        Arc::new(Self { kept: audience::kept_as(&self.identity, view), judges, ..Self::clone(self) })
     }
 
     /// The path of a file of this channel below the upstream's base, percent-encoded.
@@ -132,6 +176,32 @@ impl Place {
         match self {
             Self::Proxied(channel) => channel.needs_identity,
             Self::Virtual(channel) => channel.needs_identity,
+        }
+    }
+
+    /// Which of its views it is; 0 for the one of callers about whom no rule says anything special.
+    pub(super) fn view(&self) -> u64 {
+        match self {
+            Self::Proxied(channel) => channel.judges.view(),
+            Self::Virtual(channel) => channel.view(),
+        }
+    }
+
+    /// Whose rules count in it.
+    #[must_use]
+    pub fn audience(&self) -> AudienceSet {
+        match self {
+            Self::Proxied(channel) => channel.audience(),
+            Self::Virtual(channel) => channel.audience(),
+        }
+    }
+
+    /// The channel as callers in these audiences see it.
+    #[must_use]
+    pub fn for_audience(&self, audience: AudienceSet) -> Self {
+        match self {
+            Self::Proxied(channel) => Self::Proxied(channel.for_audience(audience)),
+            Self::Virtual(channel) => Self::Virtual(channel.for_audience(audience)),
         }
     }
 
@@ -241,6 +311,7 @@ impl View {
         let judges = self.judges(&source.name, &path);
         Some(Place::Proxied(Arc::new(Channel {
             upstream,
+            kept: audience::kept_as(&identity, judges.view()),
             identity,
             ttl: rule.ttl,
             notices: self.rules.notices_for(name.as_str()).into(),
@@ -283,6 +354,7 @@ impl View {
         }
         let identity = ChannelName::parse(&format!("{}/{name}", host.upstream.name()))?;
         let judges = self.judges(host.upstream.name(), name.as_str());
+        let kept = audience::kept_as(&identity, judges.view());
         Some(Arc::new(Channel {
             upstream: Arc::clone(&host.upstream),
             path: name.as_str().into(),
@@ -295,6 +367,7 @@ impl View {
             label: name.as_str().into(),
             series: OnceLock::new(),
             judges,
+            kept,
             identity,
         }))
     }
@@ -311,7 +384,9 @@ impl View {
         };
         let aliases: Vec<String> = self.rules.channels().iter().filter_map(own_name).collect();
         let names = SourceNames::new(aliases.iter().map(String::as_str).chain([path]));
-        Judges { names, policy: Arc::clone(self.rules.policy()) }
+        let policy = Arc::clone(self.rules.policy());
+        let audience = policy.audience_of(&Caller::ANONYMOUS);
+        Judges { names, policy, audience }
     }
 
     fn has_closed_name(&self, names: &SourceNames) -> bool {

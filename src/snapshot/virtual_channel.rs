@@ -5,9 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Place;
+use super::{Place, audience};
 use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::digest::Sha256;
+use crate::policy::judge::audience::AudienceSet;
 use crate::policy::{ChannelRule, Notice, Unlisted, VirtualRule};
 
 /// One of the channels that a virtual one is made of.
@@ -40,6 +41,8 @@ pub struct VirtualChannel {
     pub label: Arc<str>,
     name: ChannelName,
     identity: ChannelName,
+    /// Under which name the merged indexes are kept that its audience sees.
+    kept: ChannelName,
 }
 
 impl VirtualChannel {
@@ -51,7 +54,9 @@ impl VirtualChannel {
         members: Vec<Member>,
         notices: Arc<[Arc<Notice>]>,
     ) -> Option<Self> {
+        let identity = identity(name)?;
         Some(Self {
+            kept: kept_as(&identity, &members),
             needs_identity: members.iter().any(|member| member.place.needs_identity()),
             fingerprint: made_of.fingerprint(),
             rule: made_of,
@@ -61,8 +66,45 @@ impl VirtualChannel {
             unlisted: rule.unlisted,
             label: name.as_str().into(),
             name: name.clone(),
-            identity: identity(name)?,
+            identity,
         })
+    }
+
+    /// The channel as callers in these audiences see it: made of its members as they see them.
+    #[must_use]
+    pub fn for_audience(self: &Arc<Self>, audience: AudienceSet) -> Arc<Self> {
+        let seen = |member: &Member| Member {
+            asked: member.asked.clone(),
+            place: member.place.for_audience(audience),
+        };
+        let members: Vec<_> = self.members.iter().map(seen).collect();
+        let kept = kept_as(&self.identity, &members);
+        if kept == self.kept {
+            return Arc::clone(self);
+        }
+        Arc::new(Self { members, kept, ..Self::clone(self) })
+    }
+
+    /// Whose rules count in it.
+    #[must_use]
+    pub fn audience(&self) -> AudienceSet {
+        let all = |all: AudienceSet, member: &Member| all.or(member.place.audience());
+        self.members.iter().fold(AudienceSet::default(), all)
+    }
+
+    /// 0 where all members are seen as everybody sees them.
+    pub(super) fn view(&self) -> u64 {
+        if self.kept == self.identity {
+            return 0;
+        }
+        let tail = self.kept.as_str().rsplit('.').next().unwrap_or_default();
+        u64::from_str_radix(tail, 16).unwrap_or(1)
+    }
+
+    /// What the names of all its merged indexes begin with, whoever sees them; and the name of those that everybody sees.
+    #[must_use]
+    pub fn all_stored_as(&self) -> (ChannelRef, String) {
+        (ChannelRef { name: self.identity.clone(), label: None }, audience::prefix(&self.identity))
     }
 
     /// Its own name.
@@ -74,8 +116,20 @@ impl VirtualChannel {
     /// Under which name its generations are kept: one component, so that it never meets `<upstream>/<channel>`.
     #[must_use]
     pub fn stored_as(&self) -> ChannelRef {
-        ChannelRef { name: self.identity.clone(), label: None }
+        ChannelRef { name: self.kept.clone(), label: None }
     }
+}
+
+/// A view of it for each combination of its members' views.
+fn kept_as(identity: &ChannelName, members: &[Member]) -> ChannelName {
+    let views: Vec<_> = members.iter().map(|member| member.place.view()).collect();
+    if views.iter().all(|view| *view == 0) {
+        return identity.clone();
+    }
+    let text: Vec<_> = views.iter().map(|view| format!("{view:016x}")).collect();
+    let [a, b, c, d, e, f, g, h, ..] = Sha256::of(text.join(" ").as_bytes()).0;
+    // Never 0, which is the view of everybody.
+    audience::kept_as(identity, u64::from_be_bytes([a, b, c, d, e, f, g, h]).max(1))
 }
 
 /// Readable, and different for any two names.

@@ -13,6 +13,7 @@
     reason = "channels have exact names, and tests need not be fast"
 )]
 
+mod audience;
 mod cli;
 mod clients_python;
 mod clients_rust;
@@ -28,6 +29,7 @@ mod fills;
 mod front_door;
 mod gating;
 mod gating_agree;
+mod gating_people;
 mod gating_store_down;
 mod graceful;
 mod harness;
@@ -46,6 +48,7 @@ mod plain_files;
 mod policy_agree;
 mod policy_downloads;
 mod policy_real;
+mod policy_ways;
 mod restart;
 mod rules_reload;
 mod secrets;

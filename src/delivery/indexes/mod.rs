@@ -29,6 +29,7 @@ use crate::conda::subdir::Subdir;
 use crate::conda::url::IndexFile;
 use crate::http::etag::ETag;
 use crate::policy::WholeIndex;
+use crate::policy::judge::audience::AudienceSet;
 use crate::repodata::build::Limits;
 use crate::repodata::generation::Generation;
 use crate::repodata::manifest::Judged;
@@ -110,12 +111,12 @@ pub(super) struct Indexes {
     flights: Mutex<HashMap<Key, Flight>>,
     memory: moka::sync::Cache<Key, Memory>,
     /// Attachments that upstream does not have or that disagree with the generation, and shards that can't be made: by
-    /// generation id.
+    /// generation key.
     pub(super) absent: moka::sync::Cache<(String, IndexFile), String>,
     /// Open variants by path; a path names its bytes, because generations do not change.
     bodies: moka::sync::Cache<PathBuf, Arc<FileBody>>,
-    /// Indexes that were asked for since the start, with a name they were asked by.
-    pub(super) in_use: moka::sync::Cache<Key, ChannelRef>,
+    /// Indexes that were asked for since the start, with a name they were asked by and for whom.
+    pub(super) in_use: moka::sync::Cache<Key, (ChannelRef, AudienceSet)>,
     pub(super) builds: Semaphore,
     /// First builds under way, which clients read along with.
     colds: Mutex<HashMap<Key, Arc<Cold>>>,
@@ -255,7 +256,7 @@ impl Delivery {
     ) -> Result<(Arc<Generation>, Outcome), Refusal> {
         let key = (channel.stored_as(asked), subdir.clone());
         if let Some(current) = self.trusted(&key).await {
-            self.note_use(&key, asked);
+            self.note_use(&key, asked, channel.audience());
             let fresh = self.is_fresh(&key, &current, channel.ttl) && !self.is_due(channel, subdir, &current);
             if !fresh && !self.is_resting(&key) {
                 drop(self.refresh(channel, asked, subdir));
@@ -272,7 +273,7 @@ impl Delivery {
         let flight = self.refresh(channel, asked, subdir);
         match tokio::time::timeout(self.inner.settings.patience, flight).await {
             Ok(Ok(generation)) => {
-                self.note_use(&key, asked);
+                self.note_use(&key, asked, channel.audience());
                 Ok((generation, Outcome::Fill))
             }
             Ok(Err(refusal)) => {
@@ -368,7 +369,7 @@ pub(super) fn index_ask(
 ) -> ObjectAsk {
     let rest = format!("{subdir}/{}", file.file_name());
     ObjectAsk {
-        key: index_key(&channel.stored_as(asked), subdir, file),
+        key: index_key(&channel.fetched_as(asked), subdir, file),
         path: channel.upstream_path(asked, &rest),
         upstream: Arc::clone(&channel.upstream),
         ttl,

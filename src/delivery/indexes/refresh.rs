@@ -289,6 +289,7 @@ impl Delivery {
     pub(super) async fn work(&self, channel: &Channel, key: &Key) -> Work {
         Work {
             store: Arc::clone(&self.inner.generations),
+            met_as: channel.fetched_as(&key.0),
             key: key.clone(),
             at_hand: self.shards_at_hand(&key.0, &key.1).await,
             judge: channel.judge(&key.1),
@@ -418,6 +419,8 @@ pub(super) struct Snapshot {
 pub(super) struct Work {
     store: Arc<GenerationStore>,
     key: Key,
+    /// Under which name first sightings are kept, whoever sees the index.
+    met_as: ChannelRef,
     at_hand: Option<AtHand>,
     judge: Arc<dyn Judge>,
     source: String,
@@ -432,7 +435,7 @@ impl Work {
         packing: Packing,
         onlooker: Option<&Arc<dyn Onlooker>>,
     ) -> Result<Arc<Generation>, BuildError> {
-        let sightings = self.store.sightings(&self.key.0, &self.key.1);
+        let sightings = self.store.sightings(&self.met_as, &self.key.1);
         let before = self.store.current(&self.key.0, &self.key.1);
         let built = build::build(&BuildInput {
             channel: &self.key.0,

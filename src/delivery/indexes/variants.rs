@@ -24,7 +24,7 @@ impl Delivery {
         generation: &Arc<Generation>,
         file: IndexFile,
     ) -> Result<(), Refusal> {
-        let memo = (generation.id().to_string(), file);
+        let memo = (generation.key().to_string(), file);
         if let Some(sentence) = self.inner.indexes.absent.get(&memo) {
             return Err(Refusal::NotFound(sentence));
         }
@@ -76,7 +76,7 @@ impl Delivery {
 
     /// Makes the current index of a generation out of its own records, one at a time. Runs to its end whoever waits, so that
     /// clients that lose patience do not start more of them.
-    async fn make_current(
+    pub(in crate::delivery) async fn make_current(
         &self,
         generation: &Arc<Generation>,
         memo: (String, IndexFile),

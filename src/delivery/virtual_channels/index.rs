@@ -33,6 +33,13 @@ impl Delivery {
             let (store, target) = (Arc::clone(&self.inner.generations), Arc::clone(&generation));
             self.blocking(move || store.make_shards(&target, Reuse::default())).await?;
         }
+        if matches!(file, IndexFile::Current(_)) && generation.variant(file).is_none() {
+            let memo = (generation.key().to_string(), file);
+            if let Some(sentence) = self.inner.indexes.absent.get(&memo) {
+                return Err(Refusal::NotFound(sentence));
+            }
+            self.make_current(&generation, memo).await?;
+        }
         if matches!(file, IndexFile::RunExports(_)) && generation.variant(file).is_none() {
             self.join_exports(channel, subdir, &generation).await?;
         }
@@ -61,7 +68,7 @@ impl Delivery {
     ) -> Result<(Arc<Generation>, Outcome), Refusal> {
         let key = (channel.stored_as(), subdir.clone());
         if let Some(current) = self.trusted(&key).await {
-            self.note_use(&key, &channel.asked());
+            self.note_use(&key, &channel.asked(), channel.audience());
             let fresh = self.is_up_to_date(channel, subdir, &current);
             if !fresh {
                 self.merge_behind(channel, subdir);

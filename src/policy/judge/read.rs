@@ -24,8 +24,6 @@ use crate::policy::verdict::RuleRef;
 const MAX_REASON: usize = 1000;
 /// Keys that decide only whether a rule counts somewhere, not what it says there.
 const SCOPE: &[&str] = &["channels", "subdirs", "audience"];
-/// Whether `audience` is obeyed. Not while indexes are kept once for all callers: a rule for some would act on everybody.
-const AUDIENCE_IS_OBEYED: bool = false;
 const EFFECTS: &[&str] = &["hide", "deny", "allow", "patch"];
 
 /// A rule as written; its hotfix file is not read yet.
@@ -39,28 +37,13 @@ pub struct Draft {
 
 /// Reads one entry; what is wrong with it is noted.
 pub fn read(node: &Node, path: &str, m: &mut Mistakes) -> Option<Draft> {
-    read_as(node, path, AUDIENCE_IS_OBEYED, m)
-}
-
-/// The same, with or without `audience` in the language.
-pub fn read_as(node: &Node, path: &str, audience_is_obeyed: bool, m: &mut Mistakes) -> Option<Draft> {
     let mut fields = Fields::open(node, path, m)?;
     refuse_nothing(&fields, m);
     let id = fields.read("id", m, id);
     if fields.get("id").is_none() {
         m.add_hint(&node.at, format!("`{path}.id` is missing"), "a name that refusals and reports can quote");
     }
-    let audience = match fields.get("audience").filter(|_| !audience_is_obeyed) {
-        Some(entry) => {
-            m.add_hint(
-                &entry.at,
-                format!("`{path}.audience` can't be obeyed yet: all callers are shown the same indexes"),
-                "take it out, and the rule is for everybody",
-            );
-            None
-        }
-        None => Who::read(&mut fields, "audience", m),
-    };
+    let audience = Who::read(&mut fields, "audience", m);
     let channels = patterns(&mut fields, "channels", Kind::Path, m);
     let subdirs = patterns(&mut fields, "subdirs", Kind::Exact, m);
     let reason = fields.read("reason", m, reason).map(|r| r.value);

@@ -29,7 +29,7 @@ pub struct Society {
 }
 
 /// A token that was made.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Made {
     /// Public.
     pub id: String,

@@ -1,4 +1,4 @@
-//! `audience:` of policy rules. The language refuses it as long as indexes are kept once for all callers; here it is taken.
+//! `audience:` of policy rules: for whom a rule counts, which views it makes, and what is refused.
 
 use super::judging::{NOW, verdict, xz};
 use super::{Machine, rules, yaml};
@@ -13,9 +13,8 @@ fn policy(entries: &str, channels: &str) -> Result<Policy, Vec<String>> {
     let Value::List(nodes) = &document.value else { panic!("a list") };
     let mut mistakes = Mistakes::new();
     let drafts = nodes.iter().enumerate();
-    let drafts: Vec<_> = drafts
-        .filter_map(|(n, node)| read::read_as(node, &format!("policy[{n}]"), true, &mut mistakes))
-        .collect();
+    let drafts: Vec<_> =
+        drafts.filter_map(|(n, node)| read::read(node, &format!("policy[{n}]"), &mut mistakes)).collect();
     let policy = compile::compile(drafts, &Machine::default(), &mut mistakes);
     let rules = rules(&[&format!("channels: [{channels}]")]).unwrap();
     policy.check_views(rules.channels(), &mut mistakes);

@@ -66,7 +66,7 @@ const MISTAKES: &[(&str, &[&str])] = &[
     (
         "{id: a, audience: [devs], deny: {names: [x]}}",
         &[
-            "1:18 `policy[0].audience` can't be obeyed yet: all callers are shown the same indexes | take it out, and the rule is for everybody",
+            "1:29 `policy[0].audience` must have `user:NAME`, `group:NAME`, `authenticated` or `anonymous`, not `devs` | write `user:devs` or `group:devs`",
         ],
     ),
     (

@@ -1,0 +1,207 @@
+//! Rules that count for some callers only: each sees one world, in every form of the index and at the download.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::people::{Made, Society};
+use crate::harness::shards::{decode_index, decode_shard, digests};
+use crate::harness::{Answer, Channel, Gate, Request, Setup, Upstream, eventually_true, package, rules};
+
+const POLICY: &str = "policy:\n  \
+      - {id: trusted, allow: {names: [beta]}, audience: [\"group:trusted\"]}\n  \
+      - {id: no-beta, deny: {names: [beta]}}\n  \
+      - {id: no-alpha, deny: {names: [alpha]}, audience: [\"group:acme\"]}\n  \
+      - {id: strangers, hide: {names: [gamma]}, audience: [anonymous]}\n";
+
+fn channel(name: &str) -> Channel {
+    ["alpha", "beta", "gamma", "delta"]
+        .iter()
+        .fold(Channel::new(name), |channel, name| channel.with("noarch", &package(name, "1.0")))
+}
+
+struct Scene {
+    gate: Gate,
+    upstream: Upstream,
+    tokens: Vec<(Option<Made>, &'static [&'static str])>,
+}
+
+fn text(upstream: &Upstream) -> String {
+    let all = rules::all_from(upstream);
+    all.replace("channels:\n", "channels:\n  - {name: all, virtual: [chan, other]}\n") + POLICY
+}
+
+impl Scene {
+    fn new() -> Self {
+        let upstream = Upstream::start();
+        channel("chan").publish(&upstream);
+        Channel::new("other").with("noarch", &package("omega", "1.0")).publish(&upstream);
+        let gate = Setup::rules(&text(&upstream)).start();
+        let society = Society::of(gate.home(), gate.now());
+        society.user("ada").user("bob").user("eve").superuser("root");
+        society.group("acme", &["ada"]).group("trusted", &["bob"]);
+        let token = |name: &str| Some(society.token(name, &["read:*"]));
+        let tokens: Vec<(_, &[&str])> = vec![
+            (None, &["alpha", "delta"]),
+            (token("ada"), &["delta", "gamma"]),
+            (token("bob"), &["alpha", "beta", "delta", "gamma"]),
+            (token("eve"), &["alpha", "delta", "gamma"]),
+            // Nobody is above a recall.
+            (token("root"), &["alpha", "delta", "gamma"]),
+        ];
+        Self { gate, upstream, tokens }
+    }
+}
+
+fn ask(gate: &Gate, token: Option<&Made>, path: &str) -> Answer {
+    let request = Request::get(path);
+    gate.ask(&match token {
+        Some(token) => request.header("X-API-Key", &token.secret),
+        None => request,
+    })
+}
+
+fn names(document: &Value) -> Vec<String> {
+    let groups = ["packages", "packages.conda"].iter().filter_map(|group| document[*group].as_object());
+    let mut names: Vec<_> =
+        groups.flatten().map(|(file, _)| file.split('-').next().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// What somebody sees of a channel, in every form, all of which agree.
+fn seen(gate: &Gate, token: Option<&Made>, channel: &str) -> Vec<String> {
+    let get = |file: &str| ask(gate, token, &format!("/{channel}/noarch/{file}"));
+    let json = |bytes: &[u8]| names(&serde_json::from_slice(bytes).unwrap());
+    let answer = get("repodata.json");
+    assert!(!answer.must("cache-control").contains("public"), "others see something else here");
+    let whole = json(&answer.expect(200));
+    assert_eq!(json(&zstd::decode_all(&*get("repodata.json.zst").expect(200)).unwrap()), whole);
+    let mut unpacked = Vec::new();
+    let packed = get("repodata.json.bz2").expect(200);
+    std::io::Read::read_to_end(&mut bzip2::read::BzDecoder::new(&*packed), &mut unpacked).unwrap();
+    assert_eq!(json(&unpacked), whole);
+    assert_eq!(json(&get("current_repodata.json").expect(200)), whole);
+    let index = decode_index(&get("repodata_shards.msgpack.zst").expect(200));
+    let mut sharded: Vec<_> = digests(&index)
+        .iter()
+        .flat_map(|digest| names(&decode_shard(&get(&format!("shards/{digest}.msgpack.zst")).expect(200))))
+        .collect();
+    sharded.sort();
+    assert_eq!(sharded, whole);
+    for name in ["alpha", "beta", "gamma", "delta"] {
+        let answer = get(&format!("{name}-1.0-0.conda"));
+        let wanted = if whole.iter().any(|shown| shown == name) { 200 } else { 403 };
+        assert_eq!(answer.status, wanted, "{name} of {channel}: {}", answer.text());
+    }
+    whole
+}
+
+#[test]
+fn each_audience_sees_its_own_view_everywhere() {
+    let scene = Scene::new();
+    for round in 0..2 {
+        for (token, expected) in &scene.tokens {
+            assert_eq!(seen(&scene.gate, token.as_ref(), "chan"), *expected, "round {round}: {token:?}");
+            let mut all = expected.to_vec();
+            all.push("omega");
+            all.sort_unstable();
+            assert_eq!(seen(&scene.gate, token.as_ref(), "all"), all, "round {round}");
+        }
+    }
+    assert_eq!(
+        scene.upstream.gets("/chan/noarch/repodata.json.zst"),
+        1,
+        "one document is enough for all views"
+    );
+    for name in ["alpha", "beta", "gamma", "delta"] {
+        assert!(scene.upstream.gets(&channel("chan").path(name)) <= 1, "{name}");
+    }
+}
+
+#[test]
+fn nobody_gets_the_validators_of_another_view() {
+    let scene = Scene::new();
+    let path = "/chan/noarch/repodata.json.zst";
+    let etag = |token: Option<&Made>| ask(&scene.gate, token, path).must("etag").to_owned();
+    let (ada, bob) = (&scene.tokens[1].0, &scene.tokens[2].0);
+    let strangers = etag(None);
+    assert_ne!(etag(ada.as_ref()), strangers);
+    assert_ne!(etag(bob.as_ref()), etag(ada.as_ref()));
+    assert_eq!(etag(None), strangers);
+    let conditional = Request::get(path)
+        .header("X-API-Key", &ada.as_ref().unwrap().secret)
+        .header("If-None-Match", &strangers);
+    scene.gate.ask(&conditional).expect(200);
+}
+
+#[test]
+fn views_follow_upstream_rules_and_restarts() {
+    let Scene { gate, upstream, tokens } = Scene::new();
+    let (ada, bob) = (tokens[1].0.clone(), tokens[2].0.clone());
+    assert_eq!(seen(&gate, ada.as_ref(), "chan"), ["delta", "gamma"]);
+    assert_eq!(seen(&gate, bob.as_ref(), "chan"), ["alpha", "beta", "delta", "gamma"]);
+    channel("chan").with("noarch", &package("zeta", "1.0")).publish(&upstream);
+    gate.advance(Duration::from_hours(1));
+    for token in [&ada, &bob] {
+        eventually_true("the new package is seen", || {
+            let answer = ask(&gate, token.as_ref(), "/chan/noarch/repodata.json");
+            names(&answer.json()).contains(&"zeta".to_owned())
+        });
+    }
+    // A rule for everybody reaches every view by itself, and downloads at once.
+    let more = format!("{}  - {{id: recall, deny: {{names: [zeta]}}}}\n", text(&upstream));
+    gate.set_rules(&more).unwrap();
+    for token in [None, ada.as_ref(), bob.as_ref()] {
+        assert_eq!(ask(&gate, token, "/chan/noarch/zeta-1.0-0.conda").status, 403);
+        eventually_true("it is in no view any more", || {
+            let answer = ask(&gate, token, "/chan/noarch/repodata.json");
+            !names(&answer.json()).contains(&"zeta".to_owned())
+        });
+    }
+    let at = gate.now();
+    let home = gate.stop();
+    let asked = upstream.total();
+    let gate = Setup::again(home).at(at).start();
+    assert_eq!(seen(&gate, ada.as_ref(), "chan"), ["delta", "gamma"]);
+    assert_eq!(seen(&gate, bob.as_ref(), "chan"), ["alpha", "beta", "delta", "gamma"]);
+    assert_eq!(upstream.total(), asked, "all of it is on disk");
+    // Without audiences there is one view again.
+    gate.set_rules(&rules::all_from(&upstream)).unwrap();
+    for token in [None, ada.as_ref(), bob.as_ref()] {
+        eventually_true("everybody sees everything", || {
+            names(&ask(&gate, token, "/chan/noarch/repodata.json").json()).len() == 5
+        });
+    }
+}
+
+/// A view that is built later does not make what the gate has known for long young, nor old.
+#[test]
+fn ages_are_the_same_in_every_view() {
+    let scene = Scene::new();
+    let stamp = |token: Option<&Made>, name: &str| {
+        let document = ask(&scene.gate, token, "/chan/noarch/repodata.json").json();
+        document["packages.conda"][format!("{name}-1.0-0.conda")]["indexed_timestamp"].clone()
+    };
+    let before = stamp(None, "delta");
+    channel("chan").with("noarch", &package("late", "1.0")).publish(&scene.upstream);
+    scene.gate.advance(Duration::from_hours(1));
+    eventually_true("the new package is seen", || stamp(None, "late").is_i64());
+    let late = stamp(None, "late");
+    scene.gate.advance(Duration::from_hours(48));
+    for (token, _) in &scene.tokens {
+        assert_eq!(
+            (stamp(token.as_ref(), "delta"), stamp(token.as_ref(), "late")),
+            (before.clone(), late.clone())
+        );
+    }
+}
+
+#[test]
+fn too_many_views_are_refused_with_the_rules_that_make_them() {
+    let rules: String = (0..9)
+        .map(|n| format!("  - {{id: r{n}, deny: {{names: [x]}}, audience: [\"group:g{n}\"]}}\n"))
+        .collect();
+    let said = rules::mistakes(&format!("policy:\n{rules}"));
+    assert!(said.iter().any(|line| line.contains("views") && line.contains("r0")), "{said:?}");
+}
