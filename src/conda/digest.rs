@@ -73,6 +73,13 @@ impl Expected {
     pub const fn has_digest(&self) -> bool {
         self.sha256.is_some() || self.md5.is_some()
     }
+
+    /// Whether one file can be both: no digest that both name differs.
+    #[must_use]
+    pub fn may_be(&self, other: &Self) -> bool {
+        let same_sha256 = self.sha256.zip(other.sha256).is_none_or(|(a, b)| a == b);
+        same_sha256 && self.md5.zip(other.md5).is_none_or(|(a, b)| a == b)
+    }
 }
 
 #[cfg(test)]
@@ -86,5 +93,23 @@ mod tests {
         assert_eq!(Sha256::from_hex(&text.to_uppercase()).unwrap().to_hex(), text);
         assert_eq!(Sha256::from_hex(&text[1..]), None);
         assert_eq!(Md5::from_hex("zz"), None);
+    }
+
+    #[test]
+    fn files_differ_where_a_digest_that_both_have_does() {
+        let of = |sha: Option<u8>, md5: Option<u8>| Expected {
+            sha256: sha.map(|n| Sha256([n; 32])),
+            md5: md5.map(|n| Md5([n; 16])),
+            size: None,
+        };
+        for (a, b, may_be) in [
+            (of(None, None), of(Some(1), Some(1)), true),
+            (of(Some(1), None), of(None, Some(2)), true),
+            (of(Some(1), Some(1)), of(Some(1), Some(1)), true),
+            (of(Some(1), None), of(Some(2), None), false),
+            (of(Some(1), Some(1)), of(Some(1), Some(2)), false),
+        ] {
+            assert_eq!((a.may_be(&b), b.may_be(&a)), (may_be, may_be), "{a:?} {b:?}");
+        }
     }
 }

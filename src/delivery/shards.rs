@@ -128,7 +128,7 @@ impl Delivery {
             return Ok(());
         }
         let memo = (generation.key().to_string(), IndexFile::ShardIndex);
-        if let Some(sentence) = self.inner.indexes.absent.get(&memo) {
+        if let Some(sentence) = self.inner.indexes.absent.get(&memo, self.inner.clock.now()) {
             return Err(Refusal::BadUpstream(sentence));
         }
         let making = self.make_shards(stored, subdir, generation);
@@ -156,7 +156,7 @@ impl Delivery {
             if let Err(Refusal::BadUpstream(sentence)) = &made {
                 // The records will not change, and neither will the answer.
                 let memo = (landing.2.clone(), IndexFile::ShardIndex);
-                this.inner.indexes.absent.insert(memo, sentence.clone());
+                this.inner.indexes.absent.for_good(memo, sentence.clone());
             }
             this.inner.shards.making.lock().remove(&landing);
             made

@@ -16,7 +16,7 @@ use super::rewrite::Purpose;
 use super::scan::{Good, Shape};
 use super::shards::{PACK, Previous, Records, Synthesised, Theirs, synthesise};
 use super::store::{GenerationStore, adopt_pack};
-use super::table::PackageTable;
+use super::table::{Entry, PackageTable};
 use super::unpack::unpack;
 use crate::clock::UnixMillis;
 use crate::conda::channel::{ChannelName, ChannelRef};
@@ -228,7 +228,11 @@ fn document(
     work: &Path,
     made: &mut Made<'_>,
 ) -> Result<(), BuildError> {
-    let shown = |good: &Good<'_>| generation.shows(&good.file);
+    // Under one name there may be other bytes by now; of those the index says nothing.
+    let shown = |good: &Good<'_>| {
+        let entry = generation.table().find(&good.file).filter(Entry::is_shown);
+        entry.is_some_and(|entry| good.expected.may_be(&entry.expected))
+    };
     let (name, shape, purpose) = match attach.file {
         // Without patches it may list more than the index does; where rules hide records it must not.
         IndexFile::FromPackages(_) if generation.rules_revision() == 0 => {

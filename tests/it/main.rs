@@ -14,6 +14,7 @@
 )]
 
 mod audience;
+mod attached;
 mod cli;
 mod clients_python;
 mod clients_rust;

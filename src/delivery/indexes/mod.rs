@@ -3,6 +3,7 @@
 //! A refresh asks upstream for `repodata.json.zst`, else `repodata.json`, else all its shards; every variant that is handed out is made from, or checked
 //! against, that one snapshot.
 
+mod absent;
 mod arriving;
 mod cold;
 mod gather;
@@ -110,9 +111,8 @@ struct Memory {
 pub(super) struct Indexes {
     flights: Mutex<HashMap<Key, Flight>>,
     memory: moka::sync::Cache<Key, Memory>,
-    /// Attachments that upstream does not have or that disagree with the generation, and shards that can't be made: by
-    /// generation key.
-    pub(super) absent: moka::sync::Cache<(String, IndexFile), String>,
+    /// Attachments that upstream does not have or that disagree with the generation, and shards that can't be made.
+    pub(super) absent: absent::Absent,
     /// Open variants by path; a path names its bytes, because generations do not change.
     bodies: moka::sync::Cache<PathBuf, Arc<FileBody>>,
     /// Indexes that were asked for since the start, with a name they were asked by and for whom.
@@ -131,7 +131,7 @@ impl Indexes {
             flights: Mutex::new(HashMap::new()),
             memory: moka::sync::Cache::new(4096),
             in_use: moka::sync::Cache::new(4096),
-            absent: moka::sync::Cache::new(4096),
+            absent: absent::Absent::new(),
             bodies: moka::sync::Cache::builder()
                 .max_capacity(256)
                 .time_to_idle(Duration::from_mins(5))
@@ -159,7 +159,7 @@ impl Indexes {
     /// Forgets rests after failures and absent attachments.
     pub(super) fn forget(&self) {
         self.memory.invalidate_all();
-        self.absent.invalidate_all();
+        self.absent.forget();
         self.bodies.invalidate_all();
     }
 }

@@ -25,19 +25,24 @@ impl Delivery {
         file: IndexFile,
     ) -> Result<(), Refusal> {
         let memo = (generation.key().to_string(), file);
-        if let Some(sentence) = self.inner.indexes.absent.get(&memo) {
+        if let Some(sentence) = self.inner.indexes.absent.get(&memo, self.inner.clock.now()) {
             return Err(Refusal::NotFound(sentence));
         }
         if matches!(file, IndexFile::Current(_)) {
             return self.make_current(generation, memo).await;
         }
+        // A form that can't be had for the moment does not stand in the way of the other, which may be here.
+        let mut trouble = None;
         let mut last = format!("upstream has no `{}` for `{asked}/{subdir}`", file.file_name());
         for form in forms(file) {
             let ask = index_ask(channel, asked, subdir, form, Duration::ZERO);
             let object = match self.refreshed(ask).await {
                 Ok(refreshed) => refreshed.object,
                 Err(Refusal::NotFound(_)) => continue,
-                Err(refusal) => return Err(refusal),
+                Err(refusal) => {
+                    trouble = Some(refusal);
+                    continue;
+                }
             };
             let (store, target) = (Arc::clone(&self.inner.generations), Arc::clone(generation));
             let (raw, limits) = (self.inner.cache.path_of(&object.blob), self.inner.settings.index.limits);
@@ -58,10 +63,15 @@ impl Delivery {
             }
             drop(object);
         }
-        if matches!(file, IndexFile::RunExports(_)) && self.make_run_exports(generation).await? {
+        let may_be_made = matches!(file, IndexFile::RunExports(_)) && trouble.is_none();
+        if may_be_made && self.make_run_exports(generation).await? {
             return Ok(());
         }
-        self.inner.indexes.absent.insert(memo, last.clone());
+        if let Some(trouble) = trouble {
+            return Err(trouble);
+        }
+        let until = self.inner.clock.now().plus(channel.ttl);
+        self.inner.indexes.absent.until(memo, last.clone(), until);
         Err(Refusal::NotFound(last))
     }
 
@@ -85,7 +95,7 @@ impl Delivery {
         let task = self.inner.runtime.spawn(async move {
             let indexes = &this.inner.indexes;
             let _alone = indexes.currents.acquire().await;
-            if let Some(sentence) = indexes.absent.get(&memo) {
+            if let Some(sentence) = indexes.absent.get(&memo, this.inner.clock.now()) {
                 return Err(Refusal::NotFound(sentence));
             }
             if generation.variant(memo.1).is_some() {
@@ -102,7 +112,7 @@ impl Delivery {
                 Err(Refusal::BadUpstream(sentence)) => sentence,
                 Err(refusal) => return Err(refusal),
             };
-            indexes.absent.insert(memo, sentence.clone());
+            indexes.absent.for_good(memo, sentence.clone());
             Err(Refusal::NotFound(sentence))
         });
         task.await.unwrap_or_else(|_| {

@@ -35,7 +35,7 @@ impl Delivery {
         }
         if matches!(file, IndexFile::Current(_)) && generation.variant(file).is_none() {
             let memo = (generation.key().to_string(), file);
-            if let Some(sentence) = self.inner.indexes.absent.get(&memo) {
+            if let Some(sentence) = self.inner.indexes.absent.get(&memo, self.inner.clock.now()) {
                 return Err(Refusal::NotFound(sentence));
             }
             self.make_current(&generation, memo).await?;
