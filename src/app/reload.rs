@@ -37,7 +37,7 @@ impl Core {
             return Err(self.keep_old(errors.iter().map(ToString::to_string).collect()));
         }
         for note in rules.policy().notes() {
-            tracing::warn!(%note, "one rule may weaken another");
+            tracing::warn!(%note, "a rule may not do what it seems to");
         }
         let before = self.live.view().rules().policy().rules().len();
         if before > 0 && rules.policy().rules().len() == 0 {

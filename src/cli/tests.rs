@@ -224,6 +224,37 @@ fn check_counts_policy_rules_and_tells_notes() {
 }
 
 #[test]
+fn check_notes_rules_that_are_about_no_channel() {
+    let text = "builtins: false\n\
+                upstreams: {up: {urls: [https://c.example]}}\n\
+                channels:\n\
+                - {name: forge, upstream: up, path: conda-forge}\n\
+                - {match: \"Lab-*\", upstream: up}\n\
+                - {name: prod, virtual: [forge]}\n\
+                policy:\n\
+                - {id: good, channels: [Forge, Conda-forge, lab-x, \"x*\"], deny: {names: [a]}}\n\
+                - {id: view, channels: [prod], deny: {names: [b]}}\n\
+                - {id: typo, channels: [forgo], deny: {names: [c]}}\n";
+    let home = Home::new(&[("rules/a.yaml", text)]);
+    let ran = home.run("condagate check --rules ~/rules");
+    assert!(ran.is(0), "{}", ran.err);
+    let notes: Vec<_> = ran.out.lines().filter(|line| line.starts_with("note: ")).collect();
+    assert_eq!(notes.len(), 2, "{}", ran.out);
+    assert!(
+        notes[0].contains("a.yaml:9:3: the rule `view` is about `prod`, which is a virtual channel"),
+        "{}",
+        notes[0]
+    );
+    assert!(ran.out.contains("name the members: `forge`"), "{}", ran.out);
+    assert!(notes[1].contains("a.yaml:10:3: the rule `typo` is about the channel `forgo`"), "{}", notes[1]);
+    assert!(ran.out.contains("did you mean `forge`?"), "{}", ran.out);
+    let with_host = text.replace("c.example]", "c.example], hosts: [c.example]");
+    let home = Home::new(&[("rules/a.yaml", &with_host)]);
+    let ran = home.run("condagate check --rules ~/rules");
+    assert_eq!(ran.out.matches("note: ").count(), 1, "a host may have any channel: {}", ran.out);
+}
+
+#[test]
 fn settings_are_shown_with_their_origin() {
     let home = Home::new(&[("c.yaml", "cache:\n  size: 2048MiB\n")]);
     let ran = home.run("condagate config show --origin --config ~/c.yaml");

@@ -78,7 +78,7 @@ pub(super) fn compile_written(
     let files: Vec<_> =
         merged.files.into_iter().filter_map(|f| file(f, &named, outside, &mut mistakes)).collect();
     let hosts = host_table(builtin_hosts, user_hosts, &named, &mut mistakes);
-    let policy = judge::compile::compile(merged.policy, outside, &mut mistakes);
+    let mut policy = judge::compile::compile(merged.policy, outside, &mut mistakes);
     policy.check_views(&channels, &mut mistakes);
     let taken: Vec<_> = policy.rules().cloned().collect();
     let is_whole = !merged.lost && channels.len() + files.len() == entries;
@@ -89,6 +89,7 @@ pub(super) fn compile_written(
     mistakes.or(())?;
     let mut rules = assemble(named, channels, files, hosts);
     rules.access = Arc::new(access);
+    policy.note_scopes(&rules);
     rules.policy = Arc::new(policy);
     rules.notices = notices;
     rules.revision = revision(&rules);

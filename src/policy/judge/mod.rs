@@ -29,6 +29,7 @@ pub mod matcher;
 mod patching;
 pub mod patterns;
 pub mod read;
+mod scope;
 pub mod statement;
 
 use std::fmt;
@@ -276,7 +277,12 @@ impl Policy {
         self.rules.is_empty()
     }
 
-    /// Places where one rule may weaken another, for `check` and the log; not mistakes.
+    /// Notes what of it the rest of the rules makes pointless.
+    pub(in crate::policy) fn note_scopes(&mut self, all: &super::Rules) {
+        self.notes.extend(scope::find(&self.rules, all));
+    }
+
+    /// Places where one rule may weaken another, or is about no channel, for `check` and the log; not mistakes.
     #[must_use]
     pub fn notes(&self) -> &[Mistake] {
         &self.notes
