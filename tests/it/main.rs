@@ -13,8 +13,8 @@
     reason = "channels have exact names, and tests need not be fast"
 )]
 
-mod audience;
 mod attached;
+mod audience;
 mod cli;
 mod clients_python;
 mod clients_rust;
@@ -47,6 +47,7 @@ mod people_cli;
 mod people_cli_refusals;
 mod plain_files;
 mod policy_agree;
+mod policy_detours;
 mod policy_downloads;
 mod policy_real;
 mod policy_ways;

@@ -7,6 +7,7 @@
 //! [`Sink::raw`], [`Sink::info`], [`Sink::version`], [`Sink::removed`] and [`Record::whole`] leave nothing out.
 
 mod error;
+mod package;
 mod record;
 mod scanner;
 mod text;

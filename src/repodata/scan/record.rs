@@ -89,6 +89,8 @@ pub enum Flaw {
     WrongType,
     /// No `name`.
     NoName,
+    /// No `version`, `build` or `build_number`, or no `url` of a wheel: without these some clients give up on the whole index.
+    MissingField,
     /// The index has a record for this file already; clients would not agree on which one counts.
     RepeatedFile,
     /// Larger than any honest record by far.
@@ -250,28 +252,6 @@ impl<'a> Record<'a> {
         Ok(Good { file, name, expected, listed })
     }
 
-    /// Whether the record is one that every client can read as one of a package: it has a name, and what they all read has the
-    /// types they want (rattler's `PackageRecord`, conda's `PackageRecord`).
-    ///
-    /// # Errors
-    /// The first flaw found.
-    pub fn check_package(&self) -> Result<(), Flaw> {
-        let is_text = |raw: &[u8]| raw.starts_with(b"\"");
-        let is_whole = |raw: &[u8]| raw.iter().all(u8::is_ascii_digit);
-        let is_list = |raw: &[u8]| serde_json::from_slice::<Vec<Text>>(raw).is_ok();
-        for (field, fits) in [
-            (Field::Version, &is_text as &dyn Fn(&[u8]) -> bool),
-            (Field::Build, &is_text),
-            (Field::BuildNumber, &is_whole),
-            (Field::Depends, &is_list),
-        ] {
-            if self.span(field).is_some() && !self.field(field).is_some_and(fits) {
-                return Err(Flaw::WrongType);
-            }
-        }
-        if self.field(Field::Name).is_none() { Err(Flaw::NoName) } else { Ok(()) }
-    }
-
     /// Where the member with an absolute `url` stands in a classic record's value, with one comma: clients make these URLs
     /// themselves, but a record must not name another host to anyone who looks.
     pub fn foreign_url(&self) -> Option<(usize, usize)> {
@@ -308,27 +288,6 @@ impl<'a> Record<'a> {
             }
         }
         Ok(())
-    }
-}
-
-/// Any JSON string, which is not kept.
-struct Text;
-
-impl<'de> serde::Deserialize<'de> for Text {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl serde::de::Visitor<'_> for Any {
-            type Value = Text;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<Text, E> {
-                Ok(Text)
-            }
-        }
-        from.deserialize_str(Any)
     }
 }
 

@@ -346,7 +346,10 @@ fn records_that_some_client_can_not_read() {
     let check = |value: &str| Record::alone(Group::Packages, value.as_bytes()).unwrap().check_package();
     let good = r#"{"name":"a","version":"1","build":"0","build_number":0,"depends":["x >=1","\u0079"]}"#;
     assert_eq!(check(good), Ok(()));
-    assert_eq!(check(r#"{"name":"a"}"#), Ok(()));
+    assert_eq!(check(r#"{"name":"a"}"#), Err(Flaw::MissingField));
+    for needed in [r#""version":"1","#, r#""build":"0","#, r#""build_number":0,"#] {
+        assert_eq!(check(&good.replace(needed, "")), Err(Flaw::MissingField), "{needed}");
+    }
     assert_eq!(check("{}"), Err(Flaw::NoName));
     assert_eq!(check(r#"{"name":null}"#), Err(Flaw::NoName));
     for (right, wrong) in [
@@ -358,6 +361,13 @@ fn records_that_some_client_can_not_read() {
         (r#"["x >=1","\u0079"]"#, r#""x >=1""#),
         (r#"["x >=1","\u0079"]"#, r#"["x",1]"#),
         (r#"["x >=1","\u0079"]"#, "{}"),
+        (r#""version":"1""#, r#""version":"no version""#),
+        (r#""version":"1""#, r#""version":"1","constrains":"x""#),
+        (r#""version":"1""#, r#""version":"1","license":["MIT"]"#),
+        (r#""version":"1""#, r#""version":"1","license_family":1"#),
+        (r#""version":"1""#, r#""version":"1","timestamp":"1""#),
+        (r#""version":"1""#, r#""version":"1","noarch":"other""#),
+        (r#""version":"1""#, r#""version":"1","subdir":null"#),
     ] {
         assert_eq!(check(&good.replace(right, wrong)), Err(Flaw::WrongType), "{wrong}");
     }

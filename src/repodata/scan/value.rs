@@ -14,7 +14,7 @@ const DEEPEST: u32 = 1 << 20;
 /// Longest number or literal; honest ones have at most a few dozen digits.
 const MAX_SCALAR: usize = 1024;
 
-/// The fields of a record that the gate itself needs, and those that rules look at.
+/// The fields of a record that the gate itself needs, those that rules look at, and those that clients insist on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Field {
     /// `name`
@@ -47,10 +47,38 @@ pub enum Field {
     IndexedTimestamp,
     /// `run_exports` (CEP 21)
     RunExports,
+    /// `constrains`
+    Constrains,
+    /// `noarch`
+    Noarch,
+    /// `subdir`
+    Subdir,
+    /// `track_features`
+    TrackFeatures,
+    /// `features`
+    Features,
+    /// `arch`
+    Arch,
+    /// `platform`
+    Platform,
+    /// `legacy_bz2_md5`
+    LegacyMd5,
+    /// `legacy_bz2_size`
+    LegacySize,
+    /// `python_site_packages_path`
+    SitePackages,
+    /// `attestations_sha256`
+    AttestationsSha256,
+    /// `extra_depends`
+    ExtraDepends,
+    /// `flags`
+    Flags,
+    /// `purls`
+    Purls,
 }
 
 /// How many [`Field`]s there are.
-pub(super) const FIELDS: usize = 15;
+pub(super) const FIELDS: usize = 29;
 
 impl Field {
     fn of(raw_key: &[u8]) -> Option<Self> {
@@ -70,6 +98,20 @@ impl Field {
             b"timestamp" => Some(Self::Timestamp),
             b"indexed_timestamp" => Some(Self::IndexedTimestamp),
             b"run_exports" => Some(Self::RunExports),
+            b"constrains" => Some(Self::Constrains),
+            b"noarch" => Some(Self::Noarch),
+            b"subdir" => Some(Self::Subdir),
+            b"track_features" => Some(Self::TrackFeatures),
+            b"features" => Some(Self::Features),
+            b"arch" => Some(Self::Arch),
+            b"platform" => Some(Self::Platform),
+            b"legacy_bz2_md5" => Some(Self::LegacyMd5),
+            b"legacy_bz2_size" => Some(Self::LegacySize),
+            b"python_site_packages_path" => Some(Self::SitePackages),
+            b"attestations_sha256" => Some(Self::AttestationsSha256),
+            b"extra_depends" => Some(Self::ExtraDepends),
+            b"flags" => Some(Self::Flags),
+            b"purls" => Some(Self::Purls),
             // A key may be spelt with escapes; every client undoes them.
             escaped if escaped.contains(&b'\\') => match text::unescape(escaped)?.as_ref() {
                 plain if plain.contains('\\') => None,

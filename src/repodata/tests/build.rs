@@ -109,6 +109,7 @@ fn what_is_edited() {
             r#"{"info":{"subdir":"noarch"},"packages":{},"v3":{"whl":{"b":{"name":"b","url":"b.whl"}}}}"#,
         ),
     ] {
+        let (before, after) = (whole(before), whole(after));
         let bench = Bench::new();
         let raw = zstd::encode_all(before.as_bytes(), 1).unwrap();
         let built = bench.build(&raw, Packing::Zst).unwrap();
@@ -124,8 +125,11 @@ fn flaws_are_counted_and_unlisted_names_pass() {
     let bench = Bench::new();
     let built = bench
         .build(
-            br#"{"info":{"subdir":"noarch"},"packages":{"..":{},"a":{"size":[]},"odd name.zip":{"name":"o"},"x-1-0.conda":{"name":"x"},
-                "x-1-0.conda":{"name":"x","size":1},"y-1-0.conda":{"name":"y","version":1},"z-1-0.conda":{}}}"#,
+            whole(
+                r#"{"info":{"subdir":"noarch"},"packages":{"..":{},"a":{"size":[]},"odd name.zip":{"name":"o"},"x-1-0.conda":{"name":"x"},
+                "x-1-0.conda":{"name":"x","size":1},"y-1-0.conda":{"name":"y","depends":1},"z-1-0.conda":{}}}"#,
+            )
+            .as_bytes(),
             Packing::Json,
         )
         .unwrap();
@@ -273,6 +277,7 @@ fn an_absolute_url_leaves_a_classic_record_and_nothing_else() {
         (r#"{"name":"a","url":"a-1-0.conda","x":1}"#, r#"{"name":"a","url":"a-1-0.conda","x":1}"#),
     ];
     for (before, after) in members {
+        let (before, after) = (&*whole(before), &*whole(after));
         let document = |record: &str| {
             format!(
                 r#"{{"info":{{"subdir":"noarch"}},"packages":{{}},"packages.conda":{{"a-1-0.conda":{record},"b-1-0.conda":{record}}}}}"#

@@ -82,8 +82,8 @@ fn the_newest_of_each_name_with_all_builds() {
 }
 
 #[test]
-fn what_is_no_version_counts_only_when_there_is_no_other() {
-    let lines = ["a|zz?|0|0", "a|0.1|0|0", "b|zz?|0|0", "b|yy?|0|0", "c||0|0"];
+fn what_is_no_version_is_in_no_index() {
+    let lines = ["a|zz?|0|0", "a|0.1|0|0", "b|zz?|0|0", "c||0|0"];
     let records: BTreeMap<_, _> = lines
         .iter()
         .map(|line| entry(line))
@@ -92,7 +92,8 @@ fn what_is_no_version_counts_only_when_there_is_no_other() {
     let bench = Bench::new();
     let generation = bench.publish(&repodata(&BTreeMap::new(), &records));
     let found = files(&make(&bench, &generation));
-    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["a-0.1-0.conda", "b-zz_-0.conda", "c-x-0.conda"]);
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), ["a-0.1-0.conda"]);
+    assert_eq!(files(&body(&generation, JSON)).len(), 1);
 }
 
 #[test]
@@ -152,15 +153,15 @@ fn both_archive_formats_and_features() {
 #[test]
 fn everything_else_passes_and_other_groups_are_empty() {
     let bench = Bench::new();
-    let before = r#"{ "x": [1.50], "packages.conda" : { "a-1-0.conda" : {"name":"a","version":"1"} ,
- "a-2-0.conda": { "name":"a","version" : "2","y":1e2 } }, "removed":["b-1-0.conda"],
- "packages.whl":{"a-3.whl":{"name":"a","version":"3"}},"v3":{"conda":{"a-4-0":{"name":"a","version":"4"}},"new":1},
- "packages":{},"info":{"subdir":"noarch","z":0}}"#;
+    let before = &whole(r#"{ "x": [1.50], "packages.conda" : { "a-1-0.conda" : {"name":"a"} ,
+ "a-2-0.conda": {"build":"0", "name" : "a","build_number":0,"version" : "@","y":1e2 } }, "removed":["b-1-0.conda"],
+ "packages.whl":{"a-3.whl":{"url":"x","name":"a"}},"v3":{"conda":{"a-4-0":{"name":"a"}},"new":1},
+ "packages":{},"info":{"subdir":"noarch","z":0}}"#).replace('@', "2");
     let after = before
-        .replace(r#" "a-1-0.conda" : {"name":"a","version":"1"} ,"#, " ")
+        .replace(&whole(r#" "a-1-0.conda" : {"name":"a"} ,"#), " ")
         .replace(r#"["b-1-0.conda"]"#, "[]")
-        .replace(r#""a-3.whl":{"name":"a","version":"3"}"#, "")
-        .replace(r#""a-4-0":{"name":"a","version":"4"}"#, "");
+        .replace(&whole(r#""a-3.whl":{"url":"x","name":"a"}"#), "")
+        .replace(&whole(r#""a-4-0":{"name":"a"}"#), "");
     let generation = bench.publish(before);
     assert_eq!(String::from_utf8(make(&bench, &generation)).unwrap(), after);
 }
@@ -250,7 +251,8 @@ proptest! {
         let generation = bench.publish(&text);
         let current = String::from_utf8(make(&bench, &generation)).unwrap();
         let listed = files(current.as_bytes());
-        let all: BTreeMap<_, _> = classic.iter().chain(&conda).collect();
+        // What has no version that rattler reads is in no index.
+        let all: BTreeMap<_, _> = classic.iter().chain(&conda).filter(|(_, record)| parsed(record).1).collect();
         for file in &listed {
             let raw = format!("\"{file}\":{}", all[file]);
             prop_assert!(text.contains(&raw) && current.contains(&raw), "{file} is another record");

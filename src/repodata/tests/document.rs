@@ -88,7 +88,7 @@ fn a_file_in_two_shards_counts_once() {
 #[test]
 fn what_json_cannot_say_is_dropped_and_counted() {
     let mut raw =
-        b"\x82\xa8packages\x84\xabgood-1-0.xx\x81\xa4name\xa1a\xa5\xffhigh\x80\x05\x80\xa9bad-1-0.x\x81\xa1a\xc4\x01x"
+        b"\x82\xa8packages\x84\xabgood-1-0.xx\x84\xa4name\xa1a\xa7version\xa11\xa5build\xa10\xacbuild_number\x00\xa5\xffhigh\x80\x05\x80\xa9bad-1-0.x\x81\xa1a\xc4\x01x"
             .to_vec();
     raw.extend(b"\xaepackages.conda\x81\xaca-1-0.conda0\xd4\x01\x02");
     let long = json!({"packages": {"x".repeat(5000): {}}, "packages.conda": {"b-1-0.conda": {"a": "x".repeat(70_000)}}});

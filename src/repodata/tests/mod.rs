@@ -156,6 +156,11 @@ fn document(records: &str) -> String {
 }
 
 /// A record of package `name` whose digest is `n` all over.
+/// The text with what every record needs before each `name`.
+fn whole(text: &str) -> String {
+    text.replace("\"name\":", "\"version\":\"1\",\"build\":\"0\",\"build_number\":0,\"name\":")
+}
+
 fn record(name: &str, n: u8) -> String {
     let sha256 = hex::encode([n; 32]);
     format!(

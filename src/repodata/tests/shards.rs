@@ -76,9 +76,11 @@ fn rattler_reads_what_is_made() {
 #[test]
 fn removed_files_and_new_groups_are_in_their_shards() {
     let bench = Bench::new();
-    let text = r#"{"info":{"subdir":"noarch"},"packages":{},"removed":["a-0.9-0.conda","b-1-0.conda",5,"x"],
-        "v3":{"conda":{"a-1-0":{"name":"a","version":"1","build":"0","build_number":0,"size":5,"f":1.5}},"whl":{"a-2":{"name":"a"}}},
-        "packages.whl":{"w.whl":{"name":"A"}}}"#;
+    let text = whole(
+        r#"{"info":{"subdir":"noarch"},"packages":{},"removed":["a-0.9-0.conda","b-1-0.conda",5,"x"],
+        "v3":{"conda":{"a-1-0":{"name":"a","size":5,"f":1.5}},"whl":{"a-2":{"name":"a","url":"a-2.whl"}}},
+        "packages.whl":{"w.whl":{"name":"A","url":"w.whl"}}}"#,
+    );
     let generation = publish(&bench, text.as_bytes());
     let index = index(&generation);
     assert_eq!(index.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>(), ["A", "a"]);
@@ -88,7 +90,7 @@ fn removed_files_and_new_groups_are_in_their_shards() {
         tree,
         serde_json::json!({"packages": {}, "packages.conda": {}, "removed": ["a-0.9-0.conda"], "v3": {
             "conda": {"a-1-0": {"name": "a", "version": "1", "build": "0", "build_number": 0, "size": 5, "f": 1.5}},
-            "whl": {"a-2": {"name": "a"}}}})
+            "whl": {"a-2": {"name": "a", "version": "1", "build": "0", "build_number": 0, "url": "a-2.whl"}}}})
     );
     assert_eq!(find_in_shard(&packed, "a-1-0.conda").unwrap().unwrap().size, Some(5));
     assert!(find_in_shard(&packed, "a-2.whl").unwrap().is_some());

@@ -47,6 +47,39 @@ pub enum Stamp {
     Text,
 }
 
+/// What makes a record one that some client can't read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flaw {
+    Lacks(&'static str),
+    Has(&'static str, &'static str),
+}
+
+const FLAWS: &[Flaw] = &[
+    Flaw::Lacks("name"),
+    Flaw::Lacks("version"),
+    Flaw::Lacks("build"),
+    Flaw::Lacks("build_number"),
+    Flaw::Has("version", "\"no version\""),
+    Flaw::Has("depends", "\"dep-a\""),
+    Flaw::Has("constrains", "[1]"),
+    Flaw::Has("license", "[\"MIT\"]"),
+    Flaw::Has("size", "\"5\""),
+    Flaw::Has("sha256", "\"00\""),
+    Flaw::Has("noarch", "\"other\""),
+    Flaw::Has("timestamp", "\"yesterday\""),
+];
+
+impl Flaw {
+    fn spoil(self, record: &mut Map<String, Value>) {
+        match self {
+            Self::Lacks(key) => drop(record.remove(key)),
+            Self::Has(key, value) => {
+                record.insert(key.to_owned(), serde_json::from_str(value).expect("a value"));
+            }
+        }
+    }
+}
+
 impl Stamp {
     fn json(self) -> Value {
         match self {
@@ -80,8 +113,10 @@ pub struct Package {
     pub indexed: Option<Stamp>,
     /// Another number, other bytes under the same name.
     pub revision: u8,
-    /// Whether its record says so: SHA-256, MD5, size, version.
-    pub says: [bool; 4],
+    /// Whether its record says so: SHA-256, MD5, size.
+    pub says: [bool; 3],
+    /// What is wrong with its record, if anything is: then it is in no index.
+    pub flaw: Option<Flaw>,
 }
 
 impl Package {
@@ -99,7 +134,8 @@ impl Package {
             timestamp: None,
             indexed: None,
             revision: 0,
-            says: [true; 4],
+            says: [true; 3],
+            flaw: None,
         }
     }
 
@@ -128,7 +164,11 @@ impl Package {
 
     /// Whether the gate has a digest for its file; without one nobody can tell at once that other bytes are another file.
     pub fn is_vouched_for(&self) -> bool {
-        self.says[0] || self.says[1]
+        self.flaw.is_none() && (self.says[0] || self.says[1])
+    }
+
+    fn is_wheel(&self) -> bool {
+        matches!(self.form, Form::Whl | Form::V3Whl)
     }
 
     pub fn build_string(&self) -> String {
@@ -144,7 +184,7 @@ impl Package {
     pub fn record(&self, place: &str) -> Map<String, Value> {
         let bytes = self.bytes(place);
         let subdir = place.rsplit('/').next().unwrap_or_default();
-        let [sha256, md5, size, version] = self.says;
+        let [sha256, md5, size] = self.says;
         let mut record = Map::new();
         let mut put = |key: &str, value: Option<Value>| record.extend(value.map(|v| (key.to_owned(), v)));
         put("build", Some(json!(self.build_string())));
@@ -160,7 +200,11 @@ impl Package {
         put("subdir", Some(json!(subdir)));
         put("timestamp", self.timestamp.map(Stamp::json));
         put("track_features", (self.build == 1).then(|| json!("slow")));
-        put("version", version.then(|| json!(self.version)));
+        put("url", self.is_wheel().then(|| json!(self.file())));
+        put("version", Some(json!(self.version)));
+        if let Some(flaw) = self.flaw {
+            flaw.spoil(&mut record);
+        }
         record
     }
 }
@@ -188,24 +232,32 @@ pub fn package() -> impl Strategy<Value = Package> {
     );
     let moments =
         (proptest::option::weighted(0.8, stamp(false)), proptest::option::weighted(0.4, stamp(true)));
-    (identity, meaning, moments, [often(), often(), often(), often()]).prop_map(
-        |((name, version, build, form), (license, family, depends, size), (timestamp, indexed), says)| {
-            let version = version.to_owned();
-            let revision = 0;
-            Package {
-                name,
-                version,
-                build,
-                form,
-                license,
-                family,
-                depends,
-                size,
-                timestamp,
-                indexed,
-                revision,
+    (identity, meaning, moments, [often(), often(), often()], proptest::option::weighted(0.08, select(FLAWS)))
+        .prop_map(
+            |(
+                (name, version, build, form),
+                (license, family, depends, size),
+                (timestamp, indexed),
                 says,
-            }
-        },
-    )
+                flaw,
+            )| {
+                let version = version.to_owned();
+                let revision = 0;
+                Package {
+                    name,
+                    version,
+                    build,
+                    form,
+                    license,
+                    family,
+                    depends,
+                    size,
+                    timestamp,
+                    indexed,
+                    revision,
+                    says,
+                    flaw,
+                }
+            },
+        )
 }

@@ -259,7 +259,9 @@ impl Place {
     pub fn records_beside(&self, which: usize) -> Option<BTreeMap<String, Value>> {
         let files = self.beside[which].as_ref()?.iter();
         let record = |file: &String| match self.packages.get(file) {
-            Some(package) if which == 1 => Value::Object(package.record(&self.path)),
+            Some(package) if which == 1 && package.flaw.is_none() => {
+                Value::Object(package.record(&self.path))
+            }
             _ => json!({"name": name_in(file), "run_exports": {"weak": [file]}}),
         };
         Some(files.map(|file| (file.clone(), record(file))).collect())
@@ -269,7 +271,7 @@ impl Place {
     pub fn observe(&mut self, now: i64) {
         let is_met = !self.listed.is_empty();
         let mut listed = BTreeMap::new();
-        for (file, package) in &self.packages {
+        for (file, package) in self.packages.iter().filter(|(_, package)| package.flaw.is_none()) {
             let digest = self.identity(package);
             let first = || {
                 let says = package.indexed.and_then(super::packages::Stamp::moment);
@@ -290,7 +292,7 @@ impl Place {
         let bytes = package.bytes(&self.path);
         match package.says {
             [true, ..] => sha256_hex(&bytes),
-            [false, true, ..] => md5_hex(&bytes),
+            [false, true, _] => md5_hex(&bytes),
             _ => String::new(),
         }
     }
@@ -337,13 +339,13 @@ impl Place {
 
     fn facts_of(&self, Seen { package, at, .. }: &Seen, removed: bool) -> Facts {
         let bytes = package.bytes(&self.path);
-        let [sha256, md5, size, version] = package.says;
+        let [sha256, md5, size] = package.says;
         Facts {
             channel: self.channel.clone(),
             subdir: self.subdir,
             file: package.file(),
             name: package.name.to_owned(),
-            version: version.then(|| package.version.clone()),
+            version: Some(package.version.clone()),
             build: package.build_string(),
             license: package.license,
             family: package.family,
