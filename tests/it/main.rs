@@ -42,6 +42,7 @@ mod limits;
 mod names;
 mod noarch;
 mod notices;
+mod odd_upstreams;
 mod own_disk;
 mod people_cli;
 mod people_cli_refusals;

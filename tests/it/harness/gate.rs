@@ -24,6 +24,8 @@ pub struct Setup {
     gathered_shards: Option<usize>,
     cold_patience: Duration,
     patience: Option<Duration>,
+    builds: Option<usize>,
+    bz2: Option<u64>,
     at: UnixMillis,
     listen: Vec<String>,
 }
@@ -36,14 +38,7 @@ impl Setup {
     pub fn rules(text: &str) -> Self {
         let home = Home::new();
         home.write_rules(text);
-        Self {
-            home,
-            gathered_shards: None,
-            cold_patience: PATIENCE,
-            patience: None,
-            at: START,
-            listen: local(),
-        }
+        Self::again(home)
     }
 
     /// In directories that were used before, with the rules they have.
@@ -53,9 +48,23 @@ impl Setup {
             gathered_shards: None,
             cold_patience: PATIENCE,
             patience: None,
+            builds: None,
+            bz2: None,
             at: START,
             listen: local(),
         }
+    }
+
+    /// Builds so many indexes at once.
+    pub fn builds(mut self, builds: usize) -> Self {
+        self.builds = Some(builds);
+        self
+    }
+
+    /// Makes a `.bz2` of documents up to so many bytes only.
+    pub fn bz2_up_to(mut self, bytes: u64) -> Self {
+        self.bz2 = Some(bytes);
+        self
     }
 
     /// With a clock that stands at another moment: a second life goes on where the first one ended.
@@ -96,7 +105,7 @@ impl Setup {
 
     /// Starts the gate.
     pub fn start(self) -> Gate {
-        let Self { home, gathered_shards, cold_patience, patience, at, listen } = self;
+        let Self { home, gathered_shards, cold_patience, patience, builds, bz2, at, listen } = self;
         let flags = Flags {
             config: Some(home.config()).filter(|file| file.exists()).into_iter().collect(),
             rules: Some(home.rules()),
@@ -114,7 +123,7 @@ impl Setup {
             config,
             rules,
             clock: clock.clone(),
-            tuning: tuning(gathered_shards, cold_patience, patience),
+            tuning: tuning(gathered_shards, cold_patience, patience, builds, bz2),
         };
         let running =
             app::Gate::start(options).unwrap_or_else(|error| panic!("the gate did not start: {error}"));
@@ -135,12 +144,16 @@ fn tuning(
     gathered_shards: Option<usize>,
     cold_patience: Duration,
     patience: Option<Duration>,
+    builds: Option<usize>,
+    bz2: Option<u64>,
 ) -> app::Tuning {
     app::Tuning {
         cache: Some(Box::new(|cache| cache.retry_delay = Duration::from_millis(5))),
         delivery: Some(Box::new(move |delivery| {
             delivery.index.cold_patience = cold_patience;
             delivery.patience = patience.unwrap_or(delivery.patience);
+            delivery.index.limits.bz2 = bz2.unwrap_or(delivery.index.limits.bz2);
+            delivery.index.builds = builds.unwrap_or(delivery.index.builds);
             delivery.index.gathered_shards = gathered_shards.unwrap_or(delivery.index.gathered_shards);
         })),
         upstream: Some(Arc::new(|upstream| {
