@@ -13,9 +13,9 @@ use crate::proxy::server::Stop;
 const EVERY: Duration = Duration::from_secs(1);
 
 impl Core {
-    /// Starts building what is due. `named`: also in channels that the rules name and nobody has asked for since the start.
-    pub(super) fn tend(&self, named: bool) {
-        self.delivery.tend(&self.live.view(), named);
+    /// Starts building what is due. `everywhere`: also what nobody has asked for since the start.
+    pub(super) fn tend(&self, everywhere: bool) {
+        self.delivery.tend(&self.live.view(), everywhere);
     }
 
     /// Does so again and again.
@@ -24,14 +24,14 @@ impl Core {
         runtime.spawn(async move {
             let mut ticks = tokio::time::interval(EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut named = true;
+            let mut everywhere = true;
             loop {
                 tokio::select! {
                     _ = ticks.tick() => {
                         if let Some(society) = &this.society {
                             society.report(&this.eyes);
                         }
-                        this.tend(std::mem::take(&mut named));
+                        this.tend(std::mem::take(&mut everywhere));
                     }
                     () = stop.requested() => return,
                 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Delivery;
 use super::indexes::Key;
-use crate::conda::channel::ChannelRef;
+use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::subdir::Subdir;
 use crate::policy::Pattern;
 use crate::policy::judge::audience::AudienceSet;
@@ -21,9 +21,9 @@ impl Delivery {
         }
     }
 
-    /// Starts building every index in use that is not what the rules of `view` make of it now. `named`: also those on disk of channels
-    /// that the rules name. Returns at once.
-    pub fn tend(&self, view: &View, named: bool) {
+    /// Starts building every index in use that is not what the rules of `view` make of it now. `everywhere`: also those on disk that
+    /// nobody has asked for. Returns at once.
+    pub fn tend(&self, view: &Arc<View>, everywhere: bool) {
         for (key, (asked, audience)) in &self.inner.indexes.in_use {
             // Under other rules it may stand for other callers: then it is kept under another name, and left alone.
             let place = view.place(&asked.name).map(|place| place.for_audience(audience));
@@ -31,15 +31,22 @@ impl Delivery {
                 self.tend_one(&place, &asked, &key.1);
             }
         }
-        if !named {
-            return;
+        if everywhere {
+            let (this, view) = (self.clone(), Arc::clone(view));
+            self.inner.runtime.spawn_blocking(move || this.survey(&view));
         }
-        for rule in view.rules().channels() {
-            let Pattern::Exact(name) = &rule.pattern else { continue };
-            let asked = ChannelRef { name: name.clone(), label: None };
-            let Some(place) = view.place(name) else { continue };
-            for subdir in self.inner.generations.subdirs(&place.stored_as(&asked)) {
+    }
+
+    /// Looks through all indexes on disk. Those that time alone will change count as in use from then on.
+    fn survey(&self, view: &View) {
+        for stored in self.inner.generations.channels() {
+            let Some((asked, place)) = asked_of(view, &stored) else { continue };
+            for subdir in self.inner.generations.subdirs(&stored) {
                 self.tend_one(&place, &asked, &subdir);
+                let current = self.inner.generations.current(&stored, &subdir);
+                if current.is_some_and(|current| current.next_turn().is_some()) {
+                    self.note_use(&(stored.clone(), subdir), &asked, AudienceSet::default());
+                }
             }
         }
     }
@@ -56,4 +63,21 @@ impl Delivery {
             Place::Proxied(_) | Place::Virtual(_) => {}
         }
     }
+}
+
+/// A name by which the channel can be asked for whose generations are kept under `stored`, and what it means. Views of some audience have
+/// none: they are built again when such a caller comes.
+fn asked_of(view: &View, stored: &ChannelRef) -> Option<(ChannelRef, Place)> {
+    let means = |name: &ChannelName| {
+        let asked = ChannelRef { name: name.clone(), label: stored.label.clone() };
+        let place = view.place(name)?;
+        (place.stored_as(&asked) == *stored).then_some((asked, place))
+    };
+    let mut named = view.rules().channels().iter().filter_map(|rule| match &rule.pattern {
+        Pattern::Exact(name) => Some(name),
+        _ => None,
+    });
+    // `<upstream>/<name there>`
+    let own_name = || ChannelName::parse(stored.name.as_str().split_once('/')?.1);
+    named.find_map(means).or_else(|| means(&own_name()?))
 }

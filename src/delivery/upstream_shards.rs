@@ -212,16 +212,14 @@ impl Delivery {
         let (ruled, now) = (!channel.judge(subdir).is_idle(), self.inner.clock.now());
         let found = self
             .blocking(move || {
-                let found = if ruled {
-                    shards::record_in_shard(&raw, file.as_str())?
-                } else {
-                    shards::find_in_shard(&raw, file.as_str())?.map(|expected| (expected, None))
+                let Some((expected, record)) = shards::record_in_shard(&raw, file.as_str())? else {
+                    return Ok(None);
                 };
-                let Some((expected, record)) = found else { return Ok(None) };
                 // What the index would drop is listed nowhere.
-                if record.as_deref().is_some_and(|record| !KnownFile::is_package(record)) {
+                if !record.as_deref().is_some_and(KnownFile::is_package) {
                     return Ok(None);
                 }
+                let record = record.filter(|_| ruled);
                 KnownFile::of_shard(file.as_str(), expected, record, &sightings, now).map(Some)
             })
             .await?

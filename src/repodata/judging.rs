@@ -187,7 +187,7 @@ impl KnownFile {
     #[must_use]
     pub fn is_package(record: &[u8]) -> bool {
         let record = Record::alone(super::scan::Group::Packages, record);
-        record.is_some_and(|record| record.check_package().is_ok())
+        record.is_some_and(|record| record.expected().is_ok() && record.check_package().is_ok())
     }
 
     /// A file that one of upstream's shards lists: seen before, or else now. Reads from disk.

@@ -162,6 +162,43 @@ fn a_cooldown_ends_by_itself_without_a_download() {
     }
 }
 
+/// No rule names the channel, and nobody has asked for it since the start.
+#[test]
+fn a_cooldown_ends_by_itself_after_a_restart() {
+    let upstream = Upstream::start();
+    let channel = channel();
+    channel.publish(&upstream);
+    channel.renamed("idle").publish(&upstream);
+    let cooldown = "policy:\n  - {id: cool, channels: [chan], hide: {younger_than: 7d}}\n";
+    let gate = Setup::rules(&text(&upstream, cooldown)).start();
+    let before = View::of(&gate, "chan", "noarch").agreed().len();
+    View::of(&gate, "idle", "noarch").agreed();
+    let later = gate.now().plus(Duration::from_hours(24));
+    let gate = Setup::again(gate.stop()).at(later).start();
+    let asked = upstream.total();
+    gate.advance(Duration::from_hours(24 * 11));
+    eventually_true("a look at upstream", || upstream.total() > asked);
+    eventually_true("the index after it", || {
+        let all = crate::harness::home::files_below(&gate.home().data());
+        let read = |path: &std::path::Path| -> Value {
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+        };
+        all.iter().filter(|path| path.ends_with("current")).any(|current| {
+            let id = read(current)["id"].as_str().unwrap().to_owned();
+            let manifest = read(&current.with_file_name(id).join("manifest.json"));
+            manifest["built_at"] == gate.now().0 && manifest["report"]["records"] == 5
+        })
+    });
+    let seen = &upstream.seen()[asked..];
+    assert!(
+        seen.iter().all(|seen| !seen.path.contains("idle")),
+        "an unused channel costs its upstream nothing"
+    );
+    assert!(seen.iter().all(|seen| seen.header("if-none-match").is_some()));
+    assert!(before < 5);
+    assert_eq!(View::of(&gate, "chan", "noarch").agreed().len(), 5);
+}
+
 #[test]
 fn a_frozen_channel_goes_by_first_sightings() {
     let upstream = Upstream::start();

@@ -52,6 +52,7 @@ pub enum Change {
     NoFeatures,
     Depends,
     Constrains,
+    NoConstrains,
     Edition(u32),
 }
 
@@ -190,6 +191,7 @@ impl Change {
             Self::NoFeatures => "set: {track_features: }".to_owned(),
             Self::Depends => "remove_depends: [dep-a, python], add_depends: [\"dep-new >=1\"]".to_owned(),
             Self::Constrains => "set: {constrains: [\"old <1\"]}, add_constrains: [\"pin <2\"]".to_owned(),
+            Self::NoConstrains => "remove_constrains: [old, gone]".to_owned(),
             Self::Edition(edition) => format!("set: {{x_rules: {edition}}}"),
         }
     }
@@ -212,6 +214,11 @@ impl Change {
                 }
             }
             Self::Constrains => set("constrains", json!(["old <1", "pin <2"])),
+            Self::NoConstrains => {
+                if let Some(list) = record.get_mut("constrains").and_then(Value::as_array_mut) {
+                    list.retain(|entry| !entry.as_str().expect("a spec").starts_with("old"));
+                }
+            }
             Self::Edition(edition) => set("x_rules", json!(edition)),
         }
     }
@@ -315,7 +322,13 @@ fn condition() -> impl Strategy<Value = Condition> {
 }
 
 fn effect() -> impl Strategy<Value = Effect> {
-    let change = select(vec![Change::License, Change::NoFeatures, Change::Depends, Change::Constrains]);
+    let change = select(vec![
+        Change::License,
+        Change::NoFeatures,
+        Change::Depends,
+        Change::Constrains,
+        Change::NoConstrains,
+    ]);
     prop_oneof![
         3 => Just(Effect::Hide),
         1 => Just(Effect::Keep),

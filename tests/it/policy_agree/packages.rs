@@ -189,6 +189,7 @@ impl Package {
         let mut put = |key: &str, value: Option<Value>| record.extend(value.map(|v| (key.to_owned(), v)));
         put("build", Some(json!(self.build_string())));
         put("build_number", Some(json!(self.build)));
+        put("constrains", (self.size > 500).then(|| json!(["old <1", "kept >=2"])));
         put("depends", Some(json!(self.depends)));
         put("indexed_timestamp", self.indexed.map(Stamp::json));
         put("license", self.license.map(|at| json!(LICENSES[at].0)));

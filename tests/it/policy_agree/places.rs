@@ -107,7 +107,9 @@ impl Place {
             Some(all.iter().enumerate().filter(|(at, _)| picked(seed, *at)).map(|(_, f)| f.clone()).collect())
         });
         let strays = named(99, &plan.strays);
-        let files = strays.iter().chain(&removed).map(|file| (file.clone(), noise(file, 1_200))).collect();
+        // Other bytes in every place, so that they tell where they are from.
+        let bytes = |file: &String| noise(&format!("{path}/{file}"), 1_200);
+        let files = strays.iter().chain(&removed).map(|file| (file.clone(), bytes(file))).collect();
         Self {
             path,
             channel,
@@ -308,6 +310,11 @@ impl Place {
             record.insert("indexed_timestamp".to_owned(), json!(says.unwrap_or(seen.at)));
             (record, self.facts_of(seen, false))
         })
+    }
+
+    /// Whether the gate's index of it, shown or not, has a file.
+    pub fn lists(&self, file: &str) -> bool {
+        self.listed.contains_key(file)
     }
 
     /// What is known of a file; whether a record of it is.
