@@ -260,6 +260,9 @@ impl Delivery {
             self.rule_unlisted(ask.wanted(), &known)?;
         }
         if let Some(blob) = blob {
+            if last.has_record && last.expected.sha256.is_none() {
+                self.rule_digest(ask, blob.digest()).await?;
+            }
             return Ok(blob_answer(blob, &ask.archive, Outcome::Hit));
         }
         if ask.channel.unlisted == Unlisted::Deny {

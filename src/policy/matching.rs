@@ -1,13 +1,13 @@
 //! Finding the rule for a channel, a path or a host.
 //!
-//! Precedence of channels: an exact name beats a glob beats `*`, whatever the order; within one kind the later one
-//! wins. Of file prefixes the longest wins.
+//! Precedence of channels: an exact name beats the same name in another case beats a glob beats `*`, whatever the order; within one
+//! kind the later one wins. Of file prefixes the longest wins.
 //!
 //! Belongs here: look-ups, each without I/O or lock. Does not: remembering their results (callers do).
 
 use std::sync::Arc;
 
-use super::compiled::{ChannelRule, FileRoute, HostRoute, Rules};
+use super::compiled::{ChannelRule, FileRoute, HostRoute, Pattern, Rules};
 use crate::conda::channel::ChannelName;
 
 impl Rules {
@@ -16,7 +16,20 @@ impl Rules {
     pub fn channel(&self, name: &ChannelName) -> Option<Arc<ChannelRule>> {
         let glob =
             || self.globs.iter().rev().find(|(glob, _)| glob.is_match(name.as_str())).map(|(_, rule)| rule);
-        self.exact.get(name).or_else(glob).or(self.any.as_ref()).cloned()
+        self.exact.get(name).or_else(|| self.respelt(name)).or_else(glob).or(self.any.as_ref()).cloned()
+    }
+
+    /// The rule for a name that differs in letter case only: most channel servers take any, and what a rule says of a channel
+    /// (`unlisted`, members) must hold however it is spelt.
+    fn respelt(&self, name: &ChannelName) -> Option<&Arc<ChannelRule>> {
+        let same = |rule: &&Arc<ChannelRule>| match &rule.pattern {
+            Pattern::Exact(exact) => exact.as_str().eq_ignore_ascii_case(name.as_str()),
+            Pattern::Glob(_) | Pattern::Any => false,
+        };
+        name.as_str()
+            .bytes()
+            .any(|b| b.is_ascii_uppercase())
+            .then(|| self.channels.iter().rev().find(same))?
     }
 
     /// The file rule for a decoded path, with or without its leading slash. `/miniconda` itself belongs to `miniconda/`.

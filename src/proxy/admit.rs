@@ -178,8 +178,23 @@ impl Admission {
 
     /// Whether the caller may have what is asked for.
     fn may(&self, ctx: &mut Ctx, access: &Access, plan: &Plan, foreign: bool) -> Result<(), Box<Problem>> {
-        let principal = ctx.principal.clone();
-        let caller = principal.as_ref().map_or(Caller::ANONYMOUS, |principal| principal.caller());
+        let gated = self.is_gated_for(ctx, access, plan, foreign)?;
+        ctx.gated |= gated;
+        Ok(())
+    }
+
+    /// As [`Self::may`]; whether it is not for everybody.
+    fn is_gated_for(
+        &self,
+        ctx: &Ctx,
+        access: &Access,
+        plan: &Plan,
+        foreign: bool,
+    ) -> Result<bool, Box<Problem>> {
+        // Borrowed: all workers count the uses of a busy principal in one place, and each clone is a wait for it.
+        let principal = ctx.principal.as_ref();
+        let caller = principal.map_or(Caller::ANONYMOUS, |principal| principal.caller());
+        let mut gated = false;
         let here = ctx.client().is_none_or(|client| client.ip().to_canonical().is_loopback());
         for need in want::needs(plan) {
             if need.is_surely_open(access) {
@@ -187,23 +202,23 @@ impl Admission {
             }
             let why = match need.decide(access, &caller) {
                 Verdict::Allowed(_) => {
-                    ctx.gated |= principal.is_some() && need.is_gated(access);
+                    gated |= principal.is_some() && need.is_gated(access);
                     continue;
                 }
                 Verdict::Denied(_) if principal.is_none() && here && need.is_open_on_this_machine(access) => {
-                    ctx.gated = true;
+                    gated = true;
                     continue;
                 }
                 Verdict::Denied(why) => why,
             };
             self.note(ctx, "access.denied", plan, &why.sentence());
             let sentence = format!("{need} can't be read: {}", why.sentence());
-            return Err(Box::new(match &principal {
+            return Err(Box::new(match principal {
                 Some(_) => Problem::forbidden(sentence),
                 None => challenge(sentence, foreign),
             }));
         }
-        Ok(())
+        Ok(gated)
     }
 
     fn note(&self, ctx: &Ctx, kind: &str, plan: &Plan, result: &str) {

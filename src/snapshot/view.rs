@@ -377,7 +377,9 @@ impl View {
     fn judges(&self, upstream: &str, path: &str) -> Judges {
         let own_name = |rule: &'_ Arc<ChannelRule>| match (&rule.pattern, &rule.source) {
             (Pattern::Exact(name), ChannelSource::Proxied { upstream: there, path: other }) => {
-                let same = there.name == upstream && other.as_deref().unwrap_or(name.as_str()) == path;
+                // Most channel servers take any case: what another spelling leads to is the same channel.
+                let same = there.name == upstream
+                    && other.as_deref().unwrap_or(name.as_str()).eq_ignore_ascii_case(path);
                 same.then(|| name.as_str().to_owned())
             }
             _ => None,

@@ -127,9 +127,10 @@ fn kept_as(identity: &ChannelName, members: &[Member]) -> ChannelName {
         return identity.clone();
     }
     let text: Vec<_> = views.iter().map(|view| format!("{view:016x}")).collect();
-    let [a, b, c, d, e, f, g, h, ..] = Sha256::of(text.join(" ").as_bytes()).0;
+    let digest = Sha256::of(text.join(" ").as_bytes()).0;
+    let number = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
     // Never 0, which is the view of everybody.
-    audience::kept_as(identity, u64::from_be_bytes([a, b, c, d, e, f, g, h]).max(1))
+    audience::kept_as(identity, number.max(1))
 }
 
 /// Readable, and different for any two names.

@@ -169,9 +169,9 @@ impl Trail {
         if !self.settings.downloads {
             return;
         }
+        let download = make(day_of(at));
         let mut downloads = self.downloads.lock();
         let full = downloads.len() >= COUNTERS;
-        let download = make(day_of(at));
         match downloads.get_mut(&download) {
             Some(count) => *count += 1,
             None if full => *self.lost.lock() += 1,

@@ -23,9 +23,9 @@ fn publish(upstream: &Upstream, channel: &Channel) {
         names.iter().map(|n| (channel.get(n).file.clone(), json!({"run_exports": {"weak": [n]}}))).collect();
     let exports = json!({"info": {"subdir": "noarch"}, "packages": {}, "packages.conda": exports});
     for (file, document) in [(EXPORTS, exports), (FROM_PACKAGES, channel.repodata("noarch"))] {
-        ["", ".zst", ".bz2"]
-            .iter()
-            .for_each(|form| upstream.remove(&channel.at("noarch", &format!("{file}{form}"))));
+        for form in ["", ".zst", ".bz2"] {
+            upstream.remove(&channel.at("noarch", &format!("{file}{form}")));
+        }
         upstream.put(&channel.at("noarch", file), document.to_string());
     }
 }

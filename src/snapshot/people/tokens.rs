@@ -1,7 +1,7 @@
 //! Every token of the store in one sorted file, found with two small reads: a million of them cost a quarter of a megabyte of
 //! memory and no time at start.
 //!
-//! The file: a magic line; entries, each a JSON object; records of [`RECORD`] bytes in the order of the tokens' digests (digest, where
+//! The file: a magic line; entries, each a JSON object; records of `RECORD` bytes in the order of the tokens' digests (digest, where
 //! the entry stands, how long it is); 65,537 numbers that say where the records of each first two bytes begin; the length
 //! of the first two parts; the SHA-256 of all that. Numbers are little-endian.
 //!

@@ -312,11 +312,6 @@ impl Place {
         })
     }
 
-    /// Whether the gate's index of it, shown or not, has a file.
-    pub fn lists(&self, file: &str) -> bool {
-        self.listed.contains_key(file)
-    }
-
     /// What is known of a file; whether a record of it is.
     pub fn facts(&self, file: &str, lenient: bool) -> (Facts, bool) {
         if let Some(seen) = self.listed.get(file) {

@@ -63,11 +63,7 @@ impl Union {
     }
 
     /// What its `run_exports.json` says, where there is one.
-    pub fn exports(
-        &self,
-        merged: &BTreeMap<String, (Value, usize)>,
-        beside: &[Option<Records>],
-    ) -> Option<Records> {
+    pub fn exports(merged: &BTreeMap<String, (Value, usize)>, beside: &[Option<Records>]) -> Option<Records> {
         let of = |(file, (_, place)): (&String, &(Value, usize))| {
             let record = beside[*place].as_ref()?.get(file)?;
             Some((file.clone(), record.clone()))
