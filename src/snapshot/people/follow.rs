@@ -106,6 +106,10 @@ impl Follower {
                 // Who has gone needs no answer.
                 let _gone = one.send(found);
             }
+            // Syncs of files are what nobody should wait for.
+            if found {
+                self.note(self.people.heard_at());
+            }
             self.save(false);
             sleep_until(begun + GAP).await;
         }
@@ -123,7 +127,6 @@ impl Follower {
                     tracing::info!("the store of users and tokens answers again");
                 }
                 self.people.heard(heard);
-                self.note(heard);
                 true
             }
             Err(error) => {

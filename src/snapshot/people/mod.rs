@@ -42,8 +42,8 @@ const VERDICTS: u64 = 100_000;
 const UNKNOWN_FOR: Duration = Duration::from_secs(2);
 /// Callers that may wait for the store at one time.
 const WAITING: usize = 1024;
-/// How long one waits.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long one waits. A machine whose disk is busy takes its time with a handful of syncs; clients wait longer than this.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a credential is not good.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -173,6 +173,10 @@ impl People {
         self.trouble.write().take();
     }
 
+    fn heard_at(&self) -> UnixMillis {
+        UnixMillis(self.heard.load(Ordering::Acquire))
+    }
+
     fn lost(&self, why: String) {
         *self.trouble.write() = Some(why);
     }
@@ -184,7 +188,7 @@ impl People {
             Refused::Unavailable(format!("{what}{why}"))
         };
         let loaded = self.loaded.load_full().ok_or_else(|| down("users and tokens are not read yet"))?;
-        let age = self.clock.now().since(UnixMillis(self.heard.load(Ordering::Acquire)));
+        let age = self.clock.now().since(self.heard_at());
         if age > self.max_age {
             return Err(down("what is known of users and tokens is too old"));
         }

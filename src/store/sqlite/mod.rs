@@ -27,6 +27,12 @@ use super::error::StoreError;
 
 /// Connections that read at one time; each call holds one for well under a millisecond.
 const READERS: usize = 4;
+/// How long a connection waits for another one's lock.
+const BUSY: Duration = Duration::from_secs(5);
+/// How often it looks where SQLite does not wait by itself.
+const LOOK: Duration = Duration::from_millis(5);
+/// How many times.
+const LOOKS: u32 = 1000;
 
 /// An open file.
 pub struct Sqlite {
@@ -128,8 +134,8 @@ fn create(path: &Path) -> Result<(), StoreError> {
 fn connect(path: &Path) -> Result<Connection, StoreError> {
     let open = || {
         let connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.busy_timeout(BUSY)?;
+        log_ahead(&connection)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "journal_size_limit", 8 * 1024 * 1024)?;
@@ -137,6 +143,21 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         Ok(connection)
     };
     open().map_err(|error| fault(path, &error))
+}
+
+/// Switches to WAL. Of several that switch a new file at once, SQLite refuses all but one without waiting (it can't know that they
+/// want the same), so this waits.
+#[expect(clippy::disallowed_methods, reason = "all of this file runs on blocking threads, as SQLite's own waiting does")]
+fn log_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    for _ in 0..LOOKS {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                std::thread::sleep(LOOK);
+            }
+            other => return other,
+        }
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")
 }
 
 /// What SQLite said, as the store says it. Its messages have names of tables and columns in them, never values.

@@ -38,6 +38,30 @@ fn the_tables_have_the_columns_that_records_have() {
     });
 }
 
+/// A gate and the command line, say, that both find none.
+#[test]
+fn a_new_file_may_be_opened_by_many_at_once() {
+    on_a_runtime(|| async {
+        let handle = Handle::current();
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("store.db");
+            let barrier = std::sync::Barrier::new(6);
+            let opened: Vec<_> = std::thread::scope(|scope| {
+                let open = || {
+                    barrier.wait();
+                    Sqlite::open(&path, handle.clone()).map(drop)
+                };
+                let threads: Vec<_> = (0..6).map(|_| scope.spawn(open)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            for one in opened {
+                one.unwrap();
+            }
+        }
+    });
+}
+
 /// The key has an index of its own in SQLite.
 #[test]
 fn the_tables_have_the_indexes_that_are_described() {
