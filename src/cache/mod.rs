@@ -38,7 +38,7 @@ mod purge;
 mod recover;
 mod settings;
 mod source;
-mod stamp;
+pub(crate) mod stamp;
 mod status;
 #[cfg(test)]
 mod testing;

@@ -10,6 +10,7 @@ mod elsewhere;
 pub mod explain;
 mod indexes;
 mod local;
+mod look_up;
 mod negative;
 mod noarch;
 mod notices;

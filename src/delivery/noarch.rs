@@ -23,7 +23,7 @@ impl Delivery {
     ) -> Result<bool, Refusal> {
         let stored = channel.stored_as(asked);
         let likely: Vec<Subdir> = LIKELY.iter().filter_map(|name| Subdir::parse(name)).collect();
-        if likely.iter().any(|subdir| self.inner.generations.current(&stored, subdir).is_some()) {
+        if likely.iter().any(|subdir| self.inner.generations.is_stored(&stored, subdir)) {
             return Ok(true);
         }
         for file in [IndexFile::Repodata(Packing::Json), IndexFile::ShardIndex] {

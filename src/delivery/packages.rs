@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::look_up::is_listed;
 use super::objects::{Held, ObjectAsk, outcome_of};
 use super::rulings::{Wanted, must_be_listed};
 use super::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome, Refusal};
@@ -31,20 +32,22 @@ pub(super) enum Listing {
     Sharded(Arc<KnownFile>),
     /// There is no index to ask, or it is past its time: upstream has to be asked.
     Unknown,
+    /// There is one on disk that has to be read first.
+    Unread,
 }
 
 /// What a generation knows of a file that it does not list.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Last {
-    expected: Expected,
+    pub(super) expected: Expected,
     /// It listed it once: rules are asked by that record. Otherwise little more than the name is known.
-    has_record: bool,
+    pub(super) has_record: bool,
     /// Upstream's `removed` has it.
-    removed: bool,
+    pub(super) removed: bool,
 }
 
 impl Last {
-    const fn of(entry: &Entry<'_>) -> Self {
+    pub(super) const fn of(entry: &Entry<'_>) -> Self {
         Self { expected: entry.expected, has_record: entry.has_record(), removed: entry.standing.removed }
     }
 }
@@ -63,7 +66,7 @@ impl PackageAsk {
         format!("pkg:{}/{}/{}", self.channel.fetched_as(&self.asked), self.subdir, self.archive)
     }
 
-    fn wanted(&self) -> Wanted<'_> {
+    pub(super) fn wanted(&self) -> Wanted<'_> {
         Wanted { channel: &self.channel, asked: &self.asked, subdir: &self.subdir, archive: &self.archive }
     }
 
@@ -85,7 +88,11 @@ impl Delivery {
         archive: &ArchiveName,
     ) -> Result<Answer, Refusal> {
         // The hot path: one look into a mapped table, one into the table of open blobs, nothing else.
-        let listing = self.listed_now(channel, asked, subdir, archive);
+        let mut listing = self.listed_now(channel, asked, subdir, archive);
+        if matches!(listing, Listing::Unread) {
+            self.trusted(&(channel.stored_as(asked), subdir.clone())).await;
+            listing = self.listed_now(channel, asked, subdir, archive);
+        }
         if let Listing::Listed(Expected { sha256: Some(sha256), .. }) = &listing
             && let Some(blob) = self.inner.cache.hot(sha256)
         {
@@ -114,7 +121,7 @@ impl Delivery {
                 self.package_of_record(&ask, known.expected).await
             }
             Listing::Unlisted(last) => self.package_unlisted(&ask, last).await,
-            Listing::Unknown => self.package_unknown(&ask).await,
+            Listing::Unknown | Listing::Unread => self.package_unknown(&ask).await,
         }
     }
 
@@ -137,14 +144,19 @@ impl Delivery {
         let sharded = || self.shard_memo(channel, asked, subdir, archive).map(Listing::Sharded);
         let stored = channel.stored_as(asked);
         let Some(generation) = self.inner.generations.current(&stored, subdir) else {
-            return sharded().unwrap_or(Listing::Unknown);
+            let is_stored = self.inner.generations.is_stored(&stored, subdir);
+            return if is_stored { Listing::Unread } else { sharded().unwrap_or(Listing::Unknown) };
         };
         let age = self.inner.clock.now().since(generation.checked_at());
-        if age >= channel.ttl || self.is_due(channel, subdir, &generation) {
+        if age >= channel.ttl || self.is_due(channel, subdir, generation.timing()) {
             // Keeps the index of a busy channel warm; returns at once.
             self.refresh_behind(channel, asked, subdir);
         }
         let entry = generation.table().find(archive.as_str());
+        // Where rules go by its word, and where it has none, the table must be what was written.
+        if (entry.is_none() || !channel.is_unruled()) && !generation.is_intact() {
+            return Listing::Unread;
+        }
         if let Some(entry) = entry.filter(Entry::has_record) {
             match self.stance_now(channel, subdir, &generation, &entry) {
                 Some(Stance::Open | Stance::Kept) => {}
@@ -195,7 +207,7 @@ impl Delivery {
             return Ok(());
         }
         let stored = ask.channel.stored_as(&ask.asked);
-        let Some(generation) = self.inner.generations.current(&stored, &ask.subdir) else { return Ok(()) };
+        let Some(generation) = self.trusted(&(stored, ask.subdir.clone())).await else { return Ok(()) };
         let file = ask.archive.as_str().to_owned();
         // Files without a record were judged by their bytes before.
         let known = self.blocking(move || generation.known_file(&file)).await?;
@@ -324,100 +336,18 @@ impl Delivery {
     /// it.
     async fn ruled_without_index(&self, ask: &PackageAsk, trouble: Refusal) -> Result<Answer, Refusal> {
         let last = self.last_of(ask).await?;
-        let is_here = self.inner.cache.verified(&ask.key()).await.is_some();
-        if last.has_record || is_here { self.package_unlisted(ask, last).await } else { Err(trouble) }
+        let Some(blob) = self.inner.cache.verified(&ask.key()).await else {
+            return if last.has_record { self.package_unlisted(ask, last).await } else { Err(trouble) };
+        };
+        let key = (ask.channel.stored_as(&ask.asked), ask.subdir.clone());
+        if self.trusted(&key).await.is_none() {
+            // It may have been lost: what it said of the file nobody knows.
+            let expected = Expected { sha256: Some(*blob.digest()), size: Some(blob.len()), md5: None };
+            let known = KnownFile::unlisted(ask.archive.as_str(), expected, false);
+            self.rule_unheard(ask.wanted(), &known)?;
+        }
+        self.package_unlisted(ask, last).await
     }
-
-    /// What the generation in force knows of a file, the rules having nothing against its record, if it has one.
-    ///
-    /// # Errors
-    /// As [`Delivery::rule_listed`].
-    async fn last_of(&self, ask: &PackageAsk) -> Result<Last, Refusal> {
-        let PackageAsk { channel, asked, subdir, archive } = ask;
-        let current = self.inner.generations.current(&channel.stored_as(asked), subdir);
-        let Some(generation) = current else { return Ok(Last::default()) };
-        let Some(entry) = generation.table().find(archive.as_str()) else { return Ok(Last::default()) };
-        let last = Last::of(&entry);
-        if last.has_record {
-            self.rule_entry(ask.wanted(), &generation, &entry).await?;
-        }
-        Ok(last)
-    }
-
-    /// Finds the digest of a download that is under way: from a shard, else from a generation.
-    async fn find_digest(&self, ask: &PackageAsk, fill: &Fill) {
-        let found = self.look_up_or_doubt(ask).await;
-        match found {
-            Ok(Some(expected)) if expected.has_digest() => fill.learn(expected),
-            Ok(found) => fill.learn_none(found.and_then(|expected| expected.size)),
-            Err(Refusal::Rule { rule, message, .. }) => fill.refuse(&rule, message),
-            Err(refusal) => fill.unverifiable(format!(
-                "no index of `{}/{}` could be had to verify `{}` against: {refusal}",
-                ask.asked, ask.subdir, ask.archive
-            )),
-        }
-    }
-
-    /// The same as [`Delivery::look_up`]; where no index lists the file, only if neither rules nor the channel's `unlisted` refuse it.
-    async fn look_up_or_doubt(&self, ask: &PackageAsk) -> Result<Option<Expected>, Refusal> {
-        if let Some(expected) = self.look_up(ask).await? {
-            return Ok(Some(expected));
-        }
-        let last = self.last_of(ask).await?;
-        if !last.has_record {
-            let unknown = KnownFile::unlisted(ask.archive.as_str(), Expected::default(), last.removed);
-            self.rule_unlisted(ask.wanted(), &unknown)?;
-        }
-        if ask.channel.unlisted == Unlisted::Deny {
-            return Err(must_be_listed(ask.wanted()));
-        }
-        Ok(Some(last.expected).filter(Expected::has_digest))
-    }
-
-    /// The record of a package, asking upstream for a shard or the whole index where memory does not know it.
-    ///
-    /// # Errors
-    /// [`Refusal::Rule`] where a rule refuses the file; else why no index could be had.
-    async fn look_up(&self, ask: &PackageAsk) -> Result<Option<Expected>, Refusal> {
-        let PackageAsk { channel, asked, subdir, archive } = ask;
-        let judged = |known: &KnownFile| self.rule_known(ask.wanted(), known).map(|()| Some(known.expected));
-        if let Some(generation) = self.inner.generations.current(&channel.stored_as(asked), subdir)
-            && let Some(expected) = self.listed_by(ask, &generation).await?
-        {
-            return Ok(Some(expected));
-        }
-        if let Some(known) = self.shard_memo(channel, asked, subdir, archive) {
-            return judged(&known);
-        }
-        match self.known_from_shard(channel, asked, subdir, archive).await {
-            Ok(Some(known)) => return judged(&known),
-            // Without shards, or with shards that do not list it, the whole index has the last word.
-            Ok(None) | Err(Refusal::NotFound(_)) => {}
-            Err(refusal) => tracing::debug!(%refusal, "no shard could be had; asking for the whole index"),
-        }
-        match self.refresh(channel, asked, subdir).await {
-            Ok(generation) => self.listed_by(ask, &generation).await,
-            Err(Refusal::NotFound(_)) => Ok(None),
-            Err(refusal) => Err(refusal),
-        }
-    }
-
-    /// What a generation promises of a file that it lists and no rule refuses.
-    async fn listed_by(
-        &self,
-        ask: &PackageAsk,
-        generation: &Arc<Generation>,
-    ) -> Result<Option<Expected>, Refusal> {
-        let entry = generation.table().find(ask.archive.as_str());
-        let Some(entry) = entry.filter(is_listed) else { return Ok(None) };
-        self.rule_entry(ask.wanted(), generation, &entry).await?;
-        Ok(Some(entry.expected))
-    }
-}
-
-/// Whether upstream's index has it, shown or not.
-const fn is_listed(entry: &Entry<'_>) -> bool {
-    !entry.standing.departed && entry.has_record()
 }
 
 /// A package that nothing vouches for, as a plain file.

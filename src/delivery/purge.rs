@@ -93,8 +93,8 @@ impl Delivery {
                 let key = format!("pkg:{}/{subdir}/{archive}", channel.fetched_as(asked));
                 let stored = channel.stored_as(asked);
                 let mut what = vec![Purge::Key(key)];
-                let listed =
-                    self.inner.generations.current(&stored, subdir).and_then(|g| g.lookup(archive.as_str()));
+                let listed = self.trusted(&(stored, subdir.clone())).await;
+                let listed = listed.and_then(|generation| generation.lookup(archive.as_str()));
                 what.extend(listed.and_then(|expected| expected.sha256).map(Purge::Digest));
                 self.purge(what, false).await
             }

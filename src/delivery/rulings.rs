@@ -17,6 +17,7 @@ use crate::policy::notices::rfc3339;
 use crate::policy::verdict::{Decision, Judge, RuleRef, Subject, Verdict};
 use crate::repodata::generation::Generation;
 use crate::repodata::judging::KnownFile;
+use crate::repodata::outline::Timing;
 use crate::repodata::table::{Entry, Stance};
 use crate::snapshot::Channel;
 
@@ -56,11 +57,10 @@ impl Delivery {
 
     /// Whether a generation has to be built again for the rules' sake. What the clock alone changes waits for a while after the last
     /// build: in a busy channel something turns at every moment.
-    pub(super) fn is_due(&self, channel: &Channel, subdir: &Subdir, generation: &Generation) -> bool {
+    pub(super) fn is_due(&self, channel: &Channel, subdir: &Subdir, built: Timing) -> bool {
         let now = self.inner.clock.now();
-        let rests = || now.since(generation.built_at()) < channel.ttl.min(TURNS_EVERY);
-        generation.rules_revision() != channel.rules_revision(subdir)
-            || (has_turned(generation, now) && !rests())
+        let rests = || now.since(built.built_at) < channel.ttl.min(TURNS_EVERY);
+        built.rules_revision != channel.rules_revision(subdir) || (has_turned(built, now) && !rests())
     }
 
     /// What the package table's word on a file is worth at this moment; `None`: the rules have to be asked. Never waits.
@@ -144,7 +144,16 @@ impl Delivery {
     /// # Errors
     /// As [`Delivery::rule_listed`].
     pub(super) fn rule_unlisted(&self, wanted: Wanted<'_>, known: &KnownFile) -> Result<(), Refusal> {
-        against_unlisted(wanted, known, self.inner.clock.now()).map_or(Ok(()), Err)
+        let lenient = wanted.channel.unlisted == Unlisted::Allow;
+        against_unlisted(wanted, known, lenient, self.inner.clock.now()).map_or(Ok(()), Err)
+    }
+
+    /// The same for a file of which nobody knows at the moment whether an index lists it: nothing is lenient then.
+    ///
+    /// # Errors
+    /// As [`Delivery::rule_listed`].
+    pub(super) fn rule_unheard(&self, wanted: Wanted<'_>, known: &KnownFile) -> Result<(), Refusal> {
+        against_unlisted(wanted, known, false, self.inner.clock.now()).map_or(Ok(()), Err)
     }
 
     fn decide(&self, wanted: Wanted<'_>, judge: &dyn Judge, known: &KnownFile) -> Decision {
@@ -157,22 +166,27 @@ impl Delivery {
 
 /// Whether a generation says what the rules say at `now`.
 pub(super) fn is_ruled(channel: &Channel, subdir: &Subdir, generation: &Generation, now: UnixMillis) -> bool {
-    generation.rules_revision() == channel.rules_revision(subdir) && !has_turned(generation, now)
+    let built = generation.timing();
+    built.rules_revision == channel.rules_revision(subdir) && !has_turned(built, now)
 }
 
 /// Whether time has changed what the rules say of it.
-fn has_turned(generation: &Generation, now: UnixMillis) -> bool {
-    generation.next_turn().is_some_and(|turn| now >= turn)
+fn has_turned(built: Timing, now: UnixMillis) -> bool {
+    built.next_turn.is_some_and(|turn| now >= turn)
 }
 
 /// See [`Delivery::rule_unlisted`].
-pub(super) fn against_unlisted(wanted: Wanted<'_>, known: &KnownFile, now: UnixMillis) -> Option<Refusal> {
+pub(super) fn against_unlisted(
+    wanted: Wanted<'_>,
+    known: &KnownFile,
+    lenient: bool,
+    now: UnixMillis,
+) -> Option<Refusal> {
     let judge = wanted.channel.judge(wanted.subdir);
     if judge.is_idle() {
         return None;
     }
     known.with_subject(wanted.channel.source(), wanted.subdir.as_str(), |subject| {
-        let lenient = wanted.channel.unlisted == Unlisted::Allow;
         // Whatever its age is: as if it had been there for ever.
         let seen = if lenient { Some(UnixMillis(0)) } else { subject.first_seen };
         let subject = Subject { first_seen: seen, ..subject.clone() };

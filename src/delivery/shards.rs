@@ -95,6 +95,8 @@ impl Delivery {
         subdir: &Subdir,
         digest: &Sha256,
     ) -> Result<Option<Answer>, Refusal> {
+        let key = (stored.clone(), subdir.clone());
+        self.trusted(&key).await;
         let Some(at) = self.inner.generations.shard(stored, subdir, digest) else { return Ok(None) };
         let wanted = *digest;
         let read = move || {
@@ -110,7 +112,6 @@ impl Delivery {
             Err(error) => format!("a shard can't be read: {error}"),
         };
         // Its pack is damaged: all of it is made anew.
-        let key = (stored.clone(), subdir.clone());
         if let Some(current) = self.inner.generations.current(stored, subdir) {
             self.discard(&key, current.id(), &why);
         }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::indexes::refusal_of;
 use super::objects::{ObjectAsk, outcome_of};
 use super::packages::{package_etag, plain_blob};
 use super::rulings::Wanted;
@@ -101,8 +102,8 @@ impl Delivery {
         let Some(archive) = package_of(file).filter(|_| !channel.is_unruled()) else { return Ok(()) };
         let wanted = Wanted { channel, asked, subdir, archive: &archive };
         let mut removed = false;
-        if let Some(generation) = self.inner.generations.current(&channel.stored_as(asked), subdir)
-            && let Some(entry) = generation.table().find(archive.as_str())
+        if let Some(generation) = self.trusted(&(channel.stored_as(asked), subdir.clone())).await
+            && let Some(entry) = generation.find(archive.as_str()).map_err(|error| refusal_of(&error))?
         {
             removed = entry.standing.removed;
             if entry.has_record() {

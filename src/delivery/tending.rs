@@ -43,8 +43,8 @@ impl Delivery {
             let Some((asked, place)) = asked_of(view, &stored) else { continue };
             for subdir in self.inner.generations.subdirs(&stored) {
                 self.tend_one(&place, &asked, &subdir);
-                let current = self.inner.generations.current(&stored, &subdir);
-                if current.is_some_and(|current| current.next_turn().is_some()) {
+                let outline = self.inner.generations.outline(&stored, &subdir);
+                if outline.is_some_and(|outline| outline.timing.next_turn.is_some()) {
                     self.note_use(&(stored.clone(), subdir), &asked, AudienceSet::default());
                 }
             }
@@ -52,9 +52,9 @@ impl Delivery {
     }
 
     fn tend_one(&self, place: &Place, asked: &ChannelRef, subdir: &Subdir) {
-        let Some(current) = self.inner.generations.current(&place.stored_as(asked), subdir) else { return };
+        let Some(current) = self.inner.generations.outline(&place.stored_as(asked), subdir) else { return };
         match place {
-            Place::Proxied(channel) if self.is_due(channel, subdir, &current) => {
+            Place::Proxied(channel) if self.is_due(channel, subdir, current.timing) => {
                 self.refresh_behind(channel, asked, subdir);
             }
             Place::Virtual(channel) if !self.is_merged_of_current(channel, subdir, &current) => {

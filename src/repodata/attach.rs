@@ -97,6 +97,10 @@ impl GenerationStore {
         pack: Option<&str>,
     ) -> Result<(), BuildError> {
         let _writing = self.writing.lock();
+        if !generation.is_unchanged() {
+            generation.doubt();
+            return Err(BuildError::Damaged { path: generation.dir().to_owned() });
+        }
         adopt_pack(work, generation.packs(), pack)?;
         let mut manifest = read_manifest(generation.dir())?;
         let fresh: BTreeMap<_, _> =

@@ -85,6 +85,12 @@ pub enum BuildError {
         /// What does not fit.
         what: &'static str,
     },
+    /// A file of a generation is not what was written. Not upstream's fault.
+    #[error("a generation is damaged: {path} is not what was written")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The gate's own disk: full, read-only, or a file is gone. Not upstream's fault.
     #[error("can't {action} {path}: {source}")]
     Io {
@@ -104,6 +110,7 @@ impl BuildError {
             self,
             Self::Io { .. }
                 | Self::Sightings { .. }
+                | Self::Damaged { .. }
                 | Self::Table(_)
                 | Self::NotAttachable { .. }
                 | Self::Shards(ShardError::Io { .. })

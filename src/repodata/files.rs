@@ -20,9 +20,8 @@ pub(super) struct HashingFile {
     len: u64,
 }
 
-/// The SHA-256 of a file.
-pub(super) fn digest_of(path: &Path) -> Result<Sha256, BuildError> {
-    let mut file = File::open(path).map_err(BuildError::io("read", path))?;
+/// The SHA-256 of an open file; `path` names it in errors.
+pub(super) fn digest_of(mut file: &File, path: &Path) -> Result<Sha256, BuildError> {
     let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 256 << 10]);
     loop {
         match file.read(&mut buffer).map_err(BuildError::io("read", path))? {

@@ -15,20 +15,23 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
 
 use super::error::BuildError;
 use super::judging::KnownFile;
-use super::manifest::{FORMAT, FileEntry, Manifest};
-use super::names::{self, MANIFEST, SHARD_MAP, TABLE, WITHHELD};
+use super::manifest::{FORMAT, Manifest};
+use super::names::{self, JSON, MANIFEST, SHARD_MAP, TABLE, WITHHELD};
+use super::outline::{Outline, Timing};
+use super::seal::{Doubts, Seals, check_file};
 use super::shards::{ShardAt, ShardError, ShardMap, pack_path};
 use super::table::{self, PackageTable};
+use crate::cache::stamp::Stamp;
 use crate::clock::UnixMillis;
 use crate::conda::digest::{Expected, Sha256};
 use crate::conda::url::IndexFile;
@@ -38,8 +41,10 @@ use crate::conda::url::IndexFile;
 pub struct Variant {
     /// Where it is. It never changes; it is removed some time after its generation went out of use.
     pub path: PathBuf,
-    /// Its length. A file that has another one now was damaged: tell [`GenerationStore::discard`](super::store::GenerationStore::discard).
+    /// Its length.
     pub len: u64,
+    /// The stamp it had when its bytes were known to be good. If it has another one now: [`Generation::doubt`].
+    pub stamp: Stamp,
     /// Its SHA-256.
     pub sha256: Sha256,
     /// Strong `ETag`, quotes included.
@@ -62,10 +67,7 @@ pub struct Generation {
     /// Opened when a record is first read.
     json: OnceLock<File>,
     withheld: OnceLock<File>,
-    /// Its files are known to be what they were when it was built.
-    trusted: AtomicBool,
-    /// Held by whoever finds that out.
-    pub(super) verifying: Mutex<()>,
+    doubts: Doubts,
 }
 
 /// What grows when documents are attached.
@@ -74,25 +76,28 @@ struct State {
     manifest: Manifest,
     variants: HashMap<IndexFile, Arc<Variant>>,
     shards: Option<ShardMap>,
+    seals: Seals,
 }
 
 impl State {
-    fn load(dir: &Path, packs: &Path, manifest: Manifest) -> Result<Self, BuildError> {
-        let mut variants = HashMap::new();
+    /// `before`: the seals of files that were known to be good before.
+    fn load(dir: &Path, packs: &Path, manifest: Manifest, before: &Seals) -> Result<Self, BuildError> {
+        let (mut variants, mut seals) = (HashMap::new(), Seals::default());
         for (name, entry) in &manifest.files {
             let path = dir.join(name);
-            let found = std::fs::metadata(&path).map_err(BuildError::io("read", &path))?.len();
-            let Some(sha256) = entry.digest().filter(|_| found == entry.len) else {
-                return Err(
-                    ShardError::Generation { what: "a file has not the length its manifest says" }.into()
-                );
+            let stamp = seals.add(name, &path, before)?;
+            let Some(sha256) = entry.digest().filter(|_| stamp.size == entry.len) else {
+                return Err(BuildError::Damaged { path });
             };
             if let Some(file) = names::document(name) {
                 let etag = entry.etag.as_str().into();
                 let last_modified = UnixMillis(entry.last_modified);
-                variants
-                    .insert(file, Arc::new(Variant { path, len: entry.len, sha256, etag, last_modified }));
+                let len = entry.len;
+                variants.insert(file, Arc::new(Variant { path, len, stamp, sha256, etag, last_modified }));
             }
+        }
+        if seals.of(TABLE).is_none() {
+            return Err(ShardError::Generation { what: "its manifest names no package table" }.into());
         }
         let has_shards = manifest.files.contains_key(SHARD_MAP);
         let shards = has_shards.then(|| ShardMap::open(&dir.join(SHARD_MAP))).transpose()?;
@@ -100,59 +105,87 @@ impl State {
             let path = pack_path(packs, pack);
             std::fs::metadata(&path).map_err(BuildError::io("read", &path))?;
         }
-        Ok(Self { manifest, variants, shards })
+        Ok(Self { manifest, variants, shards, seals })
     }
 }
 
 impl Generation {
-    /// Opens the generation `id` in `dir`.
+    /// Opens the generation `id` in `dir`. Its bytes are taken to be what was written: [`Generation::verify`] it, unless it was made
+    /// just now.
     pub(super) fn load(dir: PathBuf, packs: PathBuf, id: String) -> Result<Self, BuildError> {
         let manifest = read_manifest(&dir)?;
-        // The maps by which everything else is found; small beside it.
-        for name in [TABLE, SHARD_MAP] {
-            if let Some(entry) = manifest.files.get(name) {
-                check_file(&dir.join(name), entry)?;
-            }
-        }
-        let table = PackageTable::open(&dir.join(TABLE))?;
         let checked_at = AtomicI64::new(manifest.built_at);
-        let state = ArcSwap::from_pointee(State::load(&dir, &packs, manifest)?);
+        let state = State::load(&dir, &packs, manifest, &Seals::default())?;
+        let table = PackageTable::open(&dir.join(TABLE))?;
         let (json, withheld) = (OnceLock::new(), OnceLock::new());
         let key = dir.to_string_lossy().into();
-        let (trusted, verifying) = (AtomicBool::new(false), Mutex::new(()));
-        Ok(Self { id, key, dir, packs, table, checked_at, state, json, withheld, trusted, verifying })
+        let (state, doubts) = (ArcSwap::from_pointee(state), Doubts::new());
+        Ok(Self { id, key, dir, packs, table, checked_at, state, json, withheld, doubts })
     }
 
-    /// Whether its files were checked in this run of the gate, or made in it.
-    pub fn is_trusted(&self) -> bool {
-        self.trusted.load(Ordering::Acquire)
-    }
-
-    /// It was made just now.
-    pub(super) fn trust(&self) {
-        self.trusted.store(true, Ordering::Release);
-    }
-
-    /// Reads every file of it and compares digests, once; a disk may have changed them while the gate was away. Takes as long as
-    /// hashing all of it, so it belongs on a blocking thread.
+    /// Reads every file and compares digests: a disk may have changed them while the gate was away. Takes as long as hashing all of it,
+    /// so it belongs on a blocking thread.
     ///
     /// # Errors
     /// The first file that is not what was written.
-    pub fn verify(&self) -> Result<(), BuildError> {
-        let _alone = self.verifying.lock();
-        if self.is_trusted() {
-            return Ok(());
+    pub(super) fn verify(&self) -> Result<(), BuildError> {
+        let state = self.state.load();
+        for (name, entry) in &state.manifest.files {
+            check_file(&self.dir.join(name), entry, state.seals.of(name))?;
         }
-        for (name, entry) in &self.state.load().manifest.files {
-            check_file(&self.dir.join(name), entry)?;
+        if self.is_intact() { Ok(()) } else { Err(self.damaged(TABLE)) }
+    }
+
+    /// The same for the maps by which everything else is found, small beside it.
+    pub(super) fn verify_maps(&self) -> Result<(), BuildError> {
+        let state = self.state.load();
+        for name in [TABLE, SHARD_MAP] {
+            if let Some(entry) = state.manifest.files.get(name) {
+                check_file(&self.dir.join(name), entry, state.seals.of(name))?;
+            }
         }
-        self.trust();
         Ok(())
+    }
+
+    /// Whether its files are what was written, as far as the stamps of those that decide tell. They are looked at once a second.
+    pub fn is_sound(&self) -> bool {
+        self.doubts.none(|| self.is_unchanged())
+    }
+
+    /// Looks at the stamps now.
+    pub(super) fn is_unchanged(&self) -> bool {
+        let state = self.state.load();
+        let deciding = [TABLE, JSON, WITHHELD, SHARD_MAP];
+        self.is_intact()
+            && deciding.into_iter().all(|name| state.seals.still_hold(name, &self.dir.join(name)))
+    }
+
+    /// Whether the package table is what was written, as its file's times tell at this moment. Costs a system call, so it is for
+    /// answers on which rules depend.
+    pub fn is_intact(&self) -> bool {
+        let state = self.state.load();
+        let intact = state.seals.of(TABLE).is_some_and(|stamp| self.table.fits(stamp));
+        if !intact {
+            self.doubt();
+        }
+        intact
+    }
+
+    /// Some file is not what was written. From now on the generation is not current any more, until all of it was read again.
+    pub fn doubt(&self) {
+        self.doubts.begin();
+    }
+
+    fn damaged(&self, name: &str) -> BuildError {
+        self.doubt();
+        BuildError::Damaged { path: self.dir.join(name) }
     }
 
     /// Reads the manifest again after documents were attached.
     pub(super) fn reload(&self) -> Result<(), BuildError> {
-        self.state.store(Arc::new(State::load(&self.dir, &self.packs, read_manifest(&self.dir)?)?));
+        let before = self.state.load();
+        let state = State::load(&self.dir, &self.packs, read_manifest(&self.dir)?, &before.seals)?;
+        self.state.store(Arc::new(state));
         Ok(())
     }
 
@@ -207,17 +240,31 @@ impl Generation {
         self.state.load().manifest.rules_revision
     }
 
-    /// When time alone first changes what the rules say of a record in it.
-    pub fn next_turn(&self) -> Option<UnixMillis> {
-        self.state.load().manifest.judged.next_turn.map(UnixMillis)
+    /// When it has to be built again.
+    pub fn timing(&self) -> Timing {
+        Timing::of(&self.state.load().manifest)
+    }
+
+    /// The same and what it was built from.
+    pub fn outline(&self) -> Outline {
+        Outline::of(&self.id, &self.state.load().manifest)
     }
 
     /// Everything that is known of a file, its record as upstream has it; `None` for a file nobody knows. Reads from disk.
     ///
     /// # Errors
-    /// The disk is in trouble, or the record is not where it was.
+    /// The disk is in trouble, or has changed what is read.
     pub fn known_file(&self, file: &str) -> Result<Option<KnownFile>, BuildError> {
-        self.table.find(file).map(|entry| self.known(&entry)).transpose()
+        self.find(file)?.map(|entry| self.known(&entry)).transpose()
+    }
+
+    /// The line of its table about a file, if the table is what was written.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn find(&self, file: &str) -> Result<Option<table::Entry<'_>>, BuildError> {
+        let found = self.table.find(file);
+        if self.is_intact() { Ok(found) } else { Err(self.damaged(TABLE)) }
     }
 
     /// The same for a line of its table.
@@ -226,7 +273,7 @@ impl Generation {
     /// As [`Generation::known_file`].
     pub fn known(&self, entry: &table::Entry<'_>) -> Result<KnownFile, BuildError> {
         let (name, opened, (at, len)) = match entry.standing.withheld {
-            (_, 0) => ("repodata.json", &self.json, entry.record),
+            (_, 0) => (JSON, &self.json, entry.record),
             place => (WITHHELD, &self.withheld, place),
         };
         let record = if len == 0 { None } else { Some(self.read(name, opened, at, len)?) };
@@ -248,13 +295,14 @@ impl Generation {
             opened.get_or_init(|| file)
         };
         let mut raw = vec![0; len as usize];
-        file.read_exact_at(&mut raw, at).map_err(BuildError::io("read", &path))?;
+        match file.read_exact_at(&mut raw, at) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(self.damaged(name)),
+            read => read.map_err(BuildError::io("read", &path))?,
+        }
+        let is_good = self.state.load().seals.of(name).is_some_and(|stamp| stamp.fits(file));
         match (raw.first(), raw.last()) {
-            (Some(b'{'), Some(b'}')) => Ok(raw),
-            _ => Err(ShardError::Generation {
-                what: "its package table and its records do not belong together",
-            }
-            .into()),
+            (Some(b'{'), Some(b'}')) if is_good => Ok(raw),
+            _ => Err(self.damaged(name)),
         }
     }
 
@@ -311,16 +359,6 @@ impl Generation {
 
     pub(super) fn set_checked_at(&self, at: UnixMillis) {
         self.checked_at.fetch_max(at.0, Ordering::Relaxed);
-    }
-}
-
-/// Compares a file with what its manifest says of it.
-fn check_file(path: &Path, entry: &FileEntry) -> Result<(), BuildError> {
-    let found = super::files::digest_of(path)?;
-    if entry.digest() == Some(found) {
-        Ok(())
-    } else {
-        Err(ShardError::Generation { what: "a file is not what was written" }.into())
     }
 }
 

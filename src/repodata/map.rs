@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cache::guard::{self, Watched};
+use crate::cache::stamp::Stamp;
 
 /// How often the file's length is asked for while the map is in use. Asking at each use costs as much as a look-up.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -67,6 +68,11 @@ impl Mapped {
             self.looked.store(now, Ordering::Relaxed);
         }
         Some(&self.map[..])
+    }
+
+    /// Whether the file still is the one of which `stamp` was taken. Costs a system call.
+    pub fn fits(&self, stamp: &Stamp) -> bool {
+        !self.damaged() && stamp.fits(&self.file)
     }
 
     fn damaged(&self) -> bool {

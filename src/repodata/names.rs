@@ -33,6 +33,8 @@ pub(super) fn document(name: &str) -> Option<IndexFile> {
     DOCUMENTS.iter().find(|(_, known)| *known == name).map(|(file, _)| *file)
 }
 
+/// The index's own name inside a generation.
+pub(super) const JSON: &str = "repodata.json";
 /// The package table's name inside a generation.
 pub(super) const TABLE: &str = "packages.table";
 /// The manifest's name inside a generation.

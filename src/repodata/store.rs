@@ -36,7 +36,7 @@ use crate::conda::channel::ChannelRef;
 use crate::conda::digest::Sha256;
 use crate::conda::subdir::Subdir;
 
-const CURRENT: &str = "current";
+pub(super) const CURRENT: &str = "current";
 const CHECKED: &str = "checked";
 const PACKS: &str = "shards";
 const STAGING: &str = ".staging";
@@ -45,25 +45,25 @@ const SIGHTINGS: &str = "sightings";
 /// The generations of every channel and subdir.
 #[derive(Debug)]
 pub struct GenerationStore {
-    root: PathBuf,
+    pub(super) root: PathBuf,
     /// Where first sightings are: beside the generations, because they outlive them.
     sightings: PathBuf,
-    live: RwLock<AHashMap<ChannelRef, AHashMap<Subdir, Slot>>>,
+    pub(super) live: RwLock<AHashMap<ChannelRef, AHashMap<Subdir, Slot>>>,
     /// Held while directories change; readers never take it.
     pub(super) writing: Mutex<()>,
 }
 
 /// What is in use of one subdir.
 #[derive(Debug)]
-struct Slot {
-    current: Arc<Generation>,
+pub(super) struct Slot {
+    pub current: Arc<Generation>,
     /// Oldest first; the last one is kept even when nobody uses it.
-    older: Vec<Arc<Generation>>,
+    pub older: Vec<Arc<Generation>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Pointer {
-    id: String,
+pub(super) struct Pointer {
+    pub id: String,
     previous: Option<String>,
 }
 
@@ -101,38 +101,13 @@ impl GenerationStore {
     }
 
     /// The directory of one subdir.
-    fn place(&self, channel: &ChannelRef, subdir: &Subdir) -> PathBuf {
+    pub(super) fn place(&self, channel: &ChannelRef, subdir: &Subdir) -> PathBuf {
         self.root.join(channel_dir(channel)).join(subdir.as_str())
     }
 
     /// The file of first sightings of one subdir. It is never removed with generations.
     pub fn sightings(&self, channel: &ChannelRef, subdir: &Subdir) -> PathBuf {
         self.sightings.join(channel_dir(channel)).join(format!("{subdir}.seen"))
-    }
-
-    /// The generation that answers now. The first call for a subdir opens it from disk; one that is damaged is logged and
-    /// counts as absent, so that it is built anew.
-    pub fn current(&self, channel: &ChannelRef, subdir: &Subdir) -> Option<Arc<Generation>> {
-        if let Some(slot) = self.live.read().get(channel).and_then(|subdirs| subdirs.get(subdir)) {
-            return Some(Arc::clone(&slot.current));
-        }
-        let place = self.place(channel, subdir);
-        let pointer = read_pointer(&place)?;
-        let loaded = match load(&place, pointer.id, channel, subdir) {
-            Ok(loaded) => Arc::new(loaded),
-            Err(error) => {
-                tracing::warn!(channel.name = %channel, subdir = %subdir, %error, "dropped a damaged generation");
-                return None;
-            }
-        };
-        if let Some(at) = read_checked(&place) {
-            loaded.set_checked_at(at);
-        }
-        let mut live = self.live.write();
-        let subdirs = live.entry(channel.clone()).or_default();
-        let slot =
-            subdirs.entry(subdir.clone()).or_insert_with(|| Slot { current: loaded, older: Vec::new() });
-        Some(Arc::clone(&slot.current))
     }
 
     /// The subdirs of a channel that have a generation, in memory or on disk.
@@ -175,12 +150,12 @@ impl GenerationStore {
         let packs = place.join(PACKS);
         fs::create_dir_all(&packs).map_err(BuildError::io("create", &packs))?;
         adopt_pack(built.dir(), &packs, built.pack())?;
-        let before = self.current(&channel, &subdir);
+        // Also one that is in doubt: shards are checked by their digests.
+        let before = self.in_memory(&channel, &subdir);
         let id = free_id(&place, &built.manifest().id);
         files::sync_dir(built.dir())?;
         files::rename(built.dir(), &place.join(&id))?;
         let fresh = Arc::new(load(&place, id.clone(), &channel, &subdir)?);
-        fresh.trust();
         if let Some(before) = &before {
             Gone::new(&packs).add(before, &fresh, fresh.checked_at())?;
         }
@@ -190,7 +165,7 @@ impl GenerationStore {
         Ok(fresh)
     }
 
-    fn switch(&self, channel: ChannelRef, subdir: Subdir, fresh: &Arc<Generation>) {
+    pub(super) fn switch(&self, channel: ChannelRef, subdir: Subdir, fresh: &Arc<Generation>) {
         let mut live = self.live.write();
         let subdirs = live.entry(channel).or_default();
         if let Some(slot) = subdirs.get_mut(&subdir) {
@@ -398,7 +373,12 @@ struct Keep {
     packs: HashSet<String>,
 }
 
-fn load(place: &Path, id: String, channel: &ChannelRef, subdir: &Subdir) -> Result<Generation, BuildError> {
+pub(super) fn load(
+    place: &Path,
+    id: String,
+    channel: &ChannelRef,
+    subdir: &Subdir,
+) -> Result<Generation, BuildError> {
     let generation = Generation::load(place.join(&id), place.join(PACKS), id)?;
     let manifest = generation.manifest();
     if manifest.channel != channel.name.as_str()
@@ -425,7 +405,7 @@ fn free_id(place: &Path, wanted: &str) -> String {
     all.find(|id| !place.join(id).exists()).unwrap_or_else(|| wanted.to_owned())
 }
 
-fn read_pointer(place: &Path) -> Option<Pointer> {
+pub(super) fn read_pointer(place: &Path) -> Option<Pointer> {
     let text = fs::read(place.join(CURRENT)).ok()?;
     let pointer: Pointer = serde_json::from_slice(&text).ok()?;
     // An id is a directory name and nothing else, whoever wrote the file.
@@ -440,7 +420,7 @@ fn write_pointer(place: &Path, pointer: &Pointer) -> Result<(), BuildError> {
     files::replace(&path, &text, true)
 }
 
-fn read_checked(place: &Path) -> Option<UnixMillis> {
+pub(super) fn read_checked(place: &Path) -> Option<UnixMillis> {
     fs::read_to_string(place.join(CHECKED)).ok()?.trim().parse().ok().map(UnixMillis)
 }
 

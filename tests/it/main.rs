@@ -22,6 +22,7 @@ mod cold_index;
 mod conditional_range;
 mod crash;
 mod credentials;
+mod damaged_index;
 mod egress;
 mod explain;
 mod eyes;

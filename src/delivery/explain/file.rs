@@ -28,7 +28,7 @@ impl Explainer<'_> {
         subdir: &Subdir,
         archive: &ArchiveName,
     ) -> Result<FileExplained, ExplainError> {
-        let generation = self.store.current(&channel.stored_as(asked), subdir);
+        let generation = self.store.look(&channel.stored_as(asked), subdir);
         let known = generation.as_ref().map_or(Ok(None), |found| found.known_file(archive.as_str()))?;
         let state = state_of(generation.is_some(), known.as_ref());
         let known = known.unwrap_or_else(|| KnownFile::unlisted(archive.as_str(), <_>::default(), false));
@@ -82,7 +82,7 @@ impl Explainer<'_> {
             refusal_of(wanted, decision)
         } else {
             let bare = KnownFile::unlisted(&known.file, <_>::default(), known.standing.removed);
-            against_unlisted(wanted, &bare, self.now)
+            against_unlisted(wanted, &bare, wanted.channel.unlisted == Unlisted::Allow, self.now)
         };
         if let Some(refusal) = against {
             return Download::refused(refusal);

@@ -32,7 +32,7 @@ impl Explainer<'_> {
         records.retain(|record| record.file == archive.as_str());
         let owner = records.iter().find(|record| record.left.is_none());
         let owner = owner.and_then(|record| record.member.as_ref()).map(|(place, _)| *place);
-        let merged = self.store.current(&channel.stored_as(), subdir);
+        let merged = self.store.look(&channel.stored_as(), subdir);
         let members = judged(channel, files, &records, owner, archive);
         let state = state_of(&members, owner.is_some(), merged.is_some());
         let index = merged.map(|merged| {

@@ -103,7 +103,7 @@ impl Explainer<'_> {
         subdir: &Subdir,
         names: &Names,
     ) -> Result<Vec<Found>, ExplainError> {
-        let Some(generation) = self.store.current(&channel.stored_as(asked), subdir) else {
+        let Some(generation) = self.store.look(&channel.stored_as(asked), subdir) else {
             return Ok(Vec::new());
         };
         let judge = channel.judge(subdir);
@@ -187,7 +187,7 @@ impl Explainer<'_> {
             return channel.members.iter().for_each(|m| self.names_in(&m.place, &m.asked, subdir, into));
         }
         let stored = place.stored_as(asked);
-        let Some(generation) = self.store.current(&stored, subdir) else { return };
+        let Some(generation) = self.store.look(&stored, subdir) else { return };
         let mut last = None;
         for name in generation.table().iter().filter_map(|entry| entry.name) {
             // Sorted by file name, so most repetitions stand together.

@@ -7,6 +7,7 @@ mod absent;
 mod arriving;
 mod cold;
 mod gather;
+mod opening;
 mod refresh;
 mod variants;
 
@@ -38,6 +39,7 @@ use crate::snapshot::Channel;
 use crate::upstream::Purpose;
 use cold::Cold;
 pub use cold::ColdReader;
+pub(super) use refresh::refusal_of;
 
 /// Maps alive at once for index files; beside the blobs', both stay below the kernel's 65,530.
 const MAX_MAPS: usize = 4096;
@@ -110,6 +112,8 @@ struct Memory {
 /// Refreshes under way and what came of earlier ones.
 pub(super) struct Indexes {
     flights: Mutex<HashMap<Key, Flight>>,
+    /// Generations on disk that are being read.
+    openings: Mutex<HashMap<Key, opening::Opening>>,
     memory: moka::sync::Cache<Key, Memory>,
     /// Attachments that upstream does not have or that disagree with the generation, and shards that can't be made.
     pub(super) absent: absent::Absent,
@@ -128,7 +132,8 @@ pub(super) struct Indexes {
 impl Indexes {
     pub(super) fn new(settings: &IndexSettings) -> Self {
         Self {
-            flights: Mutex::new(HashMap::new()),
+            flights: Mutex::default(),
+            openings: Mutex::default(),
             memory: moka::sync::Cache::new(4096),
             in_use: moka::sync::Cache::new(4096),
             absent: absent::Absent::new(),
@@ -220,33 +225,6 @@ impl Delivery {
         }
     }
 
-    /// The generation in force, if its files are what they were when it was built. The first time in a run of the gate they are read;
-    /// one that a disk has changed is dropped and built anew.
-    pub(super) async fn trusted(&self, key: &Key) -> Option<Arc<Generation>> {
-        let current = self.inner.generations.current(&key.0, &key.1)?;
-        if current.is_trusted() {
-            return Some(current);
-        }
-        let checked = Arc::clone(&current);
-        let verified = self.inner.runtime.spawn_blocking(move || checked.verify()).await;
-        match verified {
-            Ok(Ok(())) => Some(current),
-            Ok(Err(error)) => {
-                self.discard(key, current.id(), &error.to_string());
-                None
-            }
-            Err(_) => None,
-        }
-    }
-
-    /// Drops a generation that turned out to be damaged.
-    pub(super) fn discard(&self, key: &Key, id: &str, why: &str) {
-        self.inner.events.failed(&key.0.to_string());
-        if let Err(error) = self.inner.generations.discard(&key.0, &key.1, id, why) {
-            tracing::error!(channel = %key.0, subdir = %key.1, %error, "a damaged index can't be dropped for good");
-        }
-    }
-
     /// The generation in force, and whether it is fresh; waits (bounded) only where there is none.
     pub(super) async fn generation(
         &self,
@@ -257,7 +235,8 @@ impl Delivery {
         let key = (channel.stored_as(asked), subdir.clone());
         if let Some(current) = self.trusted(&key).await {
             self.note_use(&key, asked, channel.audience());
-            let fresh = self.is_fresh(&key, &current, channel.ttl) && !self.is_due(channel, subdir, &current);
+            let fresh =
+                self.is_fresh(&key, &current, channel.ttl) && !self.is_due(channel, subdir, current.timing());
             if !fresh && !self.is_resting(&key) {
                 drop(self.refresh(channel, asked, subdir));
             }

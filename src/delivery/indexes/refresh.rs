@@ -106,7 +106,7 @@ impl Delivery {
         subdir: &Subdir,
         key: &Key,
     ) -> Result<Arc<Generation>, Refusal> {
-        if self.inner.generations.current(&key.0, &key.1).is_some() {
+        if self.trusted(key).await.is_some() {
             return self.refresh_by_form(channel, asked, subdir, key, None).await;
         }
         let cold = self.inner.indexes.begin_cold(key, channel.judge(subdir).is_idle());
@@ -389,7 +389,7 @@ pub(super) fn identity_of(object: &Object, path: PathBuf, gathered: bool) -> Ide
 }
 
 /// The refusal that a failed build comes to. What is wrong on the gate's own disk is for its log: clients are told to come again.
-pub(super) fn refusal_of(error: &BuildError) -> Refusal {
+pub(in crate::delivery) fn refusal_of(error: &BuildError) -> Refusal {
     if error.is_upstreams_fault() {
         return Refusal::BadUpstream(error.to_string());
     }

@@ -127,8 +127,17 @@ impl Delivery {
         file: IndexFile,
         outcome: Outcome,
     ) -> Result<Answer, Refusal> {
-        let damaged =
-            |error: std::io::Error| Refusal::Internal(format!("the cached index can't be read: {error}"));
+        let damaged = |error: std::io::Error| {
+            // All of it is read again before anybody gets more of it.
+            generation.doubt();
+            tracing::warn!(%error, "an index on disk can't be served");
+            Refusal::Unavailable {
+                message: "this gate's disk has trouble with its index; it is read again, and made anew if it is damaged; ask again \
+                          shortly"
+                    .to_owned(),
+                retry_after: Some(Duration::from_secs(1)),
+            }
+        };
         let Some(variant) = generation.variant(file) else {
             return Err(Refusal::NotFound(format!("there is no `{}` here", file.file_name())));
         };
@@ -159,14 +168,19 @@ impl Delivery {
     /// The open file of a variant; kept open for a while, since indexes are asked often.
     fn open_variant(&self, variant: &Variant) -> std::io::Result<Arc<FileBody>> {
         let bodies = &self.inner.indexes.bodies;
-        if let Some(open) = bodies.get(&variant.path) {
-            return Ok(open);
+        let (body, is_new) = match bodies.get(&variant.path) {
+            Some(open) => (open, false),
+            None => (FileBody::open(&variant.path, self.body_options(true))?, true),
+        };
+        // What is in memory stays what it was when it was read.
+        if (is_new || body.small().is_none()) && !variant.stamp.fits(body.file()) {
+            bodies.invalidate(&variant.path);
+            let what = format!("{} is not what was written", variant.path.display());
+            return Err(std::io::Error::other(what));
         }
-        let body = FileBody::open(&variant.path, self.body_options(true))?;
-        if body.len() != variant.len {
-            return Err(std::io::Error::other("its length is not what the manifest says"));
+        if is_new {
+            bodies.insert(variant.path.clone(), Arc::clone(&body));
         }
-        bodies.insert(variant.path.clone(), Arc::clone(&body));
         Ok(body)
     }
 

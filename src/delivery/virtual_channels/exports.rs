@@ -46,7 +46,7 @@ impl Delivery {
     ) -> BoxFuture<'a, Result<Option<Arc<Generation>>, Refusal>> {
         async move {
             let stored = member.place.stored_as(&member.asked);
-            let Some(generation) = self.inner.generations.current(&stored, subdir) else { return Ok(None) };
+            let Some(generation) = self.trusted(&(stored, subdir.clone())).await else { return Ok(None) };
             if generation.variant(EXPORTS).is_some() {
                 return Ok(Some(generation));
             }

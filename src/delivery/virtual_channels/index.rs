@@ -13,6 +13,7 @@ use crate::delivery::{Answer, Delivery, Outcome, Refusal};
 use crate::repodata::attach::Reuse;
 use crate::repodata::generation::Generation;
 use crate::repodata::merge::{self, MergeInput, MergeMember};
+use crate::repodata::outline::Outline;
 use crate::snapshot::{Member, Place, VirtualChannel};
 
 /// How long a merge waits for a member. Clients are told to come again long before; this only ends a merge whose member never
@@ -124,7 +125,7 @@ impl Delivery {
         merged: &Generation,
     ) -> bool {
         let age = self.inner.clock.now().since(merged.checked_at());
-        age < channel.ttl && self.is_merged_of_current(channel, subdir, merged)
+        age < channel.ttl && self.is_merged_of_current(channel, subdir, &merged.outline())
     }
 
     /// Whether a merged generation is what the rule makes of the indexes that its members have now.
@@ -132,31 +133,28 @@ impl Delivery {
         &self,
         channel: &VirtualChannel,
         subdir: &Subdir,
-        merged: &Generation,
+        merged: &Outline,
     ) -> bool {
-        if merged.rules_revision() != channel.fingerprint {
+        if merged.timing.rules_revision != channel.fingerprint {
             return false;
         }
         let mut ids = Vec::with_capacity(channel.members.len());
         for member in &channel.members {
             let stored = member.place.stored_as(&member.asked);
-            let generation = self.inner.generations.current(&stored, subdir);
-            let old = match (&member.place, &generation) {
-                (Place::Virtual(inner), Some(generation)) => {
-                    !self.is_merged_of_current(inner, subdir, generation)
-                }
-                (Place::Proxied(proxied), Some(generation)) => self.is_due(proxied, subdir, generation),
+            let outline = self.inner.generations.outline(&stored, subdir);
+            let old = match (&member.place, &outline) {
+                (Place::Virtual(inner), Some(outline)) => !self.is_merged_of_current(inner, subdir, outline),
+                (Place::Proxied(proxied), Some(outline)) => self.is_due(proxied, subdir, outline.timing),
                 (_, None) => false,
             };
             if old {
                 return false;
             }
             let absent = self.is_gone(&(stored.clone(), subdir.clone()));
-            ids.push((stored, generation.filter(|_| !absent)));
+            ids.push((stored, outline.map(|outline| outline.id).filter(|_| !absent)));
         }
-        let members =
-            ids.iter().map(|(stored, generation)| (stored, generation.as_deref().map(Generation::id)));
-        merged.source_digest() == Some(merge::source_digest(channel.fingerprint, members))
+        let members = ids.iter().map(|(stored, id)| (stored, id.as_deref()));
+        merged.source == Some(merge::source_digest(channel.fingerprint, members))
     }
 
     /// Joins the merge of this subdir that is under way, or starts one. It runs to its end whoever waits.
@@ -181,7 +179,7 @@ impl Delivery {
         }
         let ids = members.iter().map(|m| (&m.stored, m.generation.as_deref().map(Generation::id)));
         let digest = merge::source_digest(channel.fingerprint, ids);
-        let current = self.inner.generations.current(&key.0, &key.1);
+        let current = self.trusted(key).await;
         if let Some(same) = current.as_ref().filter(|g| g.source_digest() == Some(digest)) {
             if let Err(error) = self.inner.generations.touch(same, self.inner.clock.now()) {
                 tracing::warn!(%error, "a look at a virtual channel's members could not be noted");
@@ -243,7 +241,7 @@ impl Delivery {
         subdir: &Subdir,
     ) -> Result<Option<Arc<Generation>>, Refusal> {
         let key = (member.place.stored_as(&member.asked), subdir.clone());
-        let current = self.inner.generations.current(&key.0, &key.1);
+        let current = self.trusted(&key).await;
         if let Some(current) = &current
             && (self.member_is_fresh(member, subdir, &key, current) || self.is_resting(&key))
         {
@@ -272,7 +270,7 @@ impl Delivery {
     fn member_is_fresh(&self, member: &Member, subdir: &Subdir, key: &Key, current: &Generation) -> bool {
         match &member.place {
             Place::Proxied(channel) => {
-                self.is_fresh(key, current, channel.ttl) && !self.is_due(channel, subdir, current)
+                self.is_fresh(key, current, channel.ttl) && !self.is_due(channel, subdir, current.timing())
             }
             Place::Virtual(channel) => self.is_up_to_date(channel, subdir, current),
         }

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 
 use crate::conda::archive::ArchiveName;
 use crate::conda::subdir::Subdir;
+use crate::delivery::indexes::refusal_of;
 use crate::delivery::refusal::UNLISTED;
 use crate::delivery::sidecars::package_of;
 use crate::delivery::{Answer, Body, Delivery, Refusal};
@@ -26,8 +27,7 @@ impl Delivery {
         if let Some(owner) = owner(channel, &generation, archive) {
             return self.of_member(owner, subdir, archive).await;
         }
-        let listed = |member: &Member| self.member_shows(member, subdir, archive);
-        if channel.members.iter().any(listed) {
+        if self.any_member_shows(channel, subdir, archive).await? {
             // A member may have got it since: then the merged index is behind.
             if !self.is_up_to_date(channel, subdir, &generation) {
                 let newer = self.merge_in_time(channel, subdir).await?;
@@ -50,8 +50,10 @@ impl Delivery {
         subdir: &Subdir,
     ) -> Result<Arc<Generation>, Refusal> {
         let key = (channel.stored_as(), subdir.clone());
-        let current = self.inner.generations.current(&key.0, &key.1).filter(|_| !self.is_gone(&key));
+        let current = self.trusted(&key).await.filter(|_| !self.is_gone(&key));
         let current = current.filter(|generation| generation.rules_revision() == channel.fingerprint);
+        // Who owns a file is for rules to say, not for a disk that has changed.
+        let current = current.filter(|generation| generation.is_intact());
         let Some(current) = current else {
             let (generation, _) = self.merged(channel, subdir).await?;
             if generation.rules_revision() == channel.fingerprint {
@@ -125,11 +127,22 @@ impl Delivery {
         }
     }
 
-    /// Whether a member's own index lists a file.
-    fn member_shows(&self, member: &Member, subdir: &Subdir, archive: &ArchiveName) -> bool {
-        let stored = member.place.stored_as(&member.asked);
-        let generation = self.inner.generations.current(&stored, subdir);
-        generation.is_some_and(|generation| generation.shows(archive.as_str()))
+    /// Whether the own index of any member lists a file.
+    async fn any_member_shows(
+        &self,
+        channel: &VirtualChannel,
+        subdir: &Subdir,
+        archive: &ArchiveName,
+    ) -> Result<bool, Refusal> {
+        for member in &channel.members {
+            let key = (member.place.stored_as(&member.asked), subdir.clone());
+            let Some(generation) = self.trusted(&key).await else { continue };
+            let entry = generation.find(archive.as_str()).map_err(|error| refusal_of(&error))?;
+            if entry.is_some_and(|entry| entry.is_shown()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A signature file beside a package (CEP 50): from the member that owns the package.

@@ -118,6 +118,10 @@ pub fn merge(input: &MergeInput<'_>) -> Result<Built, BuildError> {
         rules_revision: input.rule.fingerprint(),
     };
     let files = made.files;
+    // Read from end to end, and nothing has changed meanwhile.
+    for member in &present {
+        member.check_unchanged()?;
+    }
     build::finish(staging, &head, Some(source(input)), report, Judged::default(), files)
 }
 

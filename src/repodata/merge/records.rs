@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{JSON, MergeMember};
+use crate::cache::stamp::Stamp;
 use crate::clock::UnixMillis;
 use crate::conda::archive::ArchiveName;
 use crate::repodata::error::BuildError;
@@ -25,6 +26,7 @@ pub(super) struct Records<'a> {
     generation: &'a Generation,
     json: File,
     path: PathBuf,
+    stamp: Stamp,
     modified_at: UnixMillis,
 }
 
@@ -49,12 +51,21 @@ impl<'a> Records<'a> {
         let path = json.path.clone();
         let file = File::open(&path).map_err(BuildError::io("open", &path))?;
         let modified_at = json.last_modified;
-        Ok(Some(Self { place: member.place, generation, json: file, path, modified_at }))
+        Ok(Some(Self { place: member.place, generation, json: file, path, stamp: json.stamp, modified_at }))
     }
 
     /// When its document last changed.
     pub const fn modified_at(&self) -> UnixMillis {
         self.modified_at
+    }
+
+    /// Finds out whether what was read of it is what was written.
+    pub fn check_unchanged(&self) -> Result<(), BuildError> {
+        if self.generation.is_unchanged() && self.stamp.fits(&self.json) {
+            return Ok(());
+        }
+        self.generation.doubt();
+        Err(BuildError::Damaged { path: self.path.clone() })
     }
 
     /// Its table.
@@ -76,10 +87,7 @@ impl<'a> Records<'a> {
         // A record that is no object would make the whole document unreadable.
         match (into.first(), into.last()) {
             (Some(b'{'), Some(b'}')) => Ok(()),
-            _ => Err(ShardError::Generation {
-                what: "its package table and repodata.json do not belong together",
-            }
-            .into()),
+            _ => Err(BuildError::Damaged { path: self.path.clone() }),
         }
     }
 

@@ -45,6 +45,7 @@ use std::path::{Path, PathBuf};
 use super::map::Mapped;
 use super::scan::Group;
 use super::sightings::{Origin, Sighting};
+use crate::cache::stamp::Stamp;
 use crate::clock::UnixMillis;
 use crate::conda::digest::{Expected, Md5, Sha256};
 
@@ -163,6 +164,11 @@ impl PackageTable {
             Ok(count) => Ok(Self { map, count }),
             Err(what) => Err(TableError::Damaged { path: path.to_owned(), what }),
         }
+    }
+
+    /// Whether its file still is the one of which `stamp` was taken. Costs a system call.
+    pub(super) fn fits(&self, stamp: &Stamp) -> bool {
+        self.map.fits(stamp)
     }
 
     /// How many files it lists.

@@ -106,7 +106,7 @@ impl Bench {
     }
 
     fn current(&self) -> Option<std::sync::Arc<Generation>> {
-        self.store.current(&self.channel, &self.subdir)
+        self.store.open_current(&self.channel, &self.subdir).ok().flatten()
     }
 
     fn place(&self) -> PathBuf {

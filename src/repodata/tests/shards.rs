@@ -138,6 +138,7 @@ fn superseded_shards_stay_for_a_week() {
     let almost = bench.now.plus(Duration::from_hours(7 * 24 - 1));
     bench.store.prune(almost).unwrap();
     let bench = bench.reopen();
+    bench.current().unwrap();
     assert_eq!(at(&ask(&bench, old).unwrap()), bytes, "after a restart too");
     assert!(reborn.iter().all(|digest| ask(&bench, *digest).is_some()));
     assert_eq!(packs(&bench), 4);

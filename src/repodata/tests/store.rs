@@ -104,6 +104,7 @@ fn another_channels_generation_is_not_taken() {
     fs::create_dir_all(place.parent().unwrap()).unwrap();
     fs::rename(bench.place(), &place).unwrap();
     let bench = bench.reopen();
+    assert!(bench.store.open_current(&other, &bench.subdir).is_err());
     assert!(bench.store.current(&other, &bench.subdir).is_none());
 }
 
