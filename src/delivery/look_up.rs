@@ -57,7 +57,7 @@ impl Delivery {
             let unknown = KnownFile::unlisted(ask.archive.as_str(), Expected::default(), last.removed);
             self.rule_unlisted(ask.wanted(), &unknown)?;
         }
-        if ask.channel.unlisted == Unlisted::Deny {
+        if ask.channel.unlisted == Unlisted::Deny && !last.has_record {
             return Err(must_be_listed(ask.wanted()));
         }
         Ok(Some(last.expected).filter(Expected::has_digest))

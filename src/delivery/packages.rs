@@ -277,7 +277,8 @@ impl Delivery {
             }
             return Ok(blob_answer(blob, &ask.archive, Outcome::Hit));
         }
-        if ask.channel.unlisted == Unlisted::Deny {
+        // What an index listed once was judged by that record; `unlisted` is about files that none ever had.
+        if ask.channel.unlisted == Unlisted::Deny && !last.has_record {
             return Err(must_be_listed(ask.wanted()));
         }
         self.package_of_record(ask, last.expected).await

@@ -80,6 +80,11 @@ fn is_lenient(place: &Place) -> bool {
     place.channel[0] == "two"
 }
 
+/// The third channel has nothing that no index ever listed.
+fn is_strict(place: &Place) -> bool {
+    place.channel[0] == "three"
+}
+
 fn text(upstream: &Upstream, rules: &[Rule]) -> String {
     let policy: String = rules.iter().map(Rule::text).collect();
     let policy = if policy.is_empty() { policy } else { format!("policy:\n{policy}") };
@@ -87,7 +92,7 @@ fn text(upstream: &Upstream, rules: &[Rule]) -> String {
         "builtins: false\nupstreams:\n  up: {{urls: [{}], timeouts: {{connect: 5s}}}}\nchannels:\n  \
          - {{name: one, upstream: up, ttl: 20m}}\n  - {{name: alias, upstream: up, path: one, ttl: 20m}}\n  \
          - {{name: two, upstream: up, ttl: 20m, unlisted: allow}}\n  \
-         - {{name: three, upstream: up, ttl: 20m}}\n{}{policy}",
+         - {{name: three, upstream: up, ttl: 20m, unlisted: deny}}\n{}{policy}",
         upstream.url(),
         UNIONS.iter().map(Union::text).collect::<String>()
     )
@@ -191,7 +196,11 @@ impl World {
         match decider(&self.rules, &facts, self.now()) {
             Some(Rule { effect: Effect::Hide | Effect::Deny, id, .. }) => vec![id],
             _ if is_known || is_lenient(place) => Vec::new(),
-            _ => doubter(&self.rules, &facts, self.now()).into_iter().map(|rule| &*rule.id).collect(),
+            _ => match doubter(&self.rules, &facts, self.now()) {
+                Some(rule) => vec![&rule.id],
+                None if is_strict(place) => vec!["unlisted"],
+                None => Vec::new(),
+            },
         }
     }
 

@@ -94,7 +94,7 @@ impl Explainer<'_> {
             State::Shown | State::Withheld => return served("its file is served all the same"),
             State::Departed | State::Removed | State::Unlisted | State::NoIndex => {}
         }
-        if wanted.channel.unlisted == Unlisted::Deny {
+        if wanted.channel.unlisted == Unlisted::Deny && known.record.is_none() {
             return Download::refused(must_be_listed(wanted));
         }
         served("no rule is against it, so it is served if upstream or the cache has it")
