@@ -3,6 +3,7 @@
 //!
 //! Belongs here: the order of events and the comparison. Random packages, documents and rules have files of their own.
 
+mod hotfix;
 mod oracle;
 mod packages;
 mod places;
@@ -16,7 +17,7 @@ use proptest::sample::select;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Map, Value};
 
-use self::oracle::{Effect, Facts, Rule, changes, decider, doubter, marking};
+use self::oracle::{Facts, Rule, amend, decider, doubter, marking};
 use self::packages::MARKER;
 use self::places::{Mode, Mutation, Place, Plan, mutations};
 use self::unions::{Shown, UNIONS, Union};
@@ -61,7 +62,8 @@ fn case() -> impl Strategy<Value = Case> {
     (world, events).prop_flat_map(|((modes, plans), (mutations, days))| {
         let case = Case { modes, plans, policies: Vec::new(), mutations, days };
         let digests = case.places().iter().flat_map(Place::digests).collect();
-        proptest::collection::vec(oracle::rules(digests), 3)
+        let files = case.places().iter().flat_map(Place::names).collect();
+        proptest::collection::vec(oracle::rules(digests, files), 3)
             .prop_map(move |policies| Case { policies, ..case.clone() })
     })
 }
@@ -182,11 +184,10 @@ impl World {
 
     fn as_shown(&self, mut record: Map<String, Value>, facts: &Facts) -> Option<Value> {
         let now = self.now();
-        let hides = |rule: &Rule| matches!(rule.effect, Effect::Hide | Effect::Keep | Effect::Deny);
-        if decider(&self.rules, facts, now).is_some_and(hides) {
+        if decider(&self.rules, facts, now).is_some_and(Rule::hides) {
             return None;
         }
-        changes(&self.rules, facts, now).for_each(|change| change.apply(&mut record));
+        amend(&self.rules, facts, now, &mut record);
         Some(Value::Object(record))
     }
 
@@ -194,7 +195,7 @@ impl World {
     fn refusers(&self, place: &Place, file: &str) -> Vec<&str> {
         let (facts, is_known) = place.facts(file, is_lenient(place));
         match decider(&self.rules, &facts, self.now()) {
-            Some(Rule { effect: Effect::Hide | Effect::Deny, id, .. }) => vec![id],
+            Some(rule) if rule.refuses() => vec![&rule.id],
             _ if is_known || is_lenient(place) => Vec::new(),
             _ => match doubter(&self.rules, &facts, self.now()) {
                 Some(rule) => vec![&rule.id],

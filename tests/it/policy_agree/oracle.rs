@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Map, Value, json};
 
+use super::hotfix::Hotfix;
 use super::packages::{DAY, LICENSES, MARKER, NAMES, VERSIONS};
 
 /// What is known of a file.
@@ -63,6 +64,7 @@ pub enum Effect {
     Deny,
     Allow,
     Patch(Change),
+    Hotfix(Hotfix),
 }
 
 #[derive(Clone, Debug)]
@@ -234,6 +236,10 @@ impl Rule {
             Effect::Deny => format!("deny: {{{conditions}}}"),
             Effect::Allow => format!("allow: {{{conditions}}}"),
             Effect::Patch(change) => format!("patch: {{match: {{{conditions}}}, {}}}", change.text()),
+            Effect::Hotfix(hotfix) => {
+                let keep = if hotfix.keep { ", download: keep" } else { "" };
+                format!("patch: {{instructions: \"{}\"}}{keep}", hotfix.write().display())
+            }
         };
         let unless = self.unless.as_ref().map_or_else(String::new, |c| format!(", unless: {{{}}}", c.text()));
         let channels = self.channels.map_or_else(String::new, |glob| format!(", channels: [\"{glob}\"]"));
@@ -246,15 +252,43 @@ impl Rule {
         named && (!self.subdirs || subdir == "noarch")
     }
 
+    const fn hotfix(&self) -> Option<&Hotfix> {
+        match &self.effect {
+            Effect::Hotfix(hotfix) => Some(hotfix),
+            _ => None,
+        }
+    }
+
+    /// Whether it says what becomes of a file that it means.
+    fn decides(&self, file: &str) -> bool {
+        match &self.effect {
+            Effect::Patch(_) => false,
+            Effect::Hotfix(hotfix) => hotfix.removes(file),
+            _ => true,
+        }
+    }
+
+    /// Whether it takes the records that it decides about out of indexes.
+    pub const fn hides(&self) -> bool {
+        matches!(self.effect, Effect::Hide | Effect::Keep | Effect::Deny | Effect::Hotfix(_))
+    }
+
+    /// Whether it refuses the files that it decides about.
+    pub const fn refuses(&self) -> bool {
+        matches!(self.effect, Effect::Hide | Effect::Deny | Effect::Hotfix(Hotfix { keep: false, .. }))
+    }
+
     fn is_excepted(&self, f: &Facts, now: i64) -> bool {
         self.unless.as_ref().is_some_and(|unless| unless.holds(f, now, false))
     }
 
     fn means(&self, f: &Facts, now: i64) -> bool {
         let strict = matches!(self.effect, Effect::Deny);
+        let knows = |hotfix: &Hotfix| hotfix.knows(&f.file);
         !self.dry_run
             && self.concerns(&f.channel, f.subdir)
             && self.conditions.iter().all(|c| c.holds(f, now, strict))
+            && self.hotfix().is_none_or(knows)
             && !self.is_excepted(f, now)
     }
 
@@ -271,20 +305,23 @@ impl Rule {
 
 /// The rule that decides about a file.
 pub fn decider<'r>(rules: &'r [Rule], f: &Facts, now: i64) -> Option<&'r Rule> {
-    rules.iter().find(|rule| !matches!(rule.effect, Effect::Patch(_)) && rule.means(f, now))
+    rules.iter().find(|rule| rule.decides(&f.file) && rule.means(f, now))
 }
 
-/// The changes to a record that is shown.
-pub fn changes<'r>(rules: &'r [Rule], f: &Facts, now: i64) -> impl Iterator<Item = &'r Change> {
-    rules.iter().filter(move |rule| rule.means(f, now)).filter_map(|rule| match &rule.effect {
-        Effect::Patch(change) => Some(change),
-        _ => None,
-    })
+/// Changes a record that is shown.
+pub fn amend(rules: &[Rule], f: &Facts, now: i64, record: &mut Map<String, Value>) {
+    for rule in rules.iter().filter(|rule| rule.means(f, now)) {
+        match &rule.effect {
+            Effect::Patch(change) => change.apply(record),
+            Effect::Hotfix(hotfix) => hotfix.apply(&f.file, record),
+            Effect::Hide | Effect::Keep | Effect::Deny | Effect::Allow => {}
+        }
+    }
 }
 
 /// The rule that refuses a file of which no record is known, because it might mean it.
 pub fn doubter<'r>(rules: &'r [Rule], f: &Facts, now: i64) -> Option<&'r Rule> {
-    for rule in rules.iter().filter(|rule| !matches!(rule.effect, Effect::Patch(_))) {
+    for rule in rules.iter().filter(|rule| rule.decides(&f.file)) {
         if rule.means(f, now) {
             return None;
         }
@@ -335,6 +372,7 @@ fn effect() -> impl Strategy<Value = Effect> {
         3 => Just(Effect::Deny),
         2 => Just(Effect::Allow),
         3 => change.prop_map(Effect::Patch),
+        1 => Hotfix::any().prop_map(Effect::Hotfix),
     ]
 }
 
@@ -347,14 +385,17 @@ fn rule() -> impl Strategy<Value = Rule> {
     let channels = proptest::option::weighted(0.3, select(&["one", "two", "alias", "t*"][..]));
     let rarely = || proptest::bool::weighted(0.15);
     (effect(), conditions, proptest::option::weighted(0.3, condition()), rarely(), channels, rarely())
-        .prop_map(|(effect, conditions, unless, dry_run, channels, subdirs)| {
+        .prop_map(|(effect, mut conditions, unless, dry_run, channels, subdirs)| {
             let id = String::new();
+            if matches!(effect, Effect::Hotfix(_)) {
+                conditions.clear();
+            }
             Rule { id, effect, conditions, unless, dry_run, channels, subdirs }
         })
 }
 
-/// One to six rules; `digests` of packages that rules may name, SHA-256 and MD5.
-pub fn rules(digests: Vec<(String, String)>) -> impl Strategy<Value = Vec<Rule>> {
+/// One to six rules; `digests` and `files` of packages that rules may name, SHA-256 and MD5.
+pub fn rules(digests: Vec<(String, String)>, files: Vec<String>) -> impl Strategy<Value = Vec<Rule>> {
     proptest::collection::vec(rule(), 1..7).prop_map(move |mut rules| {
         let name = |condition: &mut Condition| {
             if let Condition::Digest(at, by_md5, hex) = condition {
@@ -365,6 +406,9 @@ pub fn rules(digests: Vec<(String, String)>) -> impl Strategy<Value = Vec<Rule>>
         for (at, rule) in rules.iter_mut().enumerate() {
             rule.id = format!("r{at}");
             rule.conditions.iter_mut().chain(&mut rule.unless).for_each(name);
+            if let Effect::Hotfix(hotfix) = &mut rule.effect {
+                hotfix.name(&files);
+            }
         }
         rules
     })

@@ -134,6 +134,11 @@ impl Place {
         listed.chain(self.files.values().map(|bytes| of(bytes))).collect()
     }
 
+    /// Names of its files.
+    pub fn names(&self) -> Vec<String> {
+        self.packages.keys().chain(self.files.keys()).cloned().collect()
+    }
+
     pub const fn edition(&self) -> u32 {
         self.edition
     }
