@@ -11,12 +11,13 @@ use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::subdir::Subdir;
 use crate::policy::Pattern;
 use crate::policy::judge::audience::AudienceSet;
-use crate::snapshot::{Place, View};
+use crate::snapshot::{Place, View, channel_of};
 
 impl Delivery {
-    /// Remembers under which name an index is in use.
+    /// Remembers under which name an index is in use, and for whom: other rules have other audiences.
     pub(super) fn note_use(&self, key: &Key, asked: &ChannelRef, audience: AudienceSet) {
-        if !self.inner.indexes.in_use.contains_key(key) {
+        let known = self.inner.indexes.in_use.get(key);
+        if known.is_none_or(|(_, known)| known != audience) {
             self.inner.indexes.in_use.insert(key.clone(), (asked.clone(), audience));
         }
     }
@@ -45,7 +46,7 @@ impl Delivery {
                 self.tend_one(&place, &asked, &subdir);
                 let outline = self.inner.generations.outline(&stored, &subdir);
                 if outline.is_some_and(|outline| outline.timing.next_turn.is_some()) {
-                    self.note_use(&(stored.clone(), subdir), &asked, AudienceSet::default());
+                    self.note_use(&(stored.clone(), subdir), &asked, place.audience());
                 }
             }
         }
@@ -65,19 +66,21 @@ impl Delivery {
     }
 }
 
-/// A name by which the channel can be asked for whose generations are kept under `stored`, and what it means. Views of some audience have
-/// none: they are built again when such a caller comes.
+/// A name by which the channel can be asked for whose generations are kept under `stored`, and what it means to those who see them.
 fn asked_of(view: &View, stored: &ChannelRef) -> Option<(ChannelRef, Place)> {
     let means = |name: &ChannelName| {
         let asked = ChannelRef { name: name.clone(), label: stored.label.clone() };
-        let place = view.place(name)?;
-        (place.stored_as(&asked) == *stored).then_some((asked, place))
+        let place = view.place(name)?.view_kept_as(&asked, stored)?;
+        Some((asked, place))
     };
     let mut named = view.rules().channels().iter().filter_map(|rule| match &rule.pattern {
         Pattern::Exact(name) => Some(name),
         _ => None,
     });
     // `<upstream>/<name there>`
-    let own_name = || ChannelName::parse(stored.name.as_str().split_once('/')?.1);
-    named.find_map(means).or_else(|| means(&own_name()?))
+    let own_name = |stored: &ChannelName| ChannelName::parse(stored.as_str().split_once('/')?.1);
+    named.find_map(means).or_else(|| {
+        let whole = channel_of(&stored.name).unwrap_or_else(|| stored.name.clone());
+        means(&own_name(&whole)?)
+    })
 }

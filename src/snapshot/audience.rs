@@ -23,6 +23,29 @@ pub(super) fn prefix(identity: &ChannelName) -> String {
     format!("{flat}.{}.", &digest[..16])
 }
 
+/// The channel whose view is kept under `name`, where that can be told: the name says it but for slashes, and a digest says which dots
+/// are those. Long names are cut.
+#[must_use]
+pub fn channel_of(name: &ChannelName) -> Option<ChannelName> {
+    let mut parts = name.as_str().rsplitn(3, '.');
+    let (_view, _digest, flat) = (parts.next()?, parts.next()?, parts.next()?);
+    let dots: Vec<usize> = flat.match_indices('.').map(|(at, _)| at).collect();
+    if dots.len() > MOST_DOTS {
+        return None;
+    }
+    let candidate = |which: u32| {
+        let is_slash =
+            |at: usize| dots.iter().position(|dot| *dot == at).is_some_and(|n| which >> n & 1 == 1);
+        let letters = flat.char_indices().map(|(at, letter)| if is_slash(at) { '/' } else { letter });
+        ChannelName::parse(&letters.collect::<String>())
+    };
+    let mut all = (0..1_u32 << dots.len()).filter_map(candidate);
+    all.find(|identity| name.as_str().starts_with(&prefix(identity)))
+}
+
+/// More dots than in any name that channels have.
+const MOST_DOTS: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +58,8 @@ mod tests {
             assert_eq!(kept_as(&identity, 0), identity);
             let (one, two) = (kept_as(&identity, 1), kept_as(&identity, 2));
             assert_ne!(one, two);
+            let is_short = identity.as_str().len() < 80;
+            assert_eq!(channel_of(&one), is_short.then(|| identity.clone()));
             for view in [one, two] {
                 assert!(
                     !view.as_str().contains('/') && view.as_str().starts_with(&prefix(&identity)),
@@ -42,6 +67,10 @@ mod tests {
                 );
             }
         }
+        for odd in ["up", "up.chan", "a.b.c.d", &format!("{}.0.0", "x.".repeat(20))] {
+            assert_eq!(ChannelName::parse(odd).and_then(|odd| channel_of(&odd)), None, "{odd}");
+        }
+        assert_eq!(channel_of(&kept_as(&of("up/a.b"), 1)), Some(of("up/a.b")));
         assert_ne!(kept_as(&of("up/a.b"), 1), kept_as(&of("up/a/b"), 1));
     }
 }

@@ -15,6 +15,7 @@ use arc_swap::ArcSwap;
 
 use crate::policy::Rules;
 use crate::upstream::Upstreams;
+pub use audience::channel_of;
 pub use need::Need;
 pub use view::{Channel, HostTarget, Place, PlainFile, View};
 pub use virtual_channel::{Member, VirtualChannel};

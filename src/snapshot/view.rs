@@ -205,6 +205,31 @@ impl Place {
         }
     }
 
+    /// The view of it whose generations are kept under `stored`, if there can be callers for it.
+    #[must_use]
+    pub fn view_kept_as(&self, asked: &ChannelRef, stored: &ChannelRef) -> Option<Self> {
+        if self.stored_as(asked) == *stored {
+            return Some(self.clone());
+        }
+        let (policy, audiences) = self.asked_about()?;
+        let views = policy.possible(audiences).into_iter().map(|set| self.for_audience(set));
+        views.into_iter().find(|view| view.stored_as(asked) == *stored)
+    }
+
+    /// The audiences of all rules about it, or about any member.
+    fn asked_about(&self) -> Option<(&Arc<Policy>, AudienceSet)> {
+        match self {
+            Self::Proxied(channel) => {
+                let Judges { names, policy, .. } = &channel.judges;
+                Some((policy, policy.asked_about(names)))
+            }
+            Self::Virtual(channel) => {
+                let members = channel.members.iter().filter_map(|member| member.place.asked_about());
+                members.reduce(|(policy, all), (_, more)| (policy, all.or(more)))
+            }
+        }
+    }
+
     /// Under which name its generations are kept.
     #[must_use]
     pub fn stored_as(&self, asked: &ChannelRef) -> ChannelRef {

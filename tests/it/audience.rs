@@ -197,6 +197,67 @@ fn ages_are_the_same_in_every_view() {
     }
 }
 
+/// Nobody asks for the view after the restart, and no rule names the channel that it is of.
+#[test]
+fn a_cooldown_for_some_ends_by_itself() {
+    let upstream = Upstream::start();
+    channel("chan").publish(&upstream);
+    Channel::new("other").with("noarch", &package("omega", "1.0")).publish(&upstream);
+    let cooldown = "policy:\n  - {id: cool, hide: {younger_than: 7d}, audience: [\"group:acme\"]}\n  \
+         - {id: no-beta, deny: {names: [beta]}, audience: [\"group:trusted\"]}\n";
+    let text = text(&upstream).replace(POLICY, cooldown);
+    let gate = Setup::rules(&text).start();
+    let society = Society::of(gate.home(), gate.now());
+    society.user("ada").group("acme", &["ada"]);
+    let ada = society.token("ada", &["read:*"]);
+    let listed = |gate: &Gate, channel: &str| {
+        names(&ask(gate, Some(&ada), &format!("/{channel}/noarch/repodata.json")).json())
+    };
+    assert_eq!((listed(&gate, "chan").len(), listed(&gate, "all").len()), (4, 5));
+    channel("chan").with("noarch", &package("late", "1.0")).publish(&upstream);
+    gate.advance(Duration::from_hours(1));
+    eventually_true("strangers see the new package", || {
+        names(&ask(&gate, None, "/chan/noarch/repodata.json").json()).len() == 5
+    });
+    eventually_true("its members see it anew", || {
+        listed(&gate, "chan");
+        listed(&gate, "all");
+        are_made(&gate, [4, 5])
+    });
+    let later = gate.now().plus(Duration::from_hours(24));
+    let gate = Setup::again(gate.stop()).at(later).start();
+    gate.advance(Duration::from_hours(24 * 7));
+    eventually_true("both views have it", || are_made(&gate, [5, 6]));
+    assert!(
+        listed(&gate, "chan").contains(&"late".to_owned())
+            && listed(&gate, "all").contains(&"late".to_owned())
+    );
+}
+
+/// Whether the views of `chan` and `all` were made just now, with so many records.
+fn are_made(gate: &Gate, records: [u64; 2]) -> bool {
+    let made = made_at(gate);
+    // The names of virtual channels have a digest of their own.
+    [("up.chan.", 3), ("all.", 3)].iter().zip(records).all(|((start, dots), records)| {
+        let is_view = |name: &str| name.starts_with(start) && name.matches('.').count() == *dots;
+        made.iter().any(|(name, at, count)| is_view(name) && *at == gate.now().0 && *count == records)
+    })
+}
+
+/// The generations in force: under which name they are kept, when they were made, and how many records they show.
+fn made_at(gate: &Gate) -> Vec<(String, i64, u64)> {
+    let read =
+        |path: &std::path::Path| -> Option<Value> { serde_json::from_slice(&std::fs::read(path).ok()?).ok() };
+    let all = crate::harness::home::files_below(&gate.home().data());
+    let made = all.iter().filter(|path| path.ends_with("current")).filter_map(|current| {
+        let id = read(current)?["id"].as_str()?.to_owned();
+        let manifest = read(&current.with_file_name(id).join("manifest.json"))?;
+        let name = manifest["channel"].as_str()?.to_owned();
+        Some((name, manifest["built_at"].as_i64()?, manifest["report"]["records"].as_u64()?))
+    });
+    made.collect()
+}
+
 #[test]
 fn too_many_views_are_refused_with_the_rules_that_make_them() {
     let rules: String = (0..9)

@@ -46,6 +46,10 @@ impl AudienceSet {
         self.0 == 0
     }
 
+    fn has(self, bit: u32) -> bool {
+        self.0.checked_shr(bit).is_some_and(|bits| bits & 1 == 1)
+    }
+
     fn of<'w>(audiences: impl IntoIterator<Item = &'w Who>, is_in: impl Fn(&Who) -> bool) -> Self {
         let bits = audiences.into_iter().zip(0..).filter(|(who, _)| is_in(who));
         Self(bits.fold(0, |set, (_, bit)| set | 1_u64.checked_shl(bit).unwrap_or(0)))
@@ -67,6 +71,19 @@ impl Audiences {
         AudienceSet::of(&self.0, |who| who.means(caller))
     }
 
+    /// The sets of these audiences in which there can be callers. None for more than a channel may have.
+    pub(super) fn possible(&self, asked: AudienceSet) -> Vec<AudienceSet> {
+        let places: Vec<_> = (0..).zip(&self.0).filter(|(bit, _)| asked.has(*bit)).collect();
+        let few: Vec<_> = places.iter().map(|(_, who)| *who).collect();
+        let sets = possible(&few, MAX_VIEWS).unwrap_or_default();
+        // From places among the few to places among all.
+        let spread = |set: AudienceSet| {
+            let there = (0..).zip(&places).filter(|(bit, _)| set.has(*bit));
+            AudienceSet(there.fold(0, |all, (_, (bit, _))| all | 1_u64.checked_shl(*bit).unwrap_or(0)))
+        };
+        sets.into_iter().map(spread).collect()
+    }
+
     /// The one of a rule; empty for a rule that counts for everybody.
     pub(super) fn set_of(&self, rule: &Statement) -> AudienceSet {
         AudienceSet::of(&self.0, |who| rule.audience.as_ref() == Some(who))
@@ -79,7 +96,7 @@ impl Audiences {
         }
         let mut digest = Sha256::new();
         for (at, who) in self.0.iter().enumerate() {
-            if set.0.checked_shr(u32::try_from(at).unwrap_or(u32::MAX)).is_some_and(|bits| bits & 1 == 1) {
+            if set.has(u32::try_from(at).unwrap_or(u32::MAX)) {
                 digest.update(format!("{who:?}\n"));
             }
         }
@@ -111,6 +128,11 @@ pub(super) fn are_apart(a: &Statement, b: &Statement) -> bool {
 
 /// How many sets of `audiences` there can be callers for, counted up to one more than `most`.
 fn views(audiences: &[&Who], most: usize) -> usize {
+    possible(audiences, most).map_or(most + 1, |sets| sets.len())
+}
+
+/// The sets of `audiences` that there can be callers for; `None`: more than `most`.
+fn possible(audiences: &[&Who], most: usize) -> Option<BTreeSet<AudienceSet>> {
     let mut sets = BTreeSet::from([AudienceSet::of(audiences.iter().copied(), |who| who.anonymous)]);
     let users: BTreeSet<_> = audiences.iter().flat_map(|who| &who.users).collect();
     let groups: BTreeSet<_> = audiences.iter().flat_map(|who| &who.groups).collect();
@@ -133,15 +155,15 @@ fn views(audiences: &[&Who], most: usize) -> usize {
             let more: Vec<_> = reached.iter().map(|set| set.or(*group)).collect();
             reached.extend(more);
             if reached.len() > most {
-                return most + 1;
+                return None;
             }
         }
         sets.extend(reached);
         if sets.len() > most {
-            return most + 1;
+            return None;
         }
     }
-    sets.len()
+    Some(sets)
 }
 
 /// Refuses rules that give a channel more than [`MAX_VIEWS`] views, and too many audiences.
@@ -277,6 +299,15 @@ mod tests {
         }
         let many: Vec<_> = (0..64).map(|n| who(&format!("group:g{n}"))).collect();
         assert_eq!(views(&many.iter().collect::<Vec<_>>(), MAX_VIEWS), MAX_VIEWS + 1);
+    }
+
+    #[test]
+    fn possible_sets_keep_their_places() {
+        let audiences = Audiences(["group:a", "group:b", "group:c"].map(who).into());
+        let [a, b, c] = [1, 2, 4].map(AudienceSet);
+        assert_eq!(audiences.possible(a.or(c)), [AudienceSet(0), a, c, a.or(c)]);
+        assert_eq!(audiences.possible(b), [AudienceSet(0), b]);
+        assert_eq!(audiences.possible(AudienceSet(0)), [AudienceSet(0)]);
     }
 
     #[test]

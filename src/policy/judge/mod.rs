@@ -198,10 +198,21 @@ impl Policy {
     /// change of rules that leaves the audiences. 0 for callers whom only rules for everybody are about.
     #[must_use]
     pub fn view_of(&self, names: &SourceNames, audience: AudienceSet) -> u64 {
+        self.audiences.key(audience.and(self.asked_about(names)))
+    }
+
+    /// The audiences of all rules about a channel.
+    #[must_use]
+    pub fn asked_about(&self, names: &SourceNames) -> AudienceSet {
         let about = |rule: &Statement| names.iter().any(|name| rule.channels.is_match(name));
         let rules = self.rules.iter().zip(&self.counts_for).filter(|(rule, _)| about(rule));
-        let asked = rules.fold(AudienceSet::default(), |asked, (_, set)| asked.or(*set));
-        self.audiences.key(audience.and(asked))
+        rules.fold(AudienceSet::default(), |asked, (_, set)| asked.or(*set))
+    }
+
+    /// The sets of some audiences in which there can be callers: at most [`audience::MAX_VIEWS`] for those of one channel.
+    #[must_use]
+    pub fn possible(&self, asked: AudienceSet) -> Vec<AudienceSet> {
+        self.audiences.possible(asked)
     }
 
     /// Whether any rule counts for some callers only.
