@@ -24,6 +24,14 @@ impl Events for DeliveryEyes {
         if limited { series.rate_limited() } else { series.failed() }
     }
 
+    fn building(&self) {
+        self.0.build_begun();
+    }
+
+    fn over(&self) {
+        self.0.build_over();
+    }
+
     fn built(&self, _channel: &str, took: Duration) {
         self.0.build_ended(true, took);
     }

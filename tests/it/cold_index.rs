@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::harness::archive::zstd_of;
 use crate::harness::digest::sha256_hex;
-use crate::harness::{Act, End, Gate, Latch, Request, Setup, Upstream, eventually, rules};
+use crate::harness::{
+    Act, Channel, End, Gate, Latch, Request, Setup, Upstream, eventually, eventually_true, package, rules,
+};
 
 /// Records that don't compress to nothing, about 430 bytes each.
 const MANY: usize = 3_000;
@@ -191,4 +193,49 @@ fn clients_without_chunked_coding_are_told_to_come_again() {
     let answer = client.answer("GET");
     answer.expect_problem(503);
     scene.latch.open();
+}
+
+/// Documents that upstream still sends take builds from those that are here, but never the last one.
+#[test]
+fn no_more_indexes_are_built_at_once_than_the_gate_is_told() {
+    for most in [1, 2, 3] {
+        let upstream = Upstream::start();
+        let names: Vec<String> = (0..6).map(|n| format!("chan{n}")).collect();
+        let latch = Latch::new();
+        for name in &names {
+            Channel::new(name).with("noarch", &package("alpha", "1.0")).publish(&upstream);
+            let path = format!("/{name}/noarch/repodata.json.zst");
+            upstream.script(&path, [Act::HoldBody(20, latch.clone())]);
+        }
+        let gate = Setup::rules(&rules::all_from(&upstream)).builds(most).start();
+        let path = |name: &String| format!("/{name}/noarch/repodata.json");
+        let address = gate.address();
+        std::thread::scope(|scope| {
+            let asking: Vec<_> = names
+                .iter()
+                .map(|name| scope.spawn(move || Request::get(&path(name)).send(address)))
+                .collect();
+            for name in &names {
+                eventually_true("upstream is asked for every one", || {
+                    upstream.gets(&format!("{}.zst", path(name))) == 1
+                });
+            }
+            // All but one of them may wait for documents.
+            let waiting = u64::try_from(most - 1).unwrap();
+            eventually_true("builds wait for upstream", || builds(&gate, "running") == waiting);
+            latch.open();
+            for answer in asking {
+                answer.join().unwrap().expect(200);
+            }
+        });
+        let at_once = builds(&gate, "most_at_once");
+        assert!((1..=u64::try_from(most).unwrap()).contains(&at_once), "{at_once} of {most}");
+        assert_eq!(builds(&gate, "running"), 0);
+    }
+}
+
+fn builds(gate: &Gate, which: &str) -> u64 {
+    let page = gate.get("/-/metrics").text();
+    let line = page.lines().find(|line| line.starts_with(&format!("condagate_repodata_builds_{which} ")));
+    line.expect("a gauge").rsplit(' ').next().unwrap().parse().unwrap()
 }

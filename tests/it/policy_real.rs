@@ -92,6 +92,40 @@ fn every_form_of_eight_real_subdirs_says_what_the_rules_say() {
     assert_eq!(acted.into_iter().collect::<Vec<_>>(), ["cooldown", "libcurl", "licenses", "old-setuptools"]);
 }
 
+/// No bytes have the digests that real records name, so what can be seen of a shown file is that upstream is asked for it, and that
+/// nothing else passes for it.
+#[test]
+fn downloads_of_real_records_follow_their_index() {
+    let (upstream, gate) = scene(POLICY);
+    for subdir in SUBDIRS {
+        let view = View::of(&gate, "forge", subdir);
+        let listed = view.records();
+        let all = met(subdir);
+        let mut shown = 0;
+        for (file, record) in all.iter().step_by(all.len() / 60 + 1) {
+            let path = view.path(file);
+            assert_eq!(listed.contains_key(file), decider(record).is_none(), "{path}");
+            match decider(record) {
+                Some(rule) => {
+                    assert_eq!(view.get(file).expect_problem(403)["rule"], rule, "{path}");
+                    assert_eq!(upstream.gets(&path), 0, "{path}");
+                }
+                None if shown % 2 == 0 => {
+                    view.get(file).expect_problem(404);
+                    assert_eq!(upstream.gets(&path), 1, "{path}");
+                    shown += 1;
+                }
+                None => {
+                    let size = record["size"].as_u64().expect("a size");
+                    upstream.put(&path, vec![7; usize::try_from(size.min(4096)).expect("a length")]);
+                    view.get(file).expect_visibly_bad();
+                    shown += 1;
+                }
+            }
+        }
+    }
+}
+
 /// Upstream packs at a level that takes minutes for large subdirs, and has no `indexed_timestamp`.
 #[test]
 fn the_packed_index_is_hardly_larger_than_upstreams() {

@@ -86,6 +86,10 @@ pub trait Events: Send + Sync {
     /// An upstream gave no usable answer; `limited`: it asked to be left alone.
     fn unanswered(&self, upstream: &str, limited: bool);
 
+    /// A generation begins to be built.
+    fn building(&self);
+    /// It is not being built any more, whatever came of it.
+    fn over(&self);
     /// A generation was built and put in force.
     fn built(&self, channel: &str, took: Duration);
     /// What rules did to the records of a generation that came into force.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::cold::Cold;
-use super::{Flight, Key, gone, index_ask};
+use super::{Events, Flight, Key, gone, index_ask};
 use crate::cache::Object;
 use crate::clock::UnixMillis;
 use crate::conda::channel::ChannelRef;
@@ -308,7 +308,7 @@ impl Delivery {
         work: impl FnOnce() -> Result<Arc<Generation>, BuildError> + Send + 'static,
     ) -> Result<Arc<Generation>, Refusal> {
         let started = tokio::time::Instant::now();
-        let built = self.blocking(work).await;
+        let built = self.blocking(self.counted(work)).await;
         match &built {
             Ok(generation) => {
                 self.inner.events.built(&channel.label, started.elapsed());
@@ -345,6 +345,25 @@ impl Delivery {
             tracing::warn!(channel = %manifest.channel, subdir = %manifest.subdir, error = %refusal, "a document of the index can't be made");
         }
         made
+    }
+
+    /// The same work, counted while it runs.
+    pub(in crate::delivery) fn counted<T>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl FnOnce() -> T + Send + 'static {
+        struct Running(Arc<dyn Events>);
+        impl Drop for Running {
+            fn drop(&mut self) {
+                self.0.over();
+            }
+        }
+        let events = Arc::clone(&self.inner.events);
+        move || {
+            events.building();
+            let _running = Running(events);
+            work()
+        }
     }
 
     /// Runs a build off the async workers and words its error.

@@ -202,7 +202,7 @@ impl Delivery {
             (Arc::clone(&self.inner.generations), self.inner.clock.now(), self.inner.settings.index.limits);
         let (rule, owner) = (Arc::clone(&channel.rule), key.clone());
         let built = self
-            .blocking(move || {
+            .blocking(self.counted(move || {
                 let mut built = merge::merge(&MergeInput {
                     channel: &owner.0,
                     subdir: &owner.1,
@@ -222,7 +222,7 @@ impl Delivery {
                     tracing::warn!(%error, "old generations could not be removed");
                 }
                 Ok(fresh)
-            })
+            }))
             .await
             .inspect_err(|refusal| {
                 self.inner.events.failed(&channel.label);

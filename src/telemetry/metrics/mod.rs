@@ -7,6 +7,7 @@ mod policy;
 mod series;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ahash::AHashMap;
@@ -124,6 +125,8 @@ pub struct Metrics {
     pub store_up: Gauge,
     builds: Family<ResultLabel, Counter>,
     build_seconds: Histogram,
+    builds_running: Gauge,
+    builds_at_once: Gauge,
     upstream_first_byte: Family<UpstreamLabels, Histogram>,
     upstream_results: Family<series::UpstreamResultLabels, Counter>,
     mirror_healthy: Family<MirrorLabels, Gauge>,
@@ -163,6 +166,8 @@ impl Metrics {
             store_up: Gauge::default(),
             builds: Family::default(),
             build_seconds: Histogram::new([0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0]),
+            builds_running: Gauge::default(),
+            builds_at_once: Gauge::default(),
             upstream_first_byte: Family::new_with_constructor(series::first_byte_histogram),
             upstream_results: Family::default(),
             mirror_healthy: Family::default(),
@@ -228,6 +233,12 @@ impl Metrics {
         let room = registry.sub_registry_with_prefix("repodata");
         room.register("builds", "Index generations built, by result", self.builds.clone());
         room.register("build_seconds", "How long building a generation took", self.build_seconds.clone());
+        room.register("builds_running", "Index generations being built", self.builds_running.clone());
+        room.register(
+            "builds_most_at_once",
+            "Most index generations that were built at one time since the start",
+            self.builds_at_once.clone(),
+        );
         self.policy.register(registry);
         let room = registry.sub_registry_with_prefix("store");
         room.register("up", "1 while the store of users and tokens answers, else 0", self.store_up.clone());
@@ -295,6 +306,17 @@ impl Metrics {
     /// A download from upstream into the cache ended.
     pub fn fill_ended(&self, result: FillResult) {
         self.fills.get_or_create_owned(&ResultLabel { result: result.as_str() }).inc();
+    }
+
+    /// A generation begins to be built.
+    pub fn build_begun(&self) {
+        let running = self.builds_running.inc() + 1;
+        self.builds_at_once.inner().fetch_max(running, Ordering::Relaxed);
+    }
+
+    /// One is not being built any more, whatever came of it.
+    pub fn build_over(&self) {
+        self.builds_running.dec();
     }
 
     /// Building a generation ended.

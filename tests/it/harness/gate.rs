@@ -24,6 +24,7 @@ pub struct Setup {
     gathered_shards: Option<usize>,
     cold_patience: Duration,
     patience: Option<Duration>,
+    builds: Option<usize>,
     bz2: Option<u64>,
     at: UnixMillis,
     listen: Vec<String>,
@@ -47,10 +48,17 @@ impl Setup {
             gathered_shards: None,
             cold_patience: PATIENCE,
             patience: None,
+            builds: None,
             bz2: None,
             at: START,
             listen: local(),
         }
+    }
+
+    /// Builds so many indexes at once, at most.
+    pub fn builds(mut self, builds: usize) -> Self {
+        self.builds = Some(builds);
+        self
     }
 
     /// Makes a `.bz2` of documents up to so many bytes only.
@@ -97,7 +105,7 @@ impl Setup {
 
     /// Starts the gate.
     pub fn start(self) -> Gate {
-        let Self { home, gathered_shards, cold_patience, patience, bz2, at, listen } = self;
+        let Self { home, gathered_shards, cold_patience, patience, builds, bz2, at, listen } = self;
         let flags = Flags {
             config: Some(home.config()).filter(|file| file.exists()).into_iter().collect(),
             rules: Some(home.rules()),
@@ -115,7 +123,7 @@ impl Setup {
             config,
             rules,
             clock: clock.clone(),
-            tuning: tuning(gathered_shards, cold_patience, patience, bz2),
+            tuning: tuning(gathered_shards, cold_patience, patience, builds, bz2),
         };
         let running =
             app::Gate::start(options).unwrap_or_else(|error| panic!("the gate did not start: {error}"));
@@ -136,6 +144,7 @@ fn tuning(
     gathered_shards: Option<usize>,
     cold_patience: Duration,
     patience: Option<Duration>,
+    builds: Option<usize>,
     bz2: Option<u64>,
 ) -> app::Tuning {
     app::Tuning {
@@ -143,6 +152,7 @@ fn tuning(
         delivery: Some(Box::new(move |delivery| {
             delivery.index.cold_patience = cold_patience;
             delivery.patience = patience.unwrap_or(delivery.patience);
+            delivery.index.builds = builds.unwrap_or(delivery.index.builds);
             delivery.index.limits.bz2 = bz2.unwrap_or(delivery.index.limits.bz2);
             delivery.index.gathered_shards = gathered_shards.unwrap_or(delivery.index.gathered_shards);
         })),
