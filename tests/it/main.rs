@@ -52,6 +52,7 @@ mod policy_agree;
 mod policy_detours;
 mod policy_downloads;
 mod policy_real;
+mod policy_table;
 mod policy_ways;
 mod restart;
 mod rules_reload;
