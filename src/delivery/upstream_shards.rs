@@ -13,6 +13,7 @@ use super::objects::Held;
 use super::shards::LARGEST_READ;
 use super::{Body, Delivery, Refusal};
 use crate::cache::{Blob, Object};
+use crate::clock::UnixMillis;
 use crate::conda::archive::ArchiveName;
 use crate::conda::channel::ChannelRef;
 use crate::conda::digest::{Expected, Sha256};
@@ -32,13 +33,20 @@ pub(super) struct Sources {
     /// By the digest of upstream's index; a few megabytes each at conda-forge's size.
     indexes: Memo<Sha256, Arc<UpstreamIndex>>,
     /// Records found in shards: `<channel>/<subdir>/<file>`.
-    records: Memo<(ChannelRef, Subdir, ArchiveName), Arc<KnownFile>>,
+    records: Memo<(ChannelRef, Subdir, ArchiveName), Learned>,
+}
+
+/// A record, and when upstream last said that the index it was found by is what it has.
+#[derive(Clone)]
+struct Learned {
+    known: Arc<KnownFile>,
+    at: UnixMillis,
 }
 
 impl Sources {
     pub(super) fn new() -> Self {
-        let weight = |_: &(ChannelRef, Subdir, ArchiveName), known: &Arc<KnownFile>| {
-            let record = known.record.as_ref().map_or(0, Vec::len);
+        let weight = |_: &(ChannelRef, Subdir, ArchiveName), learned: &Learned| {
+            let record = learned.known.record.as_ref().map_or(0, Vec::len);
             u32::try_from(record + LIGHTEST).unwrap_or(u32::MAX)
         };
         let records = Memo::builder().weigher(weight).max_capacity(MOST_REMEMBERED).build();
@@ -114,13 +122,13 @@ impl Delivery {
         self.blocking_io(move || read_all(&blob)).await
     }
 
-    /// Upstream's shard index, fresh or stale (then revalidated behind).
+    /// Upstream's shard index, fresh or stale (then revalidated behind), and when upstream last confirmed it.
     async fn upstream_shards(
         &self,
         channel: &Arc<Channel>,
         asked: &ChannelRef,
         subdir: &Subdir,
-    ) -> Result<Arc<UpstreamIndex>, Refusal> {
+    ) -> Result<(Arc<UpstreamIndex>, UnixMillis), Refusal> {
         let ask = index_ask(channel, asked, subdir, IndexFile::ShardIndex, channel.ttl);
         let object = match self.inner.cache.find_object(&ask.key).await {
             Some(_) => match self.object(ask.clone()).await? {
@@ -134,7 +142,13 @@ impl Delivery {
             // A broken index must not be revalidated into staying.
             self.forget_key(&ask.key).await;
         }
-        index
+        Ok((index?, object.meta.checked_at))
+    }
+
+    /// Whether the index in force was confirmed later than `at`: what it does not list has left since.
+    fn is_overtaken(&self, channel: &Channel, asked: &ChannelRef, subdir: &Subdir, at: UnixMillis) -> bool {
+        let current = self.inner.generations.current(&channel.stored_as(asked), subdir);
+        current.is_some_and(|current| current.checked_at() > at)
     }
 
     /// A shard index of upstream's, read.
@@ -189,12 +203,13 @@ impl Delivery {
         archive: &ArchiveName,
     ) -> Option<Arc<KnownFile>> {
         let key = (channel.fetched_as(asked), subdir.clone(), archive.clone());
-        let known = self.inner.shards.sources.records.get(&key)?;
-        (known.record.is_some() || channel.judge(subdir).is_idle()).then_some(known)
+        let Learned { known, at } = self.inner.shards.sources.records.get(&key)?;
+        let is_enough = known.record.is_some() || channel.judge(subdir).is_idle();
+        (is_enough && !self.is_overtaken(channel, asked, subdir, at)).then_some(known)
     }
 
     /// The record of a package from upstream's shards: two small documents instead of the whole index. `None` when they do not
-    /// list it; [`Refusal::NotFound`] when upstream has no shards.
+    /// list it, or are older than the index in force; [`Refusal::NotFound`] when upstream has no shards.
     pub(super) async fn known_from_shard(
         &self,
         channel: &Arc<Channel>,
@@ -202,7 +217,10 @@ impl Delivery {
         subdir: &Subdir,
         archive: &ArchiveName,
     ) -> Result<Option<Arc<KnownFile>>, Refusal> {
-        let index = self.upstream_shards(channel, asked, subdir).await?;
+        let (index, at) = self.upstream_shards(channel, asked, subdir).await?;
+        if self.is_overtaken(channel, asked, subdir, at) {
+            return Ok(None);
+        }
         let Some(digest) = archive.parts().and_then(|(name, ..)| index.shard(name)) else {
             return Ok(None);
         };
@@ -226,7 +244,8 @@ impl Delivery {
             .map(Arc::new);
         if let Some(known) = &found {
             let key = (stored, subdir.clone(), archive.clone());
-            self.inner.shards.sources.records.insert(key, Arc::clone(known));
+            let learned = Learned { known: Arc::clone(known), at };
+            self.inner.shards.sources.records.insert(key, learned);
         }
         Ok(found)
     }

@@ -468,3 +468,33 @@ fn what_the_clock_changes_holds_for_downloads_before_any_index_is_made_anew() {
         assert_eq!(scene.status(&file("alpha")), after, "{condition}");
     }
 }
+
+/// Upstream's shard index in the cache may be older than the index in force: it does not say that a file is still listed.
+#[test]
+fn old_shards_do_not_bring_back_what_has_left_the_index() {
+    let upstream = Upstream::start();
+    let all = channel().sharded();
+    all.publish(&upstream);
+    let policy = "  - {id: listed, deny: {names: [alpha], removed: false}}\n";
+    let gate = Setup::rules(&text(&upstream, "auto", "")).start();
+    // Before there is any index, a shard says what the file must be.
+    assert_eq!(gate.get(&all.path("alpha")).status, 200);
+    let view = View::of(&gate, "chan", "noarch");
+    view.records();
+    gate.get("/chan/noarch/nobody-1.0-0.conda");
+    gate.set_rules(&text(&upstream, "auto", policy)).unwrap();
+    assert_eq!(gate.get(&all.path("alpha")).expect_problem(403)["rule"], "listed");
+    let rest = Channel::new("chan").with("noarch", &package("beta", "1.0").payload(300_000)).sharded();
+    rest.publish(&upstream);
+    let mut document = rest.repodata("noarch");
+    document["removed"] = serde_json::json!([file("alpha")]);
+    let document = serde_json::to_vec(&document).unwrap();
+    upstream.put("/chan/noarch/repodata.json.zst", crate::harness::archive::zstd_of(&document));
+    upstream.put("/chan/noarch/repodata.json", document);
+    // The shard index can't be had at the moment.
+    upstream.always("/chan/noarch/repodata_shards.msgpack.zst", Act::status(503));
+    gate.advance(TTL);
+    eventually_true("the next index", || !view.records().contains_key(&file("copyleft")));
+    let answer = gate.get(&all.path("alpha"));
+    assert_eq!(answer.status, 200, "it was removed, so the rule is not about it: {}", answer.text());
+}
