@@ -7,7 +7,7 @@
 //! | kernel, no I/O | `clock` `id` `secret` `http` |
 //! | domain, pure | `conda` `policy` |
 //! | engines, one kind of I/O each | `cache` `upstream` `store` `auth` `telemetry` |
-//! | services, use cases | `repodata` `delivery` `snapshot` `people` `identity` `trail` |
+//! | services, use cases | `repodata` `delivery` `snapshot` `people` `identity` `trail` `channel` |
 //! | edges, translate protocols | `proxy` `api` `cli` |
 //! | wiring | `config` `app` |
 
@@ -15,6 +15,7 @@ pub mod api;
 pub mod app;
 pub mod auth;
 pub mod cache;
+pub mod channel;
 pub mod cli;
 pub mod clock;
 pub mod conda;

@@ -10,7 +10,7 @@ use crate::harness::home::files_below;
 const KERNEL: &[&str] = &["clock", "id", "secret", "http"];
 const DOMAIN: &[&str] = &["conda", "policy"];
 const ENGINES: &[&str] = &["cache", "upstream", "store", "auth", "telemetry"];
-const SERVICES: &[&str] = &["repodata", "delivery", "snapshot", "trail", "identity", "people"];
+const SERVICES: &[&str] = &["repodata", "delivery", "snapshot", "trail", "identity", "people", "channel"];
 const EDGES: &[&str] = &["proxy", "api", "cli"];
 const WIRING: &[&str] = &["config", "app"];
 
@@ -32,6 +32,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("delivery", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "repodata"]]),
     ("trail", &[KERNEL, DOMAIN, ENGINES]),
     ("people", &[KERNEL, DOMAIN, ENGINES]),
+    ("channel", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "identity", "repodata"]]),
     ("identity", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "trail"]]),
     ("proxy", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("api", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
@@ -52,7 +53,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("axum", &["api"]),
     ("tower", &["api"]),
     ("memmap2", &["cache", "repodata"]),
-    ("rattler_conda_types", &["conda", "repodata"]),
+    ("rattler_conda_types", &["conda", "repodata", "channel"]),
+    ("tar", &["channel"]),
     ("rmp", &["repodata"]),
     ("rmp_serde", &["repodata"]),
     ("serde_saphyr", &["config"]),

@@ -1,0 +1,9 @@
+//! Packages as they are made, as they break, and as they are made to deceive.
+
+mod build;
+mod honest;
+mod hostile_tar;
+mod hostile_zip;
+mod index;
+mod mutated;
+mod packed;
