@@ -83,7 +83,8 @@ fn check_names(file: &ArchiveName, inside: [&str; 3]) -> Result<(), InspectError
     names::check(file.as_str(), name, version, build)
 }
 
-fn check_specs(index: &IndexJson) -> Result<(), MetadataFlaw> {
+/// Checks that every dependency is one that clients can read.
+pub(super) fn check_specs(index: &IndexJson) -> Result<(), MetadataFlaw> {
     let options = ParseMatchSpecOptions::lenient().with_repodata_revision(RepodataRevision::V3);
     let extra = index.extra_depends.values().flatten();
     for spec in index.depends.iter().chain(&index.constrains).chain(extra) {

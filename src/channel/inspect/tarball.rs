@@ -118,13 +118,35 @@ fn check_header(header: &tar::Header) -> Result<(), MemberFlaw> {
     if !has_magic && Extension::of(header).is_some() {
         return Err(MemberFlaw::Header("an extension of another tar format"));
     }
-    let size = bytes[124..136].trim_ascii_start();
-    let digits = size.iter().take_while(|b| (b'0'..=b'7').contains(b)).count();
-    let ends = size[digits..].iter().all(|b| matches!(b, 0 | b' '));
-    if digits == 0 || !ends {
-        return Err(MemberFlaw::Header("its size is not written in octal digits, or is 8 GiB and more"));
+    // Python takes a header with a number that it can't read for the end of the archive.
+    for (field, may_be_binary) in NUMBERS {
+        let number = &bytes[field];
+        let is_binary = may_be_binary && matches!(number.first(), Some(0x80 | 0xff));
+        if !is_binary && !is_octal(number) {
+            return Err(MemberFlaw::Header(
+                "a number that is not written in octal digits, or 8 GiB and more",
+            ));
+        }
     }
     Ok(())
+}
+
+/// Mode, owner, group, size, time, checksum, device; and which of them GNU writes in binary when they don't fit.
+const NUMBERS: [(std::ops::Range<usize>, bool); 8] = [
+    (100..108, false),
+    (108..116, true),
+    (116..124, true),
+    (124..136, false),
+    (136..148, true),
+    (148..156, false),
+    (329..337, false),
+    (337..345, false),
+];
+
+/// Digits, with spaces before and spaces or zero bytes behind; none at all is zero.
+fn is_octal(number: &[u8]) -> bool {
+    let mut rest = number.iter().skip_while(|b| **b == b' ').skip_while(|b| (b'0'..=b'7').contains(*b));
+    rest.all(|b| matches!(b, 0 | b' '))
 }
 
 /// A header that is about the next one.

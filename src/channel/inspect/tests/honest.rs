@@ -75,6 +75,10 @@ fn archives_in_all_usual_ways_of_writing_are_taken() {
         vec![Entry::file("lib/x", b"1"), Entry::hard_link("lib/y", "lib/x")],
         vec![Entry::dir("lib/"), Entry::dir("lib/x"), Entry::file("lib/x/y", b""), Entry::dir("lib")],
         vec![Entry::new(b'g', "pax_global_header", "", b"15 comment=abc\n"), Entry::file("lib/x", b"1")],
+        // Times before 1970, large user numbers.
+        vec![
+            Entry::file("x", b"1").with(136, &[0xff; 12]).with(108, &[0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]),
+        ],
         vec![],
     ];
     for pkg in ways {

@@ -96,6 +96,10 @@ fn headers_that_are_read_differently_are_refused() {
         (vec![file("x").with(124, b"\x80\0\0\0\0\0\0\0\0\0\0\x01")], "octal"),
         (vec![file("x").with(124, b"00000000001x")], "broken"),
         (vec![file("x").with(124, b"1\x000000000000")], "octal"),
+        (vec![file("x").with(100, b"0_644")], "octal"),
+        (vec![file("x").with(108, b"\x81")], "octal"),
+        (vec![file("x").with(136, b"-1")], "octal"),
+        (vec![file("x").with(329, b"none")], "octal"),
         (vec![Entry::symlink("x", "y").with(124, b"00000001000"), file("z")], "said to have contents"),
         (vec![Entry::dir("x").with(124, b"00000001000"), file("z")], "said to have contents"),
     ]);

@@ -104,6 +104,30 @@ fn dependencies_are_specs() {
     }
 }
 
+/// What others publish: nothing of it may be refused for its dependencies.
+#[test]
+fn the_dependencies_of_conda_forge_are_specs() {
+    let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/conda-forge");
+    let mut checked = 0;
+    for subdir in std::fs::read_dir(top).unwrap().flatten().filter(|entry| entry.path().is_dir()) {
+        let packed = std::fs::read(subdir.path().join("repodata.json.zst")).unwrap();
+        let text = zstd::decode_all(packed.as_slice()).unwrap();
+        let repodata: Value = serde_json::from_slice(&text).unwrap();
+        let groups = ["packages", "packages.conda"].into_iter().filter_map(|key| repodata[key].as_object());
+        for (file, record) in groups.flatten() {
+            let index = serde_json::from_value(record.clone()).unwrap();
+            crate::channel::inspect::index::check_specs(&index)
+                .unwrap_or_else(|flaw| panic!("{file}: {flaw}"));
+            let text = |key: &str| record[key].as_str().unwrap();
+            let named =
+                crate::channel::inspect::names::check(file, text("name"), text("version"), text("build"));
+            named.unwrap_or_else(|error| panic!("{file}: {error}"));
+            checked += 1;
+        }
+    }
+    assert!(checked > 1000, "{checked}");
+}
+
 #[test]
 fn an_index_is_json_that_is_read_alike() {
     let good = index().to_string();

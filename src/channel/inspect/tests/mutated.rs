@@ -143,7 +143,7 @@ fn whole() -> BTreeMap<String, Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_changed_file_is_refused_or_has_the_same_members(changes in changes(), streamed: bool, bz2ed: bool) {
