@@ -24,7 +24,7 @@ pub const CHANGED: &str = "changed";
 /// The `changed` of a row that was written and has no number yet.
 pub const PENDING: i64 = i64::MAX;
 /// The schema that this version writes, in both engines.
-pub const SCHEMA: i64 = 1;
+pub const SCHEMA: i64 = 2;
 
 /// What an engine says about itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,6 +55,10 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Rows in order.
     async fn find(&self, query: Query) -> Result<Vec<Row>, StoreError>;
+
+    /// Rows of a tracked table in order, each with its number, which may be [`PENDING`]; 0 for a row that is older than its table's
+    /// numbers.
+    async fn find_numbered(&self, query: Query) -> Result<Vec<(Row, i64)>, StoreError>;
 
     /// Changes the first row of the query, as it is after; `None` when there is none. Two callers never change the same
     /// state of a row: the second one's filter sees what the first one made.

@@ -34,6 +34,8 @@ pub enum Filter {
     Column(&'static str, Compare, Value),
     /// A column has one of these values.
     Among(&'static str, Vec<Value>),
+    /// A column that is a list has this text in it. No index helps.
+    Has(&'static str, String),
 }
 
 /// Which rows, in which order, how many.

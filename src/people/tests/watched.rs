@@ -55,6 +55,10 @@ impl Engine for Watched {
         self.inner.find(query).await
     }
 
+    async fn find_numbered(&self, query: Query) -> Result<Vec<(Row, i64)>, StoreError> {
+        self.inner.find_numbered(query).await
+    }
+
     async fn change(&self, query: Query, changes: Vec<Change>) -> Result<Option<Row>, StoreError> {
         self.write().await?;
         self.inner.change(query, changes).await

@@ -8,6 +8,7 @@ mod changes;
 mod channels;
 mod dumps;
 mod jobs;
+mod packages;
 mod people;
 mod samples;
 pub(super) mod server;
@@ -161,6 +162,9 @@ cases! {
     channels:
         channels_come_back deleted_channels_keep_their_name packages_come_back
         packages_change_at_the_revision_that_was_read heads_are_swapped one_of_many_swaps_wins;
+    packages:
+        changed_packages_are_told packages_that_are_gone_are_told a_subdir_is_known_to_have_changed labels_are_found
+        only_packages_have_places;
     whole:
         everything_is_there_after_a_restart large_numbers_come_back status_counts_rows;
     dumps:

@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{DumpError, Summary, check};
 
-const HEADER: &str = r#"{"format":"condagate-store","version":1,"schema":1}"#;
+const HEADER: &str = r#"{"format":"condagate-store","version":1,"schema":2}"#;
 const HEAD: &str = r#"{"table":"heads","row":{"channel":"c","subdir":"s","generation":"g","since":5}}"#;
 
 /// Lines and the end that belongs to them.
@@ -68,10 +68,14 @@ fn other_files_and_newer_dumps_are_told_apart() {
     for text in ["", "\n", "{}\n", "\u{0}\u{1}", "{\"format\":\"other\"}\n", "PK\x03\x04"] {
         assert!(matches!(checked(text), Err(DumpError::NotADump)), "{text:?}");
     }
-    for newer in
-        [HEADER.replace("\"version\":1", "\"version\":2"), HEADER.replace("\"schema\":1", "\"schema\":2")]
-    {
+    for (key, known) in [("version", 1), ("schema", 2)] {
+        let newer = HEADER.replace(&format!("\"{key}\":{known}"), &format!("\"{key}\":{}", known + 1));
         let refused = checked(&file(&[&newer])).unwrap_err();
-        assert!(matches!(refused, DumpError::Newer { found: 2, known: 1 }), "{refused}");
+        assert!(
+            matches!(refused, DumpError::Newer { found, known: k } if found == known + 1 && k == known),
+            "{refused}"
+        );
     }
+    // What an older one wrote is taken.
+    assert!(checked(&file(&[&HEADER.replace("\"schema\":2", "\"schema\":1")])).is_ok());
 }

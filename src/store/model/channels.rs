@@ -114,8 +114,10 @@ pub static PACKAGES: Table = Table {
     indexes: &[
         Index { name: "packages_key", columns: &["channel", "subdir", "file"], unique: None },
         Index { name: "packages_digest", columns: &["sha256"], unique: None },
+        Index { name: "packages_changed", columns: &["changed"], unique: None },
+        Index { name: "packages_place", columns: &["channel", "subdir", "changed"], unique: None },
     ],
-    tracked: false,
+    tracked: true,
     queue: false,
 };
 

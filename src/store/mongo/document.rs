@@ -109,6 +109,8 @@ fn add(table: &Table, one: &Filter, document: &mut Document, others: &mut Vec<Bs
             };
             (field(table, column), operator, bson(value))
         }
+        // Of an array: one of its elements is this.
+        Filter::Has(column, text) => (field(table, column), "$eq", Bson::String(text.clone())),
         Filter::Among(column, values) => {
             (field(table, column), "$in", Bson::Array(values.iter().map(bson).collect()))
         }

@@ -45,20 +45,17 @@ impl Engine for Mongo {
     }
 
     async fn find(&self, query: Query) -> Result<Vec<Row>, StoreError> {
-        // To MongoDB 0 means no limit.
-        if query.limit == 0 {
-            return Ok(Vec::new());
-        }
         let table = query.table;
-        let sort = order(table, query.order, query.descending);
-        let collection = self.collection(table);
-        let found = async {
-            let find = collection.find(filter(table, &query.filter)).sort(sort);
-            // One answer with everything, where it fits into a message.
-            let cursor = find.limit(i64::from(query.limit)).batch_size(query.limit).await?;
-            cursor.try_collect::<Vec<Document>>().await
+        self.found(query).await?.into_iter().map(|found| row(table, found)).collect()
+    }
+
+    async fn find_numbered(&self, query: Query) -> Result<Vec<(Row, i64)>, StoreError> {
+        let table = query.table;
+        let numbered = |found: Document| {
+            let number = found.get_i64(CHANGED).unwrap_or_default();
+            Ok((row(table, found)?, number))
         };
-        bounded(found).await?.into_iter().map(|found| row(table, found)).collect()
+        self.found(query).await?.into_iter().map(numbered).collect()
     }
 
     async fn change(&self, query: Query, mut changes: Vec<Change>) -> Result<Option<Row>, StoreError> {
@@ -170,6 +167,24 @@ impl Engine for Mongo {
 }
 
 impl Mongo {
+    /// What a query finds, as it is stored.
+    async fn found(&self, query: Query) -> Result<Vec<Document>, StoreError> {
+        // To MongoDB 0 means no limit.
+        if query.limit == 0 {
+            return Ok(Vec::new());
+        }
+        let table = query.table;
+        let sort = order(table, query.order, query.descending);
+        let collection = self.collection(table);
+        let found = async {
+            let find = collection.find(filter(table, &query.filter)).sort(sort);
+            // One answer with everything, where it fits into a message.
+            let cursor = find.limit(i64::from(query.limit)).batch_size(query.limit).await?;
+            cursor.try_collect::<Vec<Document>>().await
+        };
+        bounded(found).await
+    }
+
     /// Moves the counter on.
     async fn next(&self) -> Result<i64, StoreError> {
         let meta = self.meta();

@@ -2,10 +2,34 @@
 
 use async_trait::async_trait;
 
-use super::{Field, Filter, is};
+use super::{Compare, Field, Filter, LONGEST_PAGE, Query, is};
 use crate::conda::digest::Sha256;
-use crate::store::model::{ChannelId, PACKAGES, Package};
+use crate::store::engine::{CHANGED, PENDING};
+use crate::store::model::{ChannelId, GONE, Gone, PACKAGES, Package};
+use crate::store::table::Record as _;
+use crate::store::value::Value;
 use crate::store::{Store, StoreError};
+
+/// Packages that changed behind a number. One may be told although nothing changed; none is missed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PackageChanges {
+    /// The number to go on from.
+    pub upto: u64,
+    /// When `false`, the lists say nothing: there was too much to tell, or the number is too old or from another store.
+    pub complete: bool,
+    /// As they are now, deleted ones too; each with its number, `None` while its writer has not given it one.
+    pub packages: Vec<(Package, Option<u64>)>,
+    /// Rows that are no more.
+    pub gone: Vec<Gone>,
+}
+
+/// The channel and subdir of a package whose row is no more.
+#[must_use]
+pub fn place_of_gone(gone: &Gone) -> Option<(ChannelId, String)> {
+    // Neither ids nor subdirs have anything in them that a key would have to escape.
+    let (channel, rest) = gone.id.split_once('/').filter(|_| gone.source == PACKAGES.name)?;
+    Some((ChannelId::new(channel)?, rest.split_once('/')?.0.to_owned()))
+}
 
 /// Packages of hosted channels.
 #[async_trait]
@@ -28,6 +52,16 @@ pub trait PackageRepo: Send + Sync {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Package>, StoreError>;
+
+    /// What changed behind a number that was the counter's, or [`PackageChanges::upto`] of an earlier answer, in all channels; up to
+    /// `limit` rows of a kind.
+    async fn changed(&self, since: u64, limit: u32) -> Result<PackageChanges, StoreError>;
+
+    /// Whether anything in a subdir changed behind a number, as far as that is still known.
+    async fn is_changed(&self, channel: &ChannelId, subdir: &str, since: u64) -> Result<bool, StoreError>;
+
+    /// Whether a package of the channel has this label, in whatever subdir and state. Looks at all of them if none has.
+    async fn has_label(&self, channel: &ChannelId, label: &str) -> Result<bool, StoreError>;
 
     /// Up to `limit` packages with this digest, wherever they are.
     async fn by_digest(&self, sha256: &Sha256, limit: u32) -> Result<Vec<Package>, StoreError>;
@@ -68,6 +102,71 @@ impl PackageRepo for Store {
         self.rows().list(place, &["file"], after.map(|file| vec![file.into()]), limit).await
     }
 
+    async fn changed(&self, since: u64, limit: u32) -> Result<PackageChanges, StoreError> {
+        // The counter first: what is written while the rows are read is told again next time.
+        let upto = self.engine().counter().await?.value;
+        let too_much = PackageChanges { upto, ..PackageChanges::default() };
+        if since > upto {
+            return Ok(too_much);
+        }
+        let limit = limit.min(LONGEST_PAGE - 1);
+        let room = usize::try_from(limit).unwrap_or(usize::MAX);
+        let query = Query {
+            table: &PACKAGES,
+            filter: behind_number(since),
+            order: &[CHANGED],
+            descending: false,
+            limit: limit + 1,
+        };
+        let rows = self.engine().find_numbered(query).await?;
+        let removed = Filter::Every(vec![is("source", PACKAGES.name), behind_number(since)]);
+        let removed =
+            Query { table: &GONE, filter: removed, order: &[CHANGED], descending: false, limit: limit + 1 };
+        let gone: Vec<Gone> = self.rows().query(removed).await?;
+        // The floor last: it is raised before anything is forgotten, so what was there until now has been read.
+        let floor = self.engine().counter().await?.floor;
+        if rows.len() > room || gone.len() > room || since < floor {
+            return Ok(too_much);
+        }
+        let numbered = |(row, number): (_, i64)| {
+            let number = (number != PENDING).then_some(number.cast_unsigned());
+            Ok((Package::from_row(row)?, number))
+        };
+        let packages = rows.into_iter().map(numbered).collect::<Result<_, StoreError>>()?;
+        Ok(PackageChanges { upto, complete: true, packages, gone })
+    }
+
+    async fn is_changed(&self, channel: &ChannelId, subdir: &str, since: u64) -> Result<bool, StoreError> {
+        let place = [is("channel", channel.to_value()), is("subdir", subdir), behind_number(since)];
+        let rows = Filter::Every(place.into());
+        let query = Query { table: &PACKAGES, filter: rows, order: &[CHANGED], descending: false, limit: 1 };
+        if !self.engine().find(query).await?.is_empty() {
+            return Ok(true);
+        }
+        // Every key of the subdir begins so; `0` comes right behind `/`.
+        let begin = PACKAGES.key_text(&[channel.to_value(), subdir.into(), "".into()]);
+        let end = format!("{}0", begin.trim_end_matches('/'));
+        let removed = Filter::Every(vec![
+            is("source", PACKAGES.name),
+            Filter::Column("id", Compare::AtLeast, begin.as_str().into()),
+            Filter::Column("id", Compare::Below, end.as_str().into()),
+            behind_number(since),
+        ]);
+        let query = Query { table: &GONE, filter: removed, order: GONE.key, descending: false, limit: 1 };
+        if !self.engine().find(query).await?.is_empty() {
+            return Ok(true);
+        }
+        let counter = self.engine().counter().await?;
+        Ok(since < counter.floor || since > counter.value)
+    }
+
+    async fn has_label(&self, channel: &ChannelId, label: &str) -> Result<bool, StoreError> {
+        let filter =
+            Filter::Every(vec![is("channel", channel.to_value()), Filter::Has("labels", label.to_owned())]);
+        let query = Query { table: &PACKAGES, filter, order: PACKAGES.key, descending: false, limit: 1 };
+        Ok(!self.engine().find(query).await?.is_empty())
+    }
+
     async fn by_digest(&self, sha256: &Sha256, limit: u32) -> Result<Vec<Package>, StoreError> {
         self.rows().list(is("sha256", sha256.to_value()), PACKAGES.key, None, limit).await
     }
@@ -79,4 +178,8 @@ impl PackageRepo for Store {
     async fn forget(&self, channel: &ChannelId, subdir: &str, file: &str) -> Result<bool, StoreError> {
         self.rows().remove::<Package>(vec![channel.to_value(), subdir.into(), file.into()]).await
     }
+}
+
+fn behind_number(since: u64) -> Filter {
+    Filter::Column(CHANGED, Compare::Above, Value::Int(since.cast_signed()))
 }

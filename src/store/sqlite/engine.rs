@@ -34,6 +34,22 @@ impl Engine for Sqlite {
         .await
     }
 
+    async fn find_numbered(&self, query: Query) -> Result<Vec<(Row, i64)>, StoreError> {
+        self.read(move |db| {
+            let (table, mut sql) = (query.table, Sql::new("SELECT "));
+            sql.all_columns(table)
+                .push(", ")
+                .column(CHANGED)
+                .push(" FROM ")
+                .push(table.name)
+                .question(&query);
+            let mut statement = db.prepare_cached(&sql.text)?;
+            let numbered = |found: &rusqlite::Row<'_>| Ok((row(table, found)?, found.get(CHANGED)?));
+            statement.query_map(sql.parameters(), numbered)?.collect()
+        })
+        .await
+    }
+
     async fn change(&self, query: Query, mut changes: Vec<Change>) -> Result<Option<Row>, StoreError> {
         self.write(move |db| {
             let table = query.table;

@@ -19,7 +19,7 @@ use crate::store::error::StoreError;
 const APPLICATION: i64 = 0x6364_6774;
 
 /// In order.
-const STEPS: &[&str] = &[STEP_1];
+pub(super) const STEPS: &[&str] = &[STEP_1, STEP_2];
 
 const STEP_1: &str = r#"
 CREATE TABLE counter (one INTEGER PRIMARY KEY CHECK (one = 1), value INTEGER NOT NULL, floor INTEGER NOT NULL,
@@ -112,6 +112,13 @@ CREATE TABLE gone (
     "source" TEXT NOT NULL, "id" TEXT NOT NULL, "changed" INTEGER NOT NULL, PRIMARY KEY ("source", "id")
 ) WITHOUT ROWID;
 CREATE INDEX gone_changed ON gone ("changed");
+"#;
+
+/// Gates follow packages. Those that were there have no number: whoever begins to follow reads them all anyway.
+const STEP_2: &str = r#"
+ALTER TABLE packages ADD COLUMN "changed" INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX packages_changed ON packages ("changed");
+CREATE INDEX packages_place ON packages ("channel", "subdir", "changed");
 "#;
 
 /// Creates the tables in a new file; takes the steps that an older one lacks.

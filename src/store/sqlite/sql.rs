@@ -68,6 +68,10 @@ impl Sql {
                 });
                 self.bind(value)
             }
+            Filter::Has(name, text) => {
+                self.push("EXISTS (SELECT 1 FROM json_each(").column(name).push(") WHERE value = ");
+                self.bind(&Value::Text(text.clone())).push(")")
+            }
             Filter::Among(name, values) => {
                 self.column(name).push(" IN (");
                 for (at, value) in values.iter().enumerate() {

@@ -103,7 +103,7 @@ fn a_newer_a_foreign_and_a_broken_file_are_refused() {
         drop(open(&path).unwrap());
         connect(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
         let newer = open(&path).err().unwrap();
-        assert_eq!(newer, StoreError::NewerSchema { found: 7, known: 1 });
+        assert_eq!(newer, StoreError::NewerSchema { found: 7, known: 2 });
         let foreign = dir.path().join("foreign.db");
         connect(&foreign).unwrap().execute_batch("CREATE TABLE blobs (x)").unwrap();
         let refused = open(&foreign).err().unwrap().to_string();
@@ -162,5 +162,29 @@ fn a_value_of_the_wrong_type_is_a_sentence() {
         let damaged = store.heads().get("c", "noarch").await.unwrap_err();
         assert!(matches!(damaged, StoreError::Damaged { .. }), "{damaged}");
         assert!(!damaged.to_string().contains("yesterday"), "{damaged}");
+    });
+}
+
+#[test]
+fn packages_of_the_first_schema_are_followed_from_now_on() {
+    on_a_runtime(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        super::create(&path).unwrap();
+        let mut db = connect(&path).unwrap();
+        migrations::run(&mut db, &path, &migrations::STEPS[..1]).unwrap();
+        db.execute_batch(
+            "INSERT INTO packages VALUES ('c', 'noarch', 'a-1-0.conda', zeroblob(32), 1, CAST('{}' AS BLOB), '[]', 'listed', 'u', 5, 1)",
+        )
+        .unwrap();
+        drop(db);
+        let store = open(&path).unwrap();
+        assert!(migrations::copy_of(&path, 1).exists());
+        let channel = crate::store::model::ChannelId::new("c").unwrap();
+        let row = store.packages().get(&channel, "noarch", "a-1-0.conda").await.unwrap().unwrap();
+        let before = store.settings().revision().await.unwrap();
+        assert!(store.packages().changed(before, 9).await.unwrap().packages.is_empty());
+        store.packages().update(&row).await.unwrap();
+        assert_eq!(store.packages().changed(before, 9).await.unwrap().packages.len(), 1);
     });
 }

@@ -1,0 +1,107 @@
+//! What gates are told of packages.
+
+use std::collections::BTreeSet;
+
+use super::Bed;
+use super::samples::*;
+use crate::store::Store;
+use crate::store::model::{Package, PackageState};
+use crate::store::repo::{PackageChanges, place_of_gone};
+
+async fn since(store: &Store, number: u64) -> PackageChanges {
+    let changes = store.packages().changed(number, 1000).await.unwrap();
+    assert!(changes.complete, "too much to tell");
+    changes
+}
+
+pub(super) async fn changed_packages_are_told(_: &Bed, store: Store) {
+    let begin = store.settings().revision().await.unwrap();
+    assert_eq!(
+        since(&store, begin).await,
+        PackageChanges { upto: begin, complete: true, ..PackageChanges::default() }
+    );
+    let (a, b) = (package("team", "a-1-0.conda"), package("other", "b-1-0.conda"));
+    store.packages().create(&a).await.unwrap();
+    store.packages().create(&b).await.unwrap();
+    let told = since(&store, begin).await;
+    let numbers: Vec<_> = told.packages.iter().map(|(_, number)| number.unwrap()).collect();
+    assert_eq!(told.packages.iter().map(|(row, _)| row.clone()).collect::<Vec<_>>(), [a.clone(), b.clone()]);
+    assert!(begin < numbers[0] && numbers[0] < numbers[1] && numbers[1] <= told.upto, "{numbers:?}");
+    store.packages().update(&Package { state: PackageState::Yanked, ..a.clone() }).await.unwrap();
+    let next = since(&store, told.upto).await;
+    assert_eq!(next.packages.len(), 1);
+    assert_eq!((&next.packages[0].0.file, next.packages[0].0.state), (&a.file, PackageState::Yanked));
+    assert!(since(&store, next.upto).await.packages.is_empty());
+    assert_eq!(store.packages().changed(begin, 1).await.unwrap().packages, []);
+    assert!(!store.packages().changed(begin, 1).await.unwrap().complete);
+    assert!(!store.packages().changed(1_000_000, 9).await.unwrap().complete, "a number from elsewhere");
+    // Gates that follow people are not kept busy by them.
+    let people = store.settings().changes(begin, 9).await.unwrap();
+    assert!(people.complete && people.channels.is_empty() && people.gone.is_empty());
+}
+
+pub(super) async fn packages_that_are_gone_are_told(_: &Bed, store: Store) {
+    let (a, b) = (package("team", "a-1-0.conda"), package("other", "b-1-0.conda"));
+    store.packages().create(&a).await.unwrap();
+    store.packages().create(&b).await.unwrap();
+    let before = store.settings().revision().await.unwrap();
+    assert!(store.packages().forget(&a.channel, &a.subdir, &a.file).await.unwrap());
+    let told = since(&store, before).await;
+    assert!(told.packages.is_empty());
+    let places: Vec<_> = told.gone.iter().filter_map(place_of_gone).collect();
+    assert_eq!(places, [(a.channel.clone(), a.subdir)]);
+    store.settings().forget_gone(told.upto, 9).await.unwrap();
+    assert!(!store.packages().changed(before, 9).await.unwrap().complete, "it is not known any more");
+    assert!(since(&store, told.upto).await.gone.is_empty());
+}
+
+pub(super) async fn a_subdir_is_known_to_have_changed(_: &Bed, store: Store) {
+    let (a, b) = (package("team", "a-1-0.conda"), package("team2", "b-1-0.conda"));
+    store.packages().create(&a).await.unwrap();
+    let first = store.settings().revision().await.unwrap();
+    store.packages().create(&b).await.unwrap();
+    let changed = async |since| {
+        let mut all = BTreeSet::new();
+        for (channel, subdir) in
+            [("team", "noarch"), ("team2", "noarch"), ("team", "linux-64"), ("none", "noarch")]
+        {
+            if store.packages().is_changed(&channel_id(channel), subdir, since).await.unwrap() {
+                all.insert(format!("{channel}/{subdir}"));
+            }
+        }
+        all.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(changed(0).await, ["team/noarch", "team2/noarch"]);
+    assert_eq!(changed(first).await, ["team2/noarch"]);
+    let second = store.settings().revision().await.unwrap();
+    assert!(changed(second).await.is_empty());
+    store.packages().forget(&a.channel, &a.subdir, &a.file).await.unwrap();
+    assert_eq!(changed(second).await, ["team/noarch"]);
+    let third = store.settings().revision().await.unwrap();
+    store.settings().forget_gone(third, 9).await.unwrap();
+    assert_eq!(changed(second).await.len(), 4, "what was removed is not known any more");
+    assert!(changed(third).await.is_empty());
+    assert_eq!(changed(third + 9).await.len(), 4, "a number from elsewhere");
+}
+
+pub(super) async fn labels_are_found(_: &Bed, store: Store) {
+    let a = Package { labels: vec!["dev".to_owned(), "x/y".to_owned()], ..package("team", "a-1-0.conda") };
+    store.packages().create(&a).await.unwrap();
+    let has = async |channel: &str, label: &str| {
+        store.packages().has_label(&channel_id(channel), label).await.unwrap()
+    };
+    assert!(has("team", "dev").await && has("team", "x/y").await);
+    for (channel, label) in [("team", "de"), ("team", "x"), ("team", "main"), ("other", "dev")] {
+        assert!(!has(channel, label).await, "{channel} {label}");
+    }
+}
+
+/// Rows of another table are no packages.
+pub(super) async fn only_packages_have_places(_: &Bed, store: Store) {
+    store.tokens().create(&token("a-b-c")).await.unwrap();
+    let before = store.settings().revision().await.unwrap();
+    store.tokens().delete(&token_id("a-b-c")).await.unwrap();
+    assert!(since(&store, before).await.gone.is_empty());
+    let gone = store.settings().changes(before, 9).await.unwrap().gone;
+    assert_eq!(gone.iter().filter_map(place_of_gone).count(), 0);
+}
