@@ -32,7 +32,7 @@ use condagate::policy::verdict::Lenient;
 use condagate::proxy::head::{self, HeadLimits};
 use condagate::repodata::build::{BuildInput, Identity, Limits, build};
 use condagate::repodata::generation::Generation;
-use condagate::repodata::judging::Court;
+use condagate::repodata::judging::{Ages, Court};
 use condagate::repodata::store::GenerationStore;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use tokio::runtime::Runtime;
@@ -131,7 +131,7 @@ fn generation(dir: &Path) -> Arc<Generation> {
         subdir: &subdir,
         raw: &Identity { path: raw.clone(), ..Identity::default() },
         packing: Packing::Json,
-        court: Court { judge: &Lenient, source: "bench", sightings: None },
+        court: Court { judge: &Lenient, source: "bench", ages: Ages::Unknown },
         before: None,
         now: UnixMillis(1_700_000_000_000),
         limits: Limits::default(),

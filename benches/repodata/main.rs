@@ -28,7 +28,7 @@ use condagate::policy::verdict::Lenient;
 use condagate::repodata::attach::Reuse;
 use condagate::repodata::build::{BuildInput, Built, Identity, Limits, build};
 use condagate::repodata::frame::{Before, FrameMap, FrameSettings, FrameWriter};
-use condagate::repodata::judging::Court;
+use condagate::repodata::judging::{Ages, Court};
 use condagate::repodata::scan::{Record, ScanError, ScanLimits, Scanner, Shape, Sink};
 use condagate::repodata::store::GenerationStore;
 use tokio::time::Instant;
@@ -222,7 +222,7 @@ impl Place {
             subdir: &self.subdir,
             raw: &Identity { path: raw.to_owned(), ..Identity::default() },
             packing,
-            court: Court { judge: &Lenient, source: "bench", sightings: None },
+            court: Court { judge: &Lenient, source: "bench", ages: Ages::Unknown },
             before: None,
             now: UnixMillis(now),
             limits: Limits::default(),

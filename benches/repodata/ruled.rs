@@ -13,7 +13,7 @@ use condagate::policy::verdict::Judge;
 use condagate::repodata::attach::{Attach, Reuse};
 use condagate::repodata::build::{BuildInput, Built, Identity, Limits, build};
 use condagate::repodata::generation::Generation;
-use condagate::repodata::judging::Court;
+use condagate::repodata::judging::{Ages, Court};
 use condagate::repodata::shards::UpstreamIndex;
 
 use super::{Place, len, measure, mega};
@@ -44,7 +44,7 @@ impl Place {
             subdir: &self.subdir,
             raw: &Identity { path: dir.join(raw), ..Identity::default() },
             packing: Packing::Zst,
-            court: Court { judge: &*judge, source: "conda-forge", sightings: Some(&sightings) },
+            court: Court { judge: &*judge, source: "conda-forge", ages: Ages::Kept(&sightings) },
             before,
             now: UnixMillis(now),
             limits: Limits::default(),

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 use super::serve::OfflineError;
 use super::{Core, StartError, convert};
@@ -43,7 +44,10 @@ pub fn explain_offline(config: &Config, rules: Rules, question: &Question) -> Re
     let now = clock.now();
     let upstreams = Arc::new(Upstreams::new(clock, convert::egress(config, &convert::pseudonym())));
     upstreams.set(convert::upstreams(&rules, None)).map_err(StartError::Upstreams)?;
-    let view = View::new(Arc::new(rules), upstreams);
+    // A store that can't be read leaves open which names it hosts; answers say so where it matters.
+    let runtime = Runtime::new().map_err(StartError::Runtime)?;
+    let hosted = super::society::channels_in_store(config, &runtime);
+    let view = View::new(Arc::new(rules), upstreams, hosted);
     let store = GenerationStore::to_look_at(&generations(config));
     let own = own_address(config);
     let answer = Explainer { view: &view, store: &store, own: &own, now }.answer(question);

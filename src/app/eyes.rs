@@ -50,6 +50,10 @@ impl Events for DeliveryEyes {
     fn failed(&self, _channel: &str) {
         self.0.build_ended(false, Duration::ZERO);
     }
+
+    fn blob_missing(&self, _channel: &str) {
+        self.0.hosted_missing.inc();
+    }
 }
 
 fn acted(

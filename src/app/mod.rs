@@ -33,6 +33,7 @@ use crate::proxy::server::{self, ServerError, ServerParts, Stop, Stopped, Stoppe
 use crate::proxy::{Admission, ControlPages, Door, DoorSettings};
 use crate::repodata::store::GenerationStore;
 use crate::snapshot::Live;
+use crate::store::lazy::LazyStore;
 use crate::telemetry::health::{CacheState, RulesState};
 use crate::telemetry::{Eyes, Health, Metrics};
 use crate::upstream::{SettingsError, Upstreams};
@@ -136,6 +137,8 @@ struct Core {
     delivery: Delivery,
     generations: Arc<GenerationStore>,
     live: Arc<Live>,
+    /// Opened by whoever needs it first.
+    store: LazyStore,
     /// None for what the command line does without a gate.
     society: Option<society::Society>,
     clock: SharedClock,
@@ -170,7 +173,9 @@ impl Gate {
             .map_err(StartError::Runtime)?;
         let pseudonym = convert::pseudonym();
         let mut core = Core::open(config, rules, &clock, tuning, &runtime, &pseudonym)?;
-        core.society = Some(society::Society::open(&core.config, &clock, &runtime, &pseudonym)?);
+        let (store, live) = (core.store.clone(), Arc::clone(&core.live));
+        core.society =
+            Some(society::Society::open(&core.config, &clock, &runtime, &pseudonym, store, &live)?);
         let core = Arc::new(core);
         let (stopper, stop) = server::stop_pair();
         core.attend(&runtime, &stop);
@@ -275,7 +280,9 @@ impl Core {
         if let Some(tune) = tuning.delivery {
             tune(&mut settings);
         }
+        let store = society::lazy_store(&config, runtime.handle());
         let delivery = Delivery::new(DeliveryParts {
+            store: store.clone(),
             cache: cache.clone(),
             generations: Arc::clone(&generations),
             clock: Arc::clone(clock),
@@ -294,6 +301,7 @@ impl Core {
             delivery,
             generations,
             live,
+            store,
             society: None,
             clock,
             upstreams,
@@ -374,5 +382,7 @@ impl Core {
         });
         self.watch_rules(runtime, stop.clone());
         self.keep_tending(runtime, stop.clone());
+        let (delivery, stopping) = (self.delivery.clone(), stop.clone());
+        runtime.spawn(async move { delivery.follow_hosted(stopping.requested()).await });
     }
 }

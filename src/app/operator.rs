@@ -13,7 +13,7 @@ use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::digest::Sha256;
 use crate::conda::url;
 use crate::delivery::explain::Question;
-use crate::snapshot::Place;
+use crate::snapshot::{Place, View};
 
 /// The running gate behind the control socket.
 pub(super) struct GateOperator(pub(super) Arc<Core>);
@@ -78,10 +78,11 @@ impl GateOperator {
     async fn purge_channel(&self, name: &str) -> Result<Removed, OperateError> {
         let asked =
             channel_ref(name).ok_or_else(|| invalid("this is not a channel name; nothing was removed"))?;
-        let place = self.0.live.view().place(&asked.name);
-        let place = place.ok_or_else(|| invalid("no rule places this channel; nothing was removed"))?;
+        let view = self.0.live.view();
+        let place = view.place(&asked.name);
+        let place = place.ok_or_else(|| nowhere(&view, &asked))?;
         Ok(match place {
-            Place::Proxied(channel) => self.0.delivery.purge_channel(&channel, &asked).await,
+            Place::Source(channel) => self.0.delivery.purge_channel(&channel, &asked).await,
             Place::Virtual(channel) => self.0.delivery.purge_virtual(&channel).await,
         })
     }
@@ -106,10 +107,10 @@ impl GateOperator {
             ));
         };
         let place = view.place(&asked.name);
-        let place = place.ok_or_else(|| invalid("no rule places this channel; nothing was removed"))?;
+        let place = place.ok_or_else(|| nowhere(&view, &asked))?;
         drop(view);
         Ok(match place {
-            Place::Proxied(channel) => self.0.delivery.purge_file(&channel, &target.route).await,
+            Place::Source(channel) => self.0.delivery.purge_file(&channel, &target.route).await,
             Place::Virtual(channel) => self.0.delivery.purge_virtual_file(&channel, &target.route).await,
         })
     }
@@ -132,4 +133,15 @@ fn invalid(sentence: &str) -> OperateError {
 
 fn failed(error: impl std::fmt::Display) -> OperateError {
     OperateError::Failed(error.to_string())
+}
+
+/// Why a channel's name means nothing.
+fn nowhere(view: &View, asked: &ChannelRef) -> OperateError {
+    if view.waits_for_store(&asked.name) {
+        return OperateError::Failed(format!(
+            "the store can't be read, and `{}` may be a channel that is hosted here; nothing was removed",
+            asked.name
+        ));
+    }
+    invalid("no rule places this channel; nothing was removed")
 }

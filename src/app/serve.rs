@@ -114,6 +114,7 @@ pub fn offline(
         .map_err(StartError::Runtime)?;
     let (config, rules) = (config.clone(), rules.clone());
     let core = Core::open(config, rules, &clock, Tuning::default(), &runtime, &convert::pseudonym())?;
+    core.live.set_hosted(super::society::channels_in_store(&core.config, &runtime));
     let core = Arc::new(core);
     let operator = GateOperator(Arc::clone(&core));
     let done = runtime.block_on(async {

@@ -16,7 +16,7 @@ use crate::api::accounts::{self, Accounts};
 use crate::api::in_process;
 use crate::auth;
 use crate::auth::password::Passwords;
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, UnixMillis};
 use crate::config::{Config, MongodbConfig};
 use crate::identity::{Identity, IdentityParts};
 use crate::people;
@@ -25,6 +25,7 @@ use crate::proxy::server::{self, Stopper};
 use crate::snapshot::people::disk::Disk;
 use crate::snapshot::people::follow::Follower;
 use crate::snapshot::people::{People, State, full};
+use crate::snapshot::{HostedChannels, Live};
 use crate::store::lazy::LazyStore;
 use crate::store::mongo::{self, Mongo};
 use crate::store::sqlite::Sqlite;
@@ -60,8 +61,9 @@ impl Society {
         clock: &SharedClock,
         runtime: &Runtime,
         pseudonym: &str,
+        store: LazyStore,
+        live: &Arc<Live>,
     ) -> Result<Self, StartError> {
-        let store = lazy_store(config, runtime.handle());
         runtime.block_on(first_opened(&store))?;
         let dir = config.data.join("people");
         let disk = Disk::open(&dir, &place(config))
@@ -70,7 +72,10 @@ impl Society {
             tracing::warn!(%error, "the saved users and tokens can't be used; they are read anew");
             None
         });
+        let saved = with_channels(&store, saved, live, runtime);
         let (people, asked) = People::new(saved, Arc::clone(clock), config.auth.snapshot_max_age);
+        let live = Arc::clone(live);
+        people.watch(move |state| live.set_hosted(HostedChannels::of(state)));
         let trail = Trail::new(convert::trail(config), Arc::clone(clock), dir.join("waiting.json"));
         let (stopper, stop) = server::stop_pair();
         let follower = Follower::new(store.clone(), Arc::clone(&people), disk, Arc::clone(clock), asked);
@@ -176,6 +181,26 @@ pub(super) fn people_in_store(config: &Config) -> Result<State, StartError> {
     runtime.block_on(async { full::read_people(&store.get().await?).await }).map_err(StartError::Store)
 }
 
+/// The hosted channels in the store, for a command without a gate. A store that can't be read leaves open which names it hosts.
+pub(super) fn channels_in_store(config: &Config, runtime: &Runtime) -> HostedChannels {
+    if config.store.is_none() && !config.store_file().exists() {
+        return HostedChannels::none();
+    }
+    let store = lazy_store(config, runtime.handle());
+    let read = async { full::read_channels(&store.get().await?).await };
+    match runtime.block_on(async { timeout(START_PATIENCE, read).await }) {
+        Ok(Ok(channels)) => HostedChannels::of(&State { channels: Arc::new(channels), ..State::default() }),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the store can't be read, so nobody knows which channels are hosted");
+            HostedChannels::default()
+        }
+        Err(_) => {
+            tracing::warn!("the store does not answer, so nobody knows which channels are hosted");
+            HostedChannels::default()
+        }
+    }
+}
+
 /// The store that the settings name.
 pub(super) fn lazy_store(config: &Config, runtime: &Handle) -> LazyStore {
     let (file, mongodb, runtime) =
@@ -202,6 +227,23 @@ fn mongo_settings(mongodb: &MongodbConfig) -> mongo::Settings {
         queue_database: mongodb.queue_database.clone(),
         ca_file: mongodb.ca_file.clone(),
     }
+}
+
+/// What was saved, with the hosted channels that are in the store now, if it can be read: `live` knows them before the first request,
+/// because no name of theirs may be answered from an upstream.
+fn with_channels(
+    store: &LazyStore,
+    saved: Option<(State, UnixMillis)>,
+    live: &Live,
+    runtime: &Runtime,
+) -> Option<(State, UnixMillis)> {
+    let read = async { full::read_channels(&store.get().await?).await };
+    let Ok(Ok(channels)) = runtime.block_on(async { timeout(START_PATIENCE, read).await }) else {
+        return saved;
+    };
+    let channels = Arc::new(channels);
+    live.set_hosted(HostedChannels::of(&State { channels: Arc::clone(&channels), ..State::default() }));
+    saved.map(|(state, at)| (State { channels, ..state }, at))
 }
 
 async fn first_opened(store: &LazyStore) -> Result<(), StartError> {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::hosted::exists;
 use super::objects::{ANY, ObjectAsk};
+use super::refusal::remote;
 use super::{Answer, CacheFor, Delivery, Refusal};
 use crate::conda::channel::ChannelRef;
 use crate::conda::url::{ChannelDoc, Packing};
@@ -21,6 +23,12 @@ impl Delivery {
         asked: &ChannelRef,
         doc: ChannelDoc,
     ) -> Result<Answer, Refusal> {
+        if let Some(hosted) = channel.hosted() {
+            exists(hosted)?;
+            if matches!(doc, ChannelDoc::Notices) {
+                return self.own_notices(channel).await;
+            }
+        }
         if matches!(doc, ChannelDoc::Notices)
             && let Some(answer) = self.notices(channel, asked).await?
         {
@@ -34,7 +42,7 @@ impl Delivery {
                 doc.file_name()
             )));
         }
-        let held = self.small_object(Self::document_ask(channel, asked, doc)).await?;
+        let held = self.small_object(Self::document_ask(channel, asked, doc)?).await?;
         let content_type = match doc {
             ChannelDoc::Channeldata(Packing::Zst) => "application/zstd",
             ChannelDoc::Channeldata(Packing::Bz2) => "application/x-bzip2",
@@ -49,15 +57,19 @@ impl Delivery {
     }
 
     /// Where a document of a channel is, here and upstream.
-    pub(super) fn document_ask(channel: &Channel, asked: &ChannelRef, doc: ChannelDoc) -> ObjectAsk {
-        let name = doc.file_name();
-        ObjectAsk {
+    pub(super) fn document_ask(
+        channel: &Channel,
+        asked: &ChannelRef,
+        doc: ChannelDoc,
+    ) -> Result<ObjectAsk, Refusal> {
+        let (remote, name) = (remote(channel)?, doc.file_name());
+        Ok(ObjectAsk {
             key: format!("doc:{}/{name}", channel.fetched_as(asked)),
-            upstream: Arc::clone(&channel.upstream),
-            path: channel.upstream_path(asked, &name),
+            upstream: Arc::clone(&remote.upstream),
+            path: remote.path_of(asked, &name),
             ttl: channel.ttl,
             purpose: Purpose::Plain,
-        }
+        })
     }
 
     /// A plain file of an upstream (installers): followed while it downloads, revalidated when its time is over.

@@ -49,7 +49,7 @@ impl Delivery {
             .and_then(|g| g.base_url())
             .or_else(|| self.shard_base_url(channel, asked, subdir))?;
         let moved = join(subdir, &base, &crate::upstream::encode_path(name));
-        Some(if is_absolute(&moved) { moved } else { channel.upstream_path_raw(asked, &moved) })
+        Some(if is_absolute(&moved) { moved } else { channel.remote()?.path_of_raw(asked, &moved) })
     }
 }
 

@@ -8,6 +8,7 @@ mod answer;
 mod documents;
 mod elsewhere;
 pub mod explain;
+mod hosted;
 mod indexes;
 mod local;
 mod look_up;
@@ -42,6 +43,7 @@ pub use refusal::Refusal;
 use crate::cache::Cache;
 use crate::clock::SharedClock;
 use crate::repodata::store::GenerationStore;
+use crate::store::lazy::LazyStore;
 
 /// What delivering needs from the wiring.
 pub struct DeliverySettings {
@@ -70,6 +72,8 @@ pub struct DeliveryParts {
     pub cache: Cache,
     /// Index generations.
     pub generations: Arc<GenerationStore>,
+    /// Packages of hosted channels.
+    pub store: LazyStore,
     /// Where "now" comes from.
     pub clock: SharedClock,
     /// Fills, refreshes and builds run here, never on a front-door worker.
@@ -98,6 +102,7 @@ struct Inner {
     indexes: indexes::Indexes,
     shards: shards::ShardState,
     rulings: rulings::Rulings,
+    hosted: hosted::HostedState,
     events: Arc<dyn Events>,
 }
 
@@ -105,13 +110,25 @@ impl Delivery {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: DeliveryParts) -> Self {
-        let DeliveryParts { cache, generations, clock, runtime, settings, events } = parts;
+        let DeliveryParts { cache, generations, store, clock, runtime, settings, events } = parts;
         let objects = objects::Objects::new(Arc::clone(&clock), settings.negative_ttl, settings.index.retry);
         let indexes = indexes::Indexes::new(&settings.index);
         let shards = shards::ShardState::new();
         let rulings = rulings::Rulings::new(20_000);
-        let inner =
-            Inner { cache, generations, clock, runtime, settings, objects, indexes, shards, rulings, events };
+        let hosted = hosted::HostedState::new(store);
+        let inner = Inner {
+            cache,
+            generations,
+            clock,
+            runtime,
+            settings,
+            objects,
+            indexes,
+            shards,
+            rulings,
+            hosted,
+            events,
+        };
         Self { inner: Arc::new(inner), via: None }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::indexes::index_ask;
+use super::refusal::remote;
 use super::{Delivery, Refusal};
 use crate::conda::channel::ChannelRef;
 use crate::conda::subdir::Subdir;
@@ -44,7 +45,7 @@ impl Delivery {
         subdir: &Subdir,
         file: IndexFile,
     ) -> Result<bool, Refusal> {
-        let ask = index_ask(channel, asked, subdir, file, Duration::ZERO);
+        let ask = index_ask(channel, asked, subdir, file, Duration::ZERO)?;
         let request = FetchRequest {
             path: ask.path,
             purpose: Purpose::Index,
@@ -52,7 +53,7 @@ impl Delivery {
             via: self.via.as_deref().map(ToOwned::to_owned),
             ..FetchRequest::default()
         };
-        match channel.upstream.fetch(request).await {
+        match remote(channel)?.upstream.fetch(request).await {
             Ok(response) => Ok(response.status.is_success()),
             Err(error) => Err(super::objects::refusal_of_fetch(&error)),
         }

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use super::negative::Absences;
 use super::packages::plain_blob;
+use super::refusal::remote;
 use super::source::UpstreamFile;
 use super::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome, Refusal, place_etag};
 use crate::cache::{Fill, FillError, FillKind, FillRequest, Object, ObjectMeta, Source, SourceErrorKind};
@@ -222,19 +223,19 @@ impl Delivery {
         rest: &str,
         key: &str,
         purpose: Purpose,
-    ) -> Arc<dyn Source> {
-        let path = self
-            .elsewhere(channel, asked, subdir, rest)
-            .unwrap_or_else(|| channel.upstream_path(asked, rest));
-        Arc::new(UpstreamFile {
-            upstream: Arc::clone(&channel.upstream),
+    ) -> Result<Arc<dyn Source>, Refusal> {
+        let remote = remote(channel)?;
+        let path =
+            self.elsewhere(channel, asked, subdir, rest).unwrap_or_else(|| remote.path_of(asked, rest));
+        Ok(Arc::new(UpstreamFile {
+            upstream: Arc::clone(&remote.upstream),
             path,
             purpose,
             key: key.to_owned(),
             absences: Arc::clone(&self.inner.objects.negative),
             events: Arc::clone(&self.inner.events),
             via: self.via.clone(),
-        })
+        }))
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::look_up::is_listed;
 use super::objects::{Held, ObjectAsk, outcome_of};
+use super::refusal::remote;
 use super::rulings::{Wanted, must_be_listed};
 use super::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome, Refusal};
 use crate::cache::{Blob, Fill, FillKind, FillRequest};
@@ -87,6 +88,15 @@ impl Delivery {
         subdir: &Subdir,
         archive: &ArchiveName,
     ) -> Result<Answer, Refusal> {
+        if let Some(hosted) = channel.hosted() {
+            let ask = PackageAsk {
+                channel: Arc::clone(channel),
+                asked: asked.clone(),
+                subdir: subdir.clone(),
+                archive: archive.clone(),
+            };
+            return self.hosted_package(&ask, hosted).await;
+        }
         // The hot path: one look into a mapped table, one into the table of open blobs, nothing else.
         let mut listing = self.listed_now(channel, asked, subdir, archive);
         if matches!(listing, Listing::Unread) {
@@ -191,7 +201,7 @@ impl Delivery {
         if let Some(sentence) = self.inner.objects.negative.get(&ask.key()) {
             return Err(Refusal::NotFound(sentence));
         }
-        let fill = self.start_package_fill(ask, expected);
+        let fill = self.start_package_fill(ask, expected)?;
         let outcome = outcome_of(&fill);
         if expected.sha256.is_none() && ask.channel.judge(&ask.subdir).asks_digest() {
             // Only its bytes say whether a rule is about them.
@@ -216,25 +226,15 @@ impl Delivery {
         self.rule_known(ask.wanted(), &known)
     }
 
-    fn start_package_fill(&self, ask: &PackageAsk, expected: Expected) -> Fill {
-        self.inner.cache.fill(FillRequest {
-            key: ask.key(),
-            expected,
-            kind: FillKind::Package,
-            source: self.source(
-                &ask.channel,
-                &ask.asked,
-                &ask.subdir,
-                &ask.rest(),
-                &ask.key(),
-                Purpose::Package,
-            ),
-        })
+    fn start_package_fill(&self, ask: &PackageAsk, expected: Expected) -> Result<Fill, Refusal> {
+        let (rest, key) = (ask.rest(), ask.key());
+        let source = self.source(&ask.channel, &ask.asked, &ask.subdir, &rest, &key, Purpose::Package)?;
+        Ok(self.inner.cache.fill(FillRequest { key, expected, kind: FillKind::Package, source }))
     }
 
     /// A record with neither digest: an ordinary file that is revalidated, because nothing can vouch for its bytes.
     async fn package_without_digest(&self, ask: &PackageAsk, expected: Expected) -> Result<Answer, Refusal> {
-        let held = self.object(package_object(ask, ask.channel.ttl)).await?;
+        let held = self.object(package_object(ask, ask.channel.ttl)?).await?;
         if ask.channel.judge(&ask.subdir).asks_digest() {
             let digest = match &held {
                 Held::Ready { object, .. } => *object.blob.digest(),
@@ -309,7 +309,7 @@ impl Delivery {
         if ruled {
             return self.package_ruled(ask).await;
         }
-        let fill = self.start_package_fill(ask, Expected::default());
+        let fill = self.start_package_fill(ask, Expected::default())?;
         let outcome = outcome_of(&fill);
         if !fill.joined() {
             let (this, ask, fill) = (self.clone(), ask.clone(), fill.clone());
@@ -352,14 +352,15 @@ impl Delivery {
 }
 
 /// A package that nothing vouches for, as a plain file.
-fn package_object(ask: &PackageAsk, ttl: Duration) -> ObjectAsk {
-    ObjectAsk {
+fn package_object(ask: &PackageAsk, ttl: Duration) -> Result<ObjectAsk, Refusal> {
+    let remote = remote(&ask.channel)?;
+    Ok(ObjectAsk {
         key: ask.key(),
-        upstream: Arc::clone(&ask.channel.upstream),
-        path: ask.channel.upstream_path(&ask.asked, &ask.rest()),
+        upstream: Arc::clone(&remote.upstream),
+        path: remote.path_of(&ask.asked, &ask.rest()),
         ttl,
         purpose: Purpose::Package,
-    }
+    })
 }
 
 fn content_type(archive: &ArchiveName) -> &'static str {
@@ -380,7 +381,7 @@ fn digest_etag(digest: &Sha256) -> ETag {
     ETag::strong(&digest.to_hex())
 }
 
-fn blob_answer(blob: Arc<Blob>, archive: &ArchiveName, outcome: Outcome) -> Answer {
+pub(super) fn blob_answer(blob: Arc<Blob>, archive: &ArchiveName, outcome: Outcome) -> Answer {
     plain_blob(blob, content_type(archive), CacheFor::Package, outcome)
 }
 

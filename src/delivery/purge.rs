@@ -74,7 +74,7 @@ impl Delivery {
         let mut removed = 0;
         for member in &channel.members {
             removed += match &member.place {
-                Place::Proxied(proxied) => {
+                Place::Source(proxied) => {
                     self.purge_file(proxied, &route.clone().in_channel(&member.asked)).await?
                 }
                 Place::Virtual(inner) => Box::pin(self.purge_virtual_file(inner, route)).await?,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::snapshot::{Channel, Remote};
+
 /// What refuses files that an index does not list, where nothing else does.
 pub(super) const UNLISTED: &str = "unlisted";
 
@@ -62,4 +64,14 @@ impl Refusal {
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::Unavailable { message: message.into(), retry_after: None }
     }
+}
+
+/// Where an upstream has a channel. Every road to an upstream begins here, so that none begins with a hosted channel.
+///
+/// # Errors
+/// [`Refusal::NotFound`] for a channel that this gate hosts.
+pub(super) fn remote(channel: &Channel) -> Result<&Remote, Refusal> {
+    channel.remote().ok_or_else(|| {
+        Refusal::NotFound(format!("the channel `{}` is hosted here, and has no such file", channel.label))
+    })
 }

@@ -13,6 +13,8 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 
+use super::hosted::exists;
+use super::indexes::keeping;
 use super::upstream_shards::Sources;
 use super::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome, Refusal};
 use crate::conda::channel::ChannelRef;
@@ -59,7 +61,7 @@ impl Delivery {
     ) -> Result<Answer, Refusal> {
         let (generation, outcome) = self.generation(channel, asked, subdir).await?;
         self.shards_made(&channel.stored_as(asked), subdir, &generation).await?;
-        self.variant(&generation, IndexFile::ShardIndex, outcome)
+        self.variant(&generation, IndexFile::ShardIndex, outcome, keeping(channel.hosted().is_some()))
     }
 
     /// A shard, by the SHA-256 of its compressed bytes: of the index in force, or of one that was in force in the last week.
@@ -73,6 +75,9 @@ impl Delivery {
         subdir: &Subdir,
         digest: &Sha256,
     ) -> Result<Answer, Refusal> {
+        if let Some(hosted) = channel.hosted() {
+            exists(hosted)?;
+        }
         let stored = channel.stored_as(asked);
         if let Some(answer) = self.made_shard(&stored, subdir, digest).await? {
             return Ok(answer);

@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
+use super::hosted::exists;
 use super::indexes::refusal_of;
 use super::objects::{ObjectAsk, outcome_of};
 use super::packages::{package_etag, plain_blob};
+use super::refusal::remote;
 use super::rulings::Wanted;
 use super::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome, Refusal};
 use crate::cache::{FillKind, FillRequest};
@@ -32,14 +34,19 @@ impl Delivery {
         file: &str,
     ) -> Result<Answer, Refusal> {
         self.rule_sidecar(channel, asked, subdir, file).await?;
+        if let Some(hosted) = channel.hosted() {
+            exists(hosted)?;
+            return Err(Refusal::NotFound(format!("nothing was uploaded as `{file}` of `{asked}/{subdir}`")));
+        }
         let rest = format!("{subdir}/{file}");
         let digest = file.rsplit_once('.').and_then(|(_, hex)| Sha256::from_hex(hex));
         let Some(sha256) = digest else {
+            let remote = remote(channel)?;
             let held = self
                 .object(ObjectAsk {
                     key: format!("doc:{}/{rest}", channel.fetched_as(asked)),
-                    upstream: Arc::clone(&channel.upstream),
-                    path: channel.upstream_path(asked, &rest),
+                    upstream: Arc::clone(&remote.upstream),
+                    path: remote.path_of(asked, &rest),
                     ttl: channel.ttl,
                     purpose: Purpose::Plain,
                 })
@@ -72,7 +79,7 @@ impl Delivery {
         if let Some(sentence) = self.inner.objects.negative.get(&key) {
             return Err(Refusal::NotFound(sentence));
         }
-        let source = self.source(channel, asked, subdir, rest, &key, Purpose::Index);
+        let source = self.source(channel, asked, subdir, rest, &key, Purpose::Index)?;
         let fill = self.inner.cache.fill(FillRequest { key, expected, kind: FillKind::Package, source });
         let outcome = outcome_of(&fill);
         Ok(Answer {

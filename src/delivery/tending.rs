@@ -9,7 +9,6 @@ use super::Delivery;
 use super::indexes::Key;
 use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::subdir::Subdir;
-use crate::policy::Pattern;
 use crate::policy::judge::audience::AudienceSet;
 use crate::snapshot::{Place, View, channel_of};
 
@@ -55,13 +54,13 @@ impl Delivery {
     fn tend_one(&self, place: &Place, asked: &ChannelRef, subdir: &Subdir) {
         let Some(current) = self.inner.generations.outline(&place.stored_as(asked), subdir) else { return };
         match place {
-            Place::Proxied(channel) if self.is_due(channel, subdir, current.timing) => {
+            Place::Source(channel) if self.is_due(channel, subdir, current.timing) => {
                 self.refresh_behind(channel, asked, subdir);
             }
             Place::Virtual(channel) if !self.is_merged_of_current(channel, subdir, &current) => {
                 self.merge_behind(&Arc::clone(channel), subdir);
             }
-            Place::Proxied(_) | Place::Virtual(_) => {}
+            Place::Source(_) | Place::Virtual(_) => {}
         }
     }
 }
@@ -73,13 +72,9 @@ fn asked_of(view: &View, stored: &ChannelRef) -> Option<(ChannelRef, Place)> {
         let place = view.place(name)?.view_kept_as(&asked, stored)?;
         Some((asked, place))
     };
-    let mut named = view.rules().channels().iter().filter_map(|rule| match &rule.pattern {
-        Pattern::Exact(name) => Some(name),
-        _ => None,
-    });
     // `<upstream>/<name there>`
     let own_name = |stored: &ChannelName| ChannelName::parse(stored.as_str().split_once('/')?.1);
-    named.find_map(means).or_else(|| {
+    view.names().find_map(means).or_else(|| {
         let whole = channel_of(&stored.name).unwrap_or_else(|| stored.name.clone());
         means(&own_name(&whole)?)
     })

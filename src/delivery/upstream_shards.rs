@@ -129,7 +129,7 @@ impl Delivery {
         asked: &ChannelRef,
         subdir: &Subdir,
     ) -> Result<(Arc<UpstreamIndex>, UnixMillis), Refusal> {
-        let ask = index_ask(channel, asked, subdir, IndexFile::ShardIndex, channel.ttl);
+        let ask = index_ask(channel, asked, subdir, IndexFile::ShardIndex, channel.ttl)?;
         let object = match self.inner.cache.find_object(&ask.key).await {
             Some(_) => match self.object(ask.clone()).await? {
                 Held::Ready { object, .. } => object,

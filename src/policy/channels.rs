@@ -9,9 +9,9 @@ use globset::{Glob, GlobBuilder};
 use super::compiled::{Pattern, Unlisted, WholeIndex};
 use super::mistake::Mistakes;
 use super::node::{At, Node};
-use super::read::{Fields, Located, choice, positive_duration, text};
+use super::read::{Fields, Located, boolean, choice, positive_duration, text};
 use super::rule::{WrittenChannel, WrittenChannelSource};
-use super::virtuals;
+use super::{hosted, virtuals};
 use crate::conda::channel::ChannelName;
 
 /// Path roots that belong to the control plane and to upload dialects; no channel can begin with one.
@@ -34,7 +34,7 @@ const RESERVED: &[&str] = &[
 ];
 
 /// Keys of the language that this version does not have.
-const LATER: &[&str] = &["hosted", "policy", "access", "members"];
+const LATER: &[&str] = &["policy", "access", "members"];
 
 const UNLISTED: &[(&str, Unlisted)] =
     &[("allow", Unlisted::Allow), ("deny", Unlisted::Deny), ("auto", Unlisted::Auto)];
@@ -53,6 +53,7 @@ pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<W
     fields.refuse_later(LATER, mistakes);
     // An entry for a kind of channel that is not there yet has no `upstream`; one mistake about it is enough.
     let is_later = fields.entries().iter().any(|e| LATER.contains(&e.key.as_str()));
+    let is_hosted = fields.read("hosted", mistakes, boolean).is_some_and(|hosted| hosted.value);
     let name = fields.read("name", mistakes, text);
     let glob = fields.read("match", mistakes, text);
     let upstream = fields.read("upstream", mistakes, text);
@@ -65,28 +66,23 @@ pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<W
     let has_upstream = fields.get("upstream").is_some();
     let is_virtual = fields.get("virtual").is_some();
     let whole_index = whole_index(&mut fields, path, is_virtual, mistakes);
-    let members = virtuals::read(&mut fields, is_later, mistakes);
+    let is_only_hosted = is_hosted && !has_upstream && !is_virtual;
+    let hosted = is_only_hosted.then(|| hosted::read(&mut fields, mistakes));
+    let members = virtuals::read(&mut fields, is_later, is_only_hosted, mistakes);
     fields.finish(mistakes);
 
-    let (key, pattern) = match (name, glob) {
-        (Some(name), None) => {
-            let pattern = one_name(&name.value, &name.at, &format!("{path}.name"), mistakes);
-            (name, pattern)
-        }
-        (None, Some(glob)) => {
-            let pattern = pattern(&glob.value, &glob.at, &format!("{path}.match"), mistakes);
-            (glob, pattern)
-        }
-        _ => {
-            mistakes.add(&node.at, format!("`{path}` must have one of `name` and `match`"));
-            return None;
-        }
-    };
-    if has_upstream == is_virtual && !is_later {
-        mistakes.add(&node.at, format!("`{path}` must have one of `upstream` and `virtual`"));
+    let (key, pattern) = key_of(name, glob, node, path, mistakes)?;
+    let sources = [has_upstream, is_virtual, is_hosted].into_iter().filter(|is| *is).count();
+    if sources != 1 && !is_later {
+        mistakes.add(&node.at, format!("`{path}` must have one of `upstream`, `virtual` and `hosted: true`"));
         return None;
     }
     let pattern = pattern?;
+    if let Some(hosted) = hosted {
+        hosted::check_entry(&pattern, &key.at, path, mistakes);
+        let source = WrittenChannelSource::Hosted(hosted);
+        return Some(entry(key, pattern, source, None, None, whole_index));
+    }
     if is_virtual {
         virtuals::check_entry(&pattern, &key, path, rename.as_ref(), mistakes);
         let source = WrittenChannelSource::Virtual(members?);
@@ -101,6 +97,30 @@ pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<W
     }
     let path = rename.map(|r| r.value.to_string());
     Some(entry(key, pattern, WrittenChannelSource::Proxied(upstream?, path), ttl, unlisted, whole_index))
+}
+
+/// The entry's `name` or `match`, and what it means.
+fn key_of(
+    name: Option<Located<String>>,
+    glob: Option<Located<String>>,
+    node: &Node,
+    path: &str,
+    mistakes: &mut Mistakes,
+) -> Option<(Located<String>, Option<Pattern>)> {
+    match (name, glob) {
+        (Some(name), None) => {
+            let pattern = one_name(&name.value, &name.at, &format!("{path}.name"), mistakes);
+            Some((name, pattern))
+        }
+        (None, Some(glob)) => {
+            let pattern = pattern(&glob.value, &glob.at, &format!("{path}.match"), mistakes);
+            Some((glob, pattern))
+        }
+        _ => {
+            mistakes.add(&node.at, format!("`{path}` must have one of `name` and `match`"));
+            None
+        }
+    }
 }
 
 fn whole_index(fields: &mut Fields<'_>, path: &str, is_virtual: bool, mistakes: &mut Mistakes) -> WholeIndex {
@@ -129,6 +149,11 @@ fn entry(
         unlisted: unlisted.map(|u| u.value).unwrap_or_default(),
         whole_index,
     }
+}
+
+/// Whether it may mean several channels.
+pub(super) const fn is_pattern(pattern: &Pattern) -> bool {
+    !matches!(pattern, Pattern::Exact(_))
 }
 
 fn pattern(text: &str, at: &At, path: &str, mistakes: &mut Mistakes) -> Option<Pattern> {

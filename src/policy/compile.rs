@@ -18,7 +18,7 @@ use super::read::Located;
 use super::rule::{
     Written, WrittenChannel, WrittenChannelSource, WrittenFile, WrittenSource, WrittenUpstream,
 };
-use super::{access, builtin, channels, judge, notices, upstreams, virtuals};
+use super::{access, builtin, channels, hosted, judge, notices, upstreams, virtuals};
 
 /// What rules may ask of the machine; the only impure thing here, handed in by `config`.
 pub trait Outside {
@@ -74,6 +74,7 @@ pub(super) fn compile_written(
         .map(|rule| (rule.name.clone(), Arc::new(rule)))
         .collect();
     let entries = merged.channels.len() + merged.files.len();
+    hosted::check_prefixes(&merged.channels, &merged.files, &mut mistakes);
     let channels = all_channels(merged.channels, &named, &mut mistakes);
     let files: Vec<_> =
         merged.files.into_iter().filter_map(|f| file(f, &named, outside, &mut mistakes)).collect();
@@ -170,6 +171,10 @@ fn channel(
         WrittenChannelSource::Virtual(source) => {
             let virtuals::Inherited { ttl, anonymous, .. } = from_members?;
             (ChannelSource::Virtual(Arc::new(virtuals::compile(source))), ttl, anonymous)
+        }
+        WrittenChannelSource::Hosted(source) => {
+            let virtuals::Inherited { ttl, anonymous, .. } = from_members?;
+            (ChannelSource::Hosted(Arc::new(source)), ttl, anonymous)
         }
     };
     Some(Arc::new(ChannelRule {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use globset::GlobMatcher;
 
 use super::access::Access;
+use super::hosted::HostedRule;
 use super::judge::Policy;
 use super::notices::{self, Notice, NoticeRule};
 use super::virtual_rule::VirtualRule;
@@ -83,12 +84,14 @@ pub enum Credentials {
 }
 
 /// Where a caller without an identity may stand.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Anonymous {
     /// Anywhere.
     Anywhere,
     /// Only on this machine.
     Loopback,
+    /// Nowhere, unless the channel was made public: it is hosted.
+    Nowhere,
 }
 
 /// What happens to a package that the channel's index does not list.
@@ -133,12 +136,12 @@ pub struct ChannelRule {
 }
 
 impl ChannelRule {
-    /// The upstream it comes from; `None` for a channel that is made of others.
+    /// The upstream it comes from; `None` for a channel that is hosted or made of others.
     #[must_use]
     pub const fn upstream(&self) -> Option<&Arc<UpstreamRule>> {
         match &self.source {
             ChannelSource::Proxied { upstream, .. } => Some(upstream),
-            ChannelSource::Virtual(_) => None,
+            ChannelSource::Virtual(_) | ChannelSource::Hosted(_) => None,
         }
     }
 }
@@ -155,6 +158,8 @@ pub enum ChannelSource {
     },
     /// Other channels, merged into one.
     Virtual(Arc<VirtualRule>),
+    /// This gate.
+    Hosted(Arc<HostedRule>),
 }
 
 /// Which channels a rule means. An exact name beats a glob, a glob beats "any".

@@ -24,6 +24,7 @@ pub mod virtual_rule;
 
 mod channels;
 mod files;
+mod hosted;
 mod upstreams;
 mod virtuals;
 
@@ -32,10 +33,11 @@ pub use compiled::{
     Anonymous, ChannelRule, ChannelSource, Credentials, DEFAULT_TTL, FileRoute, FileRule, FileSource,
     HostRoute, Pattern, Rules, Unlisted, UpstreamRule, WholeIndex,
 };
+pub use hosted::HostedRule;
 pub use judge::audience::AudienceSet;
 pub use judge::explain::{Explained, Standing};
 pub use judge::{Policy, SourceNames};
 pub use mistake::{Mistake, Mistakes};
 pub use node::{At, Node};
 pub use notices::Notice;
-pub use virtual_rule::{NameGlobs, Priority, VirtualRule};
+pub use virtual_rule::{Claim, NameGlobs, Priority, VirtualRule};

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::compiled::{Pattern, Unlisted, WholeIndex};
+use super::hosted::HostedRule;
 use super::judge::read::Draft;
 use super::mistake::Mistakes;
 use super::node::{At, Node, Value};
@@ -18,9 +19,6 @@ use super::{access, channels, files, judge, notices, upstreams};
 use crate::clock::UnixMillis;
 use crate::conda::channel::ChannelRef;
 use crate::secret::SafeUrl;
-
-/// Keys of the language that this version does not have.
-const LATER: &[&str] = &["owns", "hosted", "virtual"];
 
 /// `anonymous:`, whether strangers may read what is public.
 const ANONYMOUS: &[(&str, bool)] = &[("read", true), ("none", false)];
@@ -136,6 +134,8 @@ pub enum WrittenChannelSource {
     Proxied(Located<String>, Option<String>),
     /// `virtual`
     Virtual(WrittenVirtual),
+    /// `hosted`, and `owns`
+    Hosted(HostedRule),
 }
 
 /// What stands beside `virtual`.
@@ -179,7 +179,6 @@ impl Written {
     pub fn read(document: &Node, mistakes: &mut Mistakes) -> Self {
         let mut written = Self::default();
         let Some(mut fields) = Fields::open(document, "", mistakes) else { return written };
-        fields.refuse_later(LATER, mistakes);
         written.builtins = fields.read("builtins", mistakes, boolean).map(|b| b.value);
         written.anonymous = fields.read("anonymous", mistakes, choice(ANONYMOUS)).map(|a| a.value);
         if let Some(section) = fields.section("upstreams", mistakes) {

@@ -44,35 +44,81 @@ pub struct VirtualRule {
     pub owners: Vec<usize>,
     /// Only what the gate had seen by then is shown.
     pub as_of: Option<UnixMillis>,
+    /// What hosted channels among the members own, directly or through another virtual channel. The rules alone don't know these: a
+    /// hosted channel may be made in the store.
+    pub claims: Vec<Claim>,
+}
+
+/// Names that belong to some members.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Claim {
+    /// Of packages.
+    pub names: NameGlobs,
+    /// Places of the owners among the members.
+    pub owners: Vec<usize>,
 }
 
 impl VirtualRule {
+    /// Whether any name belongs to somebody.
+    #[must_use]
+    pub fn has_owners(&self) -> bool {
+        self.ownership().any(|(names, _)| !names.is_empty())
+    }
+
+    /// Names and the places of their owners: what the rule says itself, then what members claim.
+    fn ownership(&self) -> impl Iterator<Item = (&NameGlobs, &[usize])> {
+        let claims = self.claims.iter().map(|claim| (&claim.names, claim.owners.as_slice()));
+        std::iter::once((&self.owns, self.owners.as_slice())).chain(claims)
+    }
+
+    /// Whether nobody else owns what `is_owned` finds among owned names. A name that several own is answered for by each of them.
+    fn may(&self, member: usize, is_owned: impl Fn(&NameGlobs) -> bool) -> bool {
+        let mut claimed = false;
+        for (_, owners) in self.ownership().filter(|(names, _)| is_owned(names)) {
+            if owners.contains(&member) {
+                return true;
+            }
+            claimed = true;
+        }
+        !claimed
+    }
+
     /// Whether the member at this place may answer for packages of this name.
     #[must_use]
     pub fn may_answer(&self, member: usize, name: &str) -> bool {
-        self.owners.contains(&member) || !self.owns.contains(name)
+        self.may(member, |names| names.contains(name))
     }
 
     /// Whether the member at this place may answer for this file: neither its name nor the name its record gives itself (where
     /// there is one) belongs to others.
     #[must_use]
     pub fn may_answer_file(&self, member: usize, file: &str, record_name: Option<&str>) -> bool {
-        self.owners.contains(&member)
-            || (!record_name.is_some_and(|name| self.owns.contains(name)) && !self.owns_file(file))
+        record_name.is_none_or(|name| self.may_answer(member, name)) && self.may_answer_named(member, file)
     }
 
-    /// Whether a file's name begins with a name that is owned.
-    fn owns_file(&self, file: &str) -> bool {
-        if self.owns.is_empty() {
-            return false;
+    /// The same by the name that the file's name begins with.
+    fn may_answer_named(&self, member: usize, file: &str) -> bool {
+        if !self.has_owners() {
+            return true;
         }
-        let Some(archive) = ArchiveName::parse(file) else { return false };
+        let Some(archive) = ArchiveName::parse(file) else { return true };
         if archive.kind() == ArchiveKind::Wheel {
             // Wheels write the name up to the first hyphen, with `_` for every `-`, `_` and `.` in it.
             let name = file.split('-').next().unwrap_or(file);
-            return self.owns.contains(name) || self.owns.contains(&name.replace('_', "-"));
+            let hyphened = name.replace('_', "-");
+            return self.may(member, |names| names.contains(name) || names.contains(&hyphened));
         }
-        archive.parts().is_some_and(|(name, ..)| self.owns.contains(name))
+        archive.parts().is_none_or(|(name, ..)| self.may_answer(member, name))
+    }
+
+    /// The places of those who own a name; nobody where it is anybody's.
+    #[must_use]
+    pub fn owners_of(&self, name: &str) -> Vec<usize> {
+        let owned = self.ownership().filter(|(names, _)| names.contains(name));
+        let mut owners: Vec<_> = owned.flat_map(|(_, owners)| owners.iter().copied()).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        owners
     }
 
     /// A number made from what decides about the merged index: equal rules and equal members give equal indexes.
@@ -152,6 +198,7 @@ mod tests {
             owns: NameGlobs::new(owns.iter().map(|&text| text.to_owned()).collect()).unwrap(),
             owners: vec![0],
             as_of: None,
+            claims: Vec::new(),
         }
     }
 
@@ -169,6 +216,24 @@ mod tests {
         }
         assert!(!rule.may_answer_file(1, "harmless-1.0-0.conda", Some("acme-x")));
         assert!(rule.may_answer_file(1, "acme-1.0-0.conda", Some("acme")));
+    }
+
+    #[test]
+    fn what_hosted_members_claim_adds_up() {
+        let globs = |text: &str| NameGlobs::new(vec![text.to_owned()]).unwrap();
+        let claim = |text: &str, owners: &[usize]| Claim { names: globs(text), owners: owners.to_vec() };
+        let claims = vec![claim("team-*", &[1]), claim("*-x", &[2])];
+        let rule = VirtualRule { claims, ..rule(&["acme-*"]) };
+        let answers = |name: &str| (0..4).filter(|at| rule.may_answer(*at, name)).collect::<Vec<_>>();
+        assert_eq!(answers("acme-a"), [0]);
+        assert_eq!(answers("team-a"), [1]);
+        assert_eq!((answers("team-x"), rule.owners_of("team-x")), (vec![1, 2], vec![1, 2]));
+        assert_eq!((answers("numpy"), rule.owners_of("numpy")), (vec![0, 1, 2, 3], vec![]));
+        assert!(!rule.may_answer_file(0, "numpy-1-0.conda", Some("team-a")));
+        assert!(!rule.may_answer_file(1, "team-a-1-0.conda", Some("acme-a")));
+        assert!(rule.may_answer_file(1, "team_a-1-py3-none-any.whl", None));
+        assert!(!rule.may_answer_file(3, "team_a-1-py3-none-any.whl", None));
+        assert!(rule.has_owners() && !super::tests::rule(&[]).has_owners());
     }
 
     #[test]

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use globset::GlobMatcher;
 
-use super::channels;
 use super::compiled::{Anonymous, DEFAULT_TTL, Pattern};
 use super::mistake::{Mistakes, did_you_mean};
 use super::node::Node;
 use super::read::{Fields, Located, choice, list, text};
 use super::rule::{WrittenChannel, WrittenChannelSource, WrittenVirtual};
 use super::units;
-use super::virtual_rule::{MAX_DEPTH, MAX_GLOBS, MAX_MEMBERS, NameGlobs, Priority, VirtualRule};
+use super::virtual_rule::{MAX_DEPTH, MAX_MEMBERS, NameGlobs, Priority, VirtualRule};
+use super::{channels, hosted};
 use crate::clock::UnixMillis;
 use crate::conda::channel::{ChannelName, ChannelRef};
 
@@ -23,22 +23,28 @@ const PRIORITY: &[(&str, Priority)] = &[("strict", Priority::Strict), ("flexible
 const BESIDE: [&str; 4] = ["priority", "owns", "owned_by", "as_of"];
 
 /// Reads `virtual` and the keys that go with it. `quiet`: the entry is refused anyway, for a kind of channel that is not there
-/// yet.
-pub(super) fn read(fields: &mut Fields<'_>, quiet: bool, mistakes: &mut Mistakes) -> Option<WrittenVirtual> {
+/// yet. `hosted`: it is for a channel that may have `owns`, too.
+pub(super) fn read(
+    fields: &mut Fields<'_>,
+    quiet: bool,
+    hosted: bool,
+    mistakes: &mut Mistakes,
+) -> Option<WrittenVirtual> {
+    if fields.get("virtual").is_none() {
+        for key in BESIDE {
+            let misplaced = fields.get(key).filter(|_| !(quiet || hosted && key == "owns"));
+            if let Some(entry) = misplaced {
+                let (path, or) = (fields.path_of(key), if key == "owns" { " or `hosted`" } else { "" });
+                mistakes.add(&entry.at, format!("`{path}` only goes with `virtual`{or}"));
+            }
+        }
+        return None;
+    }
     let members = fields.read("virtual", mistakes, list(member));
     let priority = fields.read("priority", mistakes, choice(PRIORITY));
     let owns = fields.read("owns", mistakes, list(text));
     let owned_by = fields.read("owned_by", mistakes, list(member));
     let as_of = fields.read("as_of", mistakes, moment);
-    if fields.get("virtual").is_none() {
-        for key in BESIDE {
-            if let Some(entry) = fields.get(key).filter(|_| !quiet) {
-                let path = fields.path_of(key);
-                mistakes.add(&entry.at, format!("`{path}` only goes with `virtual`"));
-            }
-        }
-        return None;
-    }
     let members = members?;
     check_members(fields, &members, mistakes);
     let (owns, owners) = ownership(fields, &members.value, owns, owned_by, mistakes)?;
@@ -137,17 +143,7 @@ fn ownership(
     if owned_by.value.is_empty() {
         mistakes.add(&owned_by.at, format!("`{by_path}` must name at least one member"));
     }
-    if owns.value.is_empty() || owns.value.len() > MAX_GLOBS {
-        let count = owns.value.len();
-        mistakes.add(&owns.at, format!("`{owns_path}` must have 1 to {MAX_GLOBS} patterns, not {count}"));
-        return None;
-    }
-    for glob in &owns.value {
-        if let Err(why) = NameGlobs::new(vec![glob.value.clone()]) {
-            mistakes.add(&glob.at, format!("`{owns_path}` has a pattern that is not valid: {why}"));
-        }
-    }
-    let globs = NameGlobs::new(owns.value.into_iter().map(|glob| glob.value).collect()).ok()?;
+    let globs = hosted::globs(&owns_path, owns, mistakes)?;
     Some((globs, owners))
 }
 
@@ -244,6 +240,9 @@ impl Family<'_, '_> {
                 let anonymous = (self.anonymous)(&upstream.value).unwrap_or(Anonymous::Anywhere);
                 Some(Inherited { ttl: channel.ttl.unwrap_or(DEFAULT_TTL), anonymous, depth: 0 })
             }
+            WrittenChannelSource::Hosted(_) => {
+                Some(Inherited { ttl: DEFAULT_TTL, anonymous: Anonymous::Nowhere, depth: 0 })
+            }
             WrittenChannelSource::Virtual(source) => {
                 above.push(n);
                 let found = self.of_members(channel, source, above);
@@ -267,8 +266,7 @@ impl Family<'_, '_> {
         }
         let all: Vec<_> = all.into_iter().collect::<Option<_>>()?;
         let shortest = all.iter().map(|member| member.ttl).min().unwrap_or(DEFAULT_TTL);
-        let strict = all.iter().any(|member| member.anonymous == Anonymous::Loopback);
-        let anonymous = if strict { Anonymous::Loopback } else { Anonymous::Anywhere };
+        let anonymous = all.iter().map(|member| member.anonymous).max().unwrap_or(Anonymous::Anywhere);
         let depth = all.iter().map(|member| member.depth).max().unwrap_or(0) + 1;
         if depth > MAX_DEPTH {
             let name = &channel.key.value;
@@ -332,5 +330,6 @@ pub(super) fn compile(written: WrittenVirtual) -> VirtualRule {
         owns: written.owns,
         owners: written.owners,
         as_of: written.as_of,
+        claims: Vec::new(),
     }
 }

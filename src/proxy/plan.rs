@@ -195,13 +195,36 @@ fn here(view: &View, target: Target) -> Plan {
         (Route::Home, _) => Plan::Home,
         (Route::Control(rest), _) => Plan::Control(rest),
         (route, Some(Place::Virtual(channel))) => Plan::Virtual { channel, route },
-        (route, Some(Place::Proxied(channel))) => of_channel(route, |_| Some(Arc::clone(&channel))),
-        (route, None) => of_channel(route, |_| None),
+        (route, Some(Place::Source(channel))) => of_channel(route, |_| Some(Arc::clone(&channel))),
+        (route, None) => match route.channel().filter(|asked| view.waits_for_store(&asked.name)) {
+            Some(asked) => Plan::Problem(not_known_yet(asked)),
+            None => of_channel(route, |_| None),
+        },
     }
+}
+
+/// No upstream may answer for a name that could be hosted here.
+fn not_known_yet(asked: &ChannelRef) -> Problem {
+    Problem::unavailable(format!(
+        "which channels this gate hosts is not known before its store was read, so nobody answers for `{}` yet; ask again shortly",
+        asked.name
+    ))
+    .with_retry_after(5)
 }
 
 /// A request that names a host this gate stands for: the same paths as there, and any token is that host's.
 fn on_host(view: &View, host: HostTarget, target: Target, raw_path: &str) -> Plan {
+    if let Some(asked) = target.route.channel() {
+        if view.waits_for_store(&asked.name) {
+            return Plan::Problem(not_known_yet(asked));
+        }
+        if view.is_hosted(&asked.name) {
+            return Plan::Problem(Problem::not_found(format!(
+                "the channel `{}` is hosted by this gate and never taken from another host; ask for it at the gate's own address",
+                asked.name
+            )));
+        }
+    }
     if host.pass_tokens && target.token.is_some() {
         // Nothing is known of what only the caller may see, so rules could not be asked about it.
         let channel = target.route.channel().and_then(|asked| view.channel_on(&host, &asked.name));

@@ -105,7 +105,16 @@ pub trait RawDocument {
     /// # Errors
     /// It did not arrive whole after all.
     fn identity(&self) -> Result<Identity, BuildError>;
+
+    /// Files that it does not list and that are known all the same, by their last records. `None`: whoever made it does not say; then
+    /// what the generation before knew stays known.
+    fn withdrawn(&self) -> Option<io::Result<Withdrawn<'_>>> {
+        None
+    }
 }
+
+/// File names and records.
+pub type Withdrawn<'a> = Box<dyn Iterator<Item = io::Result<(String, Vec<u8>)>> + 'a>;
 
 /// Which version of upstream's document it was.
 #[derive(Clone, Debug, Default)]
@@ -122,6 +131,8 @@ pub struct Identity {
     pub modified_at: Option<UnixMillis>,
     /// Whether it was made of upstream's shards.
     pub gathered: bool,
+    /// For a hosted channel: up to which number of the store's counter it says everything.
+    pub number: Option<u64>,
 }
 
 /// A document that lies on disk.
@@ -200,13 +211,20 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
     let staging = Staging::create(input.out_dir)?;
     let (rewritten, members) = rewrite(input, &staging)?;
     let Rewritten { written, purpose, mut report, removed } = rewritten;
-    let Identity { path, digest, etag, last_modified, modified_at, gathered } = input.raw.identity()?;
+    let Identity { path, digest, etag, last_modified, modified_at, gathered, number } =
+        input.raw.identity()?;
     let mut made = Made::new(staging.path(), modified_at.unwrap_or(input.now));
     let json_len = written.json.len;
     made.add_out(written)?;
     let mut judged = Judged::default();
     if let Purpose::List(mut table, mut clerk) = purpose {
-        let departed = departed::carry_over(&mut table, &mut clerk, input.before, removed)?;
+        let departed = match input.raw.withdrawn() {
+            None => departed::carry_over(&mut table, &mut clerk, input.before, removed)?,
+            Some(files) => {
+                let files = files.map_err(BuildError::io("read", input.raw.path()))?;
+                departed::take_over(&mut table, &mut clerk, files, input.raw.path())?
+            }
+        };
         let table = table.write(&staging.path().join(TABLE))?;
         (report.files, report.conflicts) = (table.entries as u64 - departed.strangers, table.conflicts);
         made.add(TABLE, Written { len: table.len, sha256: table.sha256 });
@@ -223,6 +241,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
         packing: packing_name(input.packing).to_owned(),
         sha256: digest.map(|digest| digest.to_hex()),
         gathered,
+        number,
         members: Vec::new(),
     };
     let rules_revision = input.court.judge.revision();

@@ -3,6 +3,9 @@
 //! Belongs here: carrying them from one generation's table to the next. Does not: what rules say of them (`judging`), whether they are
 //! served (`delivery`).
 
+use std::path::Path;
+
+use super::build::Withdrawn;
 use super::error::BuildError;
 use super::generation::Generation;
 use super::judging::{Clerk, KnownFile};
@@ -59,6 +62,30 @@ pub(super) fn carry_over(
         };
         departed.strangers += u64::from(table.push(&new));
     }
+    Ok(departed)
+}
+
+/// Adds files that are in no index, by their last records: whoever made the document knows them all.
+pub(super) fn take_over(
+    table: &mut TableBuilder,
+    clerk: &mut Clerk<'_>,
+    files: Withdrawn<'_>,
+    path: &Path,
+) -> Result<Departed, BuildError> {
+    let mut departed = Departed::default();
+    for next in files {
+        let (file, raw) = next.map_err(BuildError::io("read", path))?;
+        let group = group_of(&file);
+        let Some(record) = Record::alone(group, &raw) else { continue };
+        let Ok(expected) = record.expected() else { continue };
+        let seen = clerk.said(&record);
+        let before = Standing { seen, ..Standing::default() };
+        let standing = clerk.departed(&file, Some((&record, &expected)), before, true)?;
+        let name = record.name().ok().flatten();
+        let new = NewEntry { file: &file, name: name.as_deref(), expected, record: (0, 0), group, standing };
+        departed.known += u64::from(table.push(&new));
+    }
+    departed.strangers = departed.known;
     Ok(departed)
 }
 

@@ -33,6 +33,7 @@ use super::shards::{ShardAt, ShardError, ShardMap, pack_path};
 use super::table::{self, PackageTable};
 use crate::cache::stamp::Stamp;
 use crate::clock::UnixMillis;
+use crate::conda::channel::ChannelRef;
 use crate::conda::digest::{Expected, Sha256};
 use crate::conda::url::IndexFile;
 
@@ -233,6 +234,19 @@ impl Generation {
     pub fn source_digest(&self) -> Option<Sha256> {
         let state = self.state.load();
         Sha256::from_hex(state.manifest.source.as_ref()?.sha256.as_deref()?)
+    }
+
+    /// For a hosted channel: up to which number of the store's counter it has everything.
+    pub fn source_number(&self) -> Option<u64> {
+        self.state.load().manifest.source.as_ref()?.number
+    }
+
+    /// Whether a merged index was made of this generation of a member, or without the member.
+    pub fn is_made_of(&self, member: &ChannelRef, id: Option<&str>) -> bool {
+        let (state, name) = (self.state.load(), member.to_string());
+        let members = state.manifest.source.as_ref().map_or(&[][..], |source| &source.members);
+        let mut ids = members.iter().filter_map(|text| text.rsplit_once('@'));
+        ids.find(|(member, _)| *member == name).map(|(_, id)| id) == id
     }
 
     /// The rules revision that decided what is in it; for a virtual channel, the fingerprint of its rule.

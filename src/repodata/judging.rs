@@ -25,8 +25,19 @@ pub struct Court<'a> {
     pub judge: &'a dyn Judge,
     /// The source channel under the name that rules use, label excluded.
     pub source: &'a str,
-    /// The file of first sightings; `None` where nobody keeps any: then records have no age and get no `indexed_timestamp`.
-    pub sightings: Option<&'a Path>,
+    /// Since when files are there.
+    pub ages: Ages<'a>,
+}
+
+/// Who knows since when a file is there.
+#[derive(Clone, Copy, Debug)]
+pub enum Ages<'a> {
+    /// Nobody: records have no age and get no `indexed_timestamp`.
+    Unknown,
+    /// The gate, which notes first sightings in this file.
+    Kept(&'a Path),
+    /// The records, whose `indexed_timestamp` is the gate's own.
+    Said,
 }
 
 impl std::fmt::Debug for Court<'_> {
@@ -62,7 +73,10 @@ impl<'a> Clerk<'a> {
         now: UnixMillis,
         withheld: &Path,
     ) -> Result<Self, BuildError> {
-        let ledger = court.sightings.map(|path| Ledger::open(path, now)).transpose()?;
+        let ledger = match court.ages {
+            Ages::Kept(path) => Some(Ledger::open(path, now)?),
+            Ages::Said | Ages::Unknown => None,
+        };
         let withheld = HashingFile::create(withheld)?;
         Ok(Self { court, subdir, now, ledger, withheld, counted: Judged::default() })
     }
@@ -70,8 +84,10 @@ impl<'a> Clerk<'a> {
     /// What becomes of a record of upstream's index.
     pub fn rule(&mut self, record: &Record<'_>, good: &Good<'_>) -> Result<Ruling, BuildError> {
         let (indexed, built) = (subject::indexed_at(record), subject::built_at(record));
-        let ledger = self.ledger.as_mut();
-        let seen = ledger.map(|ledger| ledger.see(&good.file, &good.expected, indexed, built));
+        let seen = match &mut self.ledger {
+            Some(ledger) => Some(ledger.see(&good.file, &good.expected, indexed, built)),
+            None => self.said(record),
+        };
         let mut standing = Standing { seen, ..Standing::default() };
         if self.court.judge.is_idle() {
             return Ok(Ruling { standing, shown: true, patches: Vec::new() });
@@ -86,6 +102,13 @@ impl<'a> Clerk<'a> {
             standing.withheld = self.withhold(record.value())?;
         }
         Ok(Ruling { standing, shown, patches })
+    }
+
+    /// When a file was first there, where its record is believed about that.
+    pub fn said(&self, record: &Record<'_>) -> Option<Sighting> {
+        let is_believed = matches!(self.court.ages, Ages::Said);
+        let at = subject::indexed_at(record).filter(|_| is_believed)?;
+        Some(Sighting { at, origin: Origin::Gate })
     }
 
     /// What becomes of a file that upstream's index does not list any more, by its last record, where one is known.

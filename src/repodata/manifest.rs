@@ -57,6 +57,9 @@ pub struct Source {
     /// Whether upstream has shards only, and the document was made of them.
     #[serde(default)]
     pub gathered: bool,
+    /// For a hosted channel: up to which number of the store's counter the document says everything.
+    #[serde(default)]
+    pub number: Option<u64>,
     /// For a merged index: the members' generations, `<channel>@<id>`; then `sha256` is made from these and the rule.
     #[serde(default)]
     pub members: Vec<String>,

@@ -19,6 +19,7 @@ pub mod fitness;
 pub mod frame;
 pub mod generation;
 mod gone;
+pub mod hosted;
 mod info;
 pub mod judging;
 pub mod manifest;

@@ -13,7 +13,7 @@ pub struct Need<'a> {
     kind: Kind<'a>,
     /// The gate reads it with credentials of its own.
     own_credentials: bool,
-    /// It has another name that access rules are about.
+    /// It has another name that access rules are about, or is hosted and private.
     closed: bool,
 }
 
@@ -23,13 +23,13 @@ enum Kind<'a> {
 }
 
 impl<'a> Need<'a> {
-    /// A channel of an upstream, or a package of it.
+    /// A channel of an upstream or of this gate, or a package of it.
     #[must_use]
     pub fn of_channel(channel: &'a Channel, package: Option<&'a str>) -> Self {
         Self {
             kind: Kind::Channel { name: &channel.label, package },
             own_credentials: channel.needs_identity,
-            closed: channel.has_closed_name,
+            closed: channel.has_closed_name || channel.hosted().is_some_and(|hosted| hosted.private),
         }
     }
 
@@ -51,7 +51,7 @@ impl<'a> Need<'a> {
     #[must_use]
     pub fn of_place(place: &'a Place, package: Option<&'a str>) -> Vec<Self> {
         match place {
-            Place::Proxied(channel) => vec![Self::of_channel(channel, package)],
+            Place::Source(channel) => vec![Self::of_channel(channel, package)],
             Place::Virtual(channel) => Self::of_virtual(channel, package),
         }
     }
@@ -101,7 +101,7 @@ fn with_members<'a>(channel: &'a VirtualChannel, package: Option<&'a str>, all: 
     });
     for member in &channel.members {
         match &member.place {
-            Place::Proxied(of) => all.push(Need::of_channel(of, package)),
+            Place::Source(of) => all.push(Need::of_channel(of, package)),
             Place::Virtual(of) => with_members(of, package, all),
         }
     }

@@ -7,164 +7,26 @@ use ahash::AHashMap;
 use parking_lot::RwLock;
 
 use super::audience;
+use super::channel::{Channel, Judges, Origin, Remote};
+use super::hosted::{self, Hosted, HostedChannels, HostedRow, Named};
 use super::virtual_channel::{Member, VirtualChannel};
 use crate::conda::channel::{ChannelName, ChannelRef};
-use crate::conda::subdir::Subdir;
 use crate::policy::access::Caller;
 use crate::policy::judge::audience::AudienceSet;
-use crate::policy::verdict::Judge;
 use crate::policy::{
-    ChannelRule, ChannelSource, FileSource, Notice, Pattern, Policy, Rules, SourceNames, Unlisted,
+    ChannelRule, ChannelSource, FileSource, HostedRule, Pattern, Policy, Rules, SourceNames, Unlisted,
     VirtualRule, WholeIndex,
 };
-use crate::telemetry::metrics::ChannelSeries;
 use crate::upstream::{Upstream, Upstreams};
 
 /// How many channel names a view remembers; when mistyped ones fill it, it starts anew.
 const REMEMBERED_CHANNELS: usize = 4096;
 
-/// A channel as the rules place it: which upstream answers for it, under which name, and how.
-#[derive(Clone)]
-pub struct Channel {
-    /// Who answers.
-    pub upstream: Arc<Upstream>,
-    /// The channel's name there, label excluded: `conda-forge`, `pkgs/main`.
-    pub path: Arc<str>,
-    /// How long an index answer counts as fresh.
-    pub ttl: Duration,
-    /// What the gate has to tell its users, expired notices too.
-    pub notices: Arc<[Arc<Notice>]>,
-    /// What happens to files that the index does not list.
-    pub unlisted: Unlisted,
-    /// Whether a whole index is made where upstream has shards only.
-    pub whole_index: WholeIndex,
-    /// Whether the gate uses credentials of its own to read it.
-    pub needs_identity: bool,
-    /// Whether access rules are about any of its names: then it is not for everybody under another one either.
-    pub has_closed_name: bool,
-    /// The name metrics and logs use.
-    pub label: Arc<str>,
-    /// What its requests report into, from the first answer on.
-    pub series: OnceLock<Arc<ChannelSeries>>,
-    /// The names it is judged under, by what, and for whom.
-    judges: Judges,
-    /// `<upstream>/<name there>`
-    identity: ChannelName,
-    /// Under which name the indexes are kept that its audience sees.
-    kept: ChannelName,
-}
-
-/// Who judges the records of a channel.
-#[derive(Clone)]
-struct Judges {
-    names: SourceNames,
-    policy: Arc<Policy>,
-    /// Whose rules count: those of strangers, unless [`Channel::for_audience`] was asked.
-    audience: AudienceSet,
-}
-
-impl Judges {
-    fn view(&self) -> u64 {
-        self.policy.view_of(&self.names, self.audience)
-    }
-}
-
-impl Channel {
-    /// Who judges its records in a subdir.
-    #[must_use]
-    pub fn judge(&self, subdir: &Subdir) -> Arc<dyn Judge> {
-        self.judges.policy.judge_of_audience(&self.judges.names, subdir.as_str(), self.judges.audience)
-    }
-
-    /// Whether there are no rules at all: then nobody needs to be asked.
-    #[must_use]
-    pub fn is_unruled(&self) -> bool {
-        self.judges.policy.is_empty()
-    }
-
-    /// What the revision of a generation is that says what the rules say.
-    #[must_use]
-    pub fn rules_revision(&self, subdir: &Subdir) -> u64 {
-        if self.is_unruled() { 0 } else { self.judge(subdir).revision() }
-    }
-
-    /// Whether any rule can hide records of it.
-    #[must_use]
-    pub fn may_be_hidden(&self) -> bool {
-        self.judges.policy.may_hide(&self.judges.names)
-    }
-
-    /// The name its records are judged under.
-    #[must_use]
-    pub fn source(&self) -> &str {
-        self.judges.names.first()
-    }
-
-    /// Under which name generations are kept: `<upstream>/<name there>`, so two names for one channel share them. Callers for whom other
-    /// rules count have others, under a name of their own.
-    #[must_use]
-    pub fn stored_as(&self, asked: &ChannelRef) -> ChannelRef {
-        ChannelRef { name: self.kept.clone(), label: asked.label.clone() }
-    }
-
-    /// Under which name everything is kept that comes from upstream as it is, and what is known of it: files, documents, first
-    /// sightings. The same for all callers.
-    #[must_use]
-    pub fn fetched_as(&self, asked: &ChannelRef) -> ChannelRef {
-        ChannelRef { name: self.identity.clone(), label: asked.label.clone() }
-    }
-
-    /// Whose rules count in it.
-    #[must_use]
-    pub const fn audience(&self) -> AudienceSet {
-        self.judges.audience
-    }
-
-    /// Under which name the indexes are kept that everybody sees, and what the names of all others begin with.
-    #[must_use]
-    pub fn all_stored_as(&self, asked: &ChannelRef) -> (ChannelRef, String) {
-        (self.fetched_as(asked), audience::prefix(&self.identity))
-    }
-
-    /// The channel as callers in these audiences see it.
-    #[must_use]
-    pub fn for_audience(self: &Arc<Self>, audience: AudienceSet) -> Arc<Self> {
-        let judges = Judges { audience, ..self.judges.clone() };
-        let view = judges.view();
-        if view == self.judges.view() {
-            return Arc::clone(self);
-        }
-        Arc::new(Self { kept: audience::kept_as(&self.identity, view), judges, ..Self::clone(self) })
-    }
-
-    /// The path of a file of this channel below the upstream's base, percent-encoded.
-    #[must_use]
-    pub fn upstream_path(&self, asked: &ChannelRef, rest: &str) -> String {
-        let mut path = String::with_capacity(self.path.len() + rest.len() + 16);
-        path.push_str(&self.path);
-        if let Some(label) = &asked.label {
-            path.push_str("/label/");
-            path.push_str(label);
-        }
-        path.push('/');
-        path.push_str(&crate::upstream::encode_path(rest));
-        path
-    }
-
-    /// The same for a path that is percent-encoded already.
-    #[must_use]
-    pub fn upstream_path_raw(&self, asked: &ChannelRef, encoded: &str) -> String {
-        let mut path = self.upstream_path(asked, "");
-        path.push_str(encoded);
-        path
-    }
-}
-
 /// What a channel name means.
 #[derive(Clone)]
 pub enum Place {
-    /// A channel of an upstream.
-    Proxied(Arc<Channel>),
+    /// A channel with records of its own, of an upstream or of this gate.
+    Source(Arc<Channel>),
     /// A channel that is made of others.
     Virtual(Arc<VirtualChannel>),
 }
@@ -174,15 +36,30 @@ impl Place {
     #[must_use]
     pub fn needs_identity(&self) -> bool {
         match self {
-            Self::Proxied(channel) => channel.needs_identity,
+            Self::Source(channel) => channel.needs_identity,
             Self::Virtual(channel) => channel.needs_identity,
         }
+    }
+
+    /// Whether any of it is hosted here.
+    #[must_use]
+    pub fn has_hosted(&self) -> bool {
+        match self {
+            Self::Source(channel) => channel.hosted().is_some(),
+            Self::Virtual(channel) => channel.has_hosted,
+        }
+    }
+
+    /// Whether it is a hosted channel that was deleted: then nothing of it counts any more.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        matches!(self, Self::Source(channel) if channel.hosted().is_some_and(|hosted| hosted.deleted))
     }
 
     /// Which of its views it is; 0 for the one of callers about whom no rule says anything special.
     pub(super) fn view(&self) -> u64 {
         match self {
-            Self::Proxied(channel) => channel.judges.view(),
+            Self::Source(channel) => channel.judges.view(),
             Self::Virtual(channel) => channel.view(),
         }
     }
@@ -191,7 +68,7 @@ impl Place {
     #[must_use]
     pub fn audience(&self) -> AudienceSet {
         match self {
-            Self::Proxied(channel) => channel.audience(),
+            Self::Source(channel) => channel.audience(),
             Self::Virtual(channel) => channel.audience(),
         }
     }
@@ -200,7 +77,7 @@ impl Place {
     #[must_use]
     pub fn for_audience(&self, audience: AudienceSet) -> Self {
         match self {
-            Self::Proxied(channel) => Self::Proxied(channel.for_audience(audience)),
+            Self::Source(channel) => Self::Source(channel.for_audience(audience)),
             Self::Virtual(channel) => Self::Virtual(channel.for_audience(audience)),
         }
     }
@@ -219,7 +96,7 @@ impl Place {
     /// The audiences of all rules about it, or about any member.
     fn asked_about(&self) -> Option<(&Arc<Policy>, AudienceSet)> {
         match self {
-            Self::Proxied(channel) => {
+            Self::Source(channel) => {
                 let Judges { names, policy, .. } = &channel.judges;
                 Some((policy, policy.asked_about(names)))
             }
@@ -234,7 +111,7 @@ impl Place {
     #[must_use]
     pub fn stored_as(&self, asked: &ChannelRef) -> ChannelRef {
         match self {
-            Self::Proxied(channel) => channel.stored_as(asked),
+            Self::Source(channel) => channel.stored_as(asked),
             Self::Virtual(channel) => channel.stored_as(),
         }
     }
@@ -278,18 +155,58 @@ pub struct HostTarget {
     pub needs_identity: bool,
 }
 
-/// One set of rules with the upstreams they name.
+/// One set of rules with the upstreams they name, and the hosted channels of the store.
 pub struct View {
     rules: Arc<Rules>,
     upstreams: Arc<Upstreams>,
+    hosted: HostedChannels,
     channels: RwLock<AHashMap<ChannelName, Option<Place>>>,
 }
 
 impl View {
     /// A view of `rules`.
     #[must_use]
-    pub fn new(rules: Arc<Rules>, upstreams: Arc<Upstreams>) -> Self {
-        Self { rules, upstreams, channels: RwLock::default() }
+    pub fn new(rules: Arc<Rules>, upstreams: Arc<Upstreams>, hosted: HostedChannels) -> Self {
+        Self { rules, upstreams, hosted, channels: RwLock::default() }
+    }
+
+    /// The hosted channels of the store.
+    pub(super) const fn stored_channels(&self) -> &HostedChannels {
+        &self.hosted
+    }
+
+    pub(super) fn all_rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules)
+    }
+
+    /// Every name that a rule or the store gives a channel.
+    pub fn names(&self) -> impl Iterator<Item = &ChannelName> {
+        let named = self.rules.channels().iter().filter_map(|rule| match &rule.pattern {
+            Pattern::Exact(name) => Some(name),
+            Pattern::Glob(_) | Pattern::Any => None,
+        });
+        named.chain(self.hosted.names())
+    }
+
+    /// Whether the name is that of a channel that this gate hosts, or hosted once.
+    #[must_use]
+    pub fn is_hosted(&self, name: &ChannelName) -> bool {
+        self.channel(name).is_some_and(|channel| channel.hosted().is_some())
+    }
+
+    /// Whether nobody can tell before the store was read what the name means: it may be hosted, and then no upstream answers for it.
+    #[must_use]
+    pub fn waits_for_store(&self, name: &ChannelName) -> bool {
+        let rule = self.rules.channel(name);
+        match rule.as_deref() {
+            Some(ChannelRule { pattern: Pattern::Exact(_), source, .. }) => match source {
+                ChannelSource::Virtual(made_of) => {
+                    made_of.members.iter().any(|member| self.waits_for_store(&member.name))
+                }
+                ChannelSource::Hosted(_) | ChannelSource::Proxied { .. } => false,
+            },
+            _ => self.hosted.is_unknown(),
+        }
     }
 
     /// The rules behind this view.
@@ -298,11 +215,11 @@ impl View {
         &self.rules
     }
 
-    /// The channel of an upstream that `name` means; `None` when no rule matches it or it is made of others.
+    /// The channel with records of its own that `name` means; `None` when nothing places it or it is made of others.
     #[must_use]
     pub fn channel(&self, name: &ChannelName) -> Option<Arc<Channel>> {
         match self.place(name)? {
-            Place::Proxied(channel) => Some(channel),
+            Place::Source(channel) => Some(channel),
             Place::Virtual(_) => None,
         }
     }
@@ -323,19 +240,30 @@ impl View {
     }
 
     fn resolve(&self, name: &ChannelName) -> Option<Place> {
-        let rule = self.rules.channel(name)?;
+        let rule = self.rules.channel(name);
+        if !rule.as_ref().is_some_and(|rule| matches!(rule.pattern, Pattern::Exact(_))) {
+            match self.hosted.find(name) {
+                Named::Hosted(stored) => return self.hosted_channel(stored.hosted()).map(Place::Source),
+                Named::Unknown => return None,
+                Named::NotHosted => {}
+            }
+        }
+        let rule = rule?;
         let (source, path) = match &rule.source {
             ChannelSource::Proxied { upstream, path } => (upstream, path),
             ChannelSource::Virtual(made_of) => {
                 return self.resolve_virtual(name, &rule, made_of).map(Arc::new).map(Place::Virtual);
+            }
+            ChannelSource::Hosted(hosted) => {
+                return self.hosted_channel(self.hosted_by_rule(name, &rule, hosted)).map(Place::Source);
             }
         };
         let upstream = self.upstreams.get(&source.name)?;
         let path: Arc<str> = path.as_deref().unwrap_or(name.as_str()).into();
         let identity = ChannelName::parse(&format!("{}/{path}", source.name))?;
         let judges = self.judges(&source.name, &path);
-        Some(Place::Proxied(Arc::new(Channel {
-            upstream,
+        Some(Place::Source(Arc::new(Channel {
+            origin: Origin::Remote(Remote { upstream, path }),
             kept: audience::kept_as(&identity, judges.view()),
             identity,
             ttl: rule.ttl,
@@ -346,9 +274,47 @@ impl View {
             has_closed_name: self.has_closed_name(&judges.names),
             label: name.as_str().into(),
             series: OnceLock::new(),
-            path,
             judges,
         })))
+    }
+
+    /// A channel that a rule says is hosted. What the store says beside that: its row, whether it is public or deleted.
+    fn hosted_by_rule(&self, name: &ChannelName, rule: &ChannelRule, hosted: &HostedRule) -> Hosted {
+        let name = if let Pattern::Exact(exact) = &rule.pattern { exact } else { name };
+        let bare = |row| Hosted {
+            name: name.clone(),
+            row,
+            deleted: false,
+            private: true,
+            owns: hosted.owns.clone(),
+        };
+        match self.hosted.find(name) {
+            // The rule's word on what it owns is the last.
+            Named::Hosted(stored) if hosted.owns.is_empty() => stored.hosted(),
+            Named::Hosted(stored) => Hosted { owns: hosted.owns.clone(), ..stored.hosted() },
+            Named::NotHosted => bare(HostedRow::Absent),
+            Named::Unknown => bare(HostedRow::Unknown),
+        }
+    }
+
+    fn hosted_channel(&self, hosted: Hosted) -> Option<Arc<Channel>> {
+        let identity = hosted.identity()?;
+        let names = SourceNames::new([hosted.name.as_str()]);
+        let judges = self.judges_of(names);
+        Some(Arc::new(Channel {
+            kept: audience::kept_as(&identity, judges.view()),
+            identity,
+            ttl: crate::policy::DEFAULT_TTL,
+            notices: self.rules.notices_for(hosted.name.as_str()).into(),
+            unlisted: Unlisted::Deny,
+            whole_index: WholeIndex::Auto,
+            needs_identity: false,
+            has_closed_name: self.has_closed_name(&judges.names),
+            label: hosted.name.as_str().into(),
+            series: OnceLock::new(),
+            origin: Origin::Hosted(hosted),
+            judges,
+        }))
     }
 
     /// The rules have been checked for circles, so this ends.
@@ -364,25 +330,33 @@ impl View {
         });
         let members = members.collect::<Option<Vec<_>>>()?;
         let notices = self.rules.notices_for(name.as_str()).into();
-        VirtualChannel::new(name, rule, Arc::clone(made_of), members, notices)
+        let claims = hosted::claims(members.iter().map(|member| &member.place));
+        let made_of = if claims.is_empty() {
+            Arc::clone(made_of)
+        } else {
+            Arc::new(VirtualRule { claims, ..VirtualRule::clone(made_of) })
+        };
+        VirtualChannel::new(name, rule, made_of, members, notices)
     }
 
     /// The channel that `name` means on the upstream `host` stands for. Where the rules send this name to that same
     /// upstream anyway, it is the same channel with the same settings; otherwise it has the defaults.
     #[must_use]
     pub fn channel_on(&self, host: &HostTarget, name: &ChannelName) -> Option<Arc<Channel>> {
-        if let Some(channel) = self
-            .channel(name)
-            .filter(|c| c.upstream.name() == host.upstream.name() && *c.path == *name.as_str())
-        {
+        let is_there = |channel: &Arc<Channel>| {
+            channel.remote().is_some_and(|remote| {
+                remote.upstream.name() == host.upstream.name() && *remote.path == *name.as_str()
+            })
+        };
+        if let Some(channel) = self.channel(name).filter(is_there) {
             return Some(channel);
         }
         let identity = ChannelName::parse(&format!("{}/{name}", host.upstream.name()))?;
         let judges = self.judges(host.upstream.name(), name.as_str());
         let kept = audience::kept_as(&identity, judges.view());
+        let remote = Remote { upstream: Arc::clone(&host.upstream), path: name.as_str().into() };
         Some(Arc::new(Channel {
-            upstream: Arc::clone(&host.upstream),
-            path: name.as_str().into(),
+            origin: Origin::Remote(remote),
             ttl: crate::policy::DEFAULT_TTL,
             notices: self.rules.notices_for(name.as_str()).into(),
             unlisted: Unlisted::Auto,
@@ -410,7 +384,10 @@ impl View {
             _ => None,
         };
         let aliases: Vec<String> = self.rules.channels().iter().filter_map(own_name).collect();
-        let names = SourceNames::new(aliases.iter().map(String::as_str).chain([path]));
+        self.judges_of(SourceNames::new(aliases.iter().map(String::as_str).chain([path])))
+    }
+
+    fn judges_of(&self, names: SourceNames) -> Judges {
         let policy = Arc::clone(self.rules.policy());
         let audience = policy.audience_of(&Caller::ANONYMOUS);
         Judges { names, policy, audience }

@@ -37,6 +37,8 @@ pub struct VirtualChannel {
     pub unlisted: Unlisted,
     /// Whether any member is read with the gate's own credentials.
     pub needs_identity: bool,
+    /// Whether any member is hosted here, directly or through another one.
+    pub has_hosted: bool,
     /// The name metrics and logs use.
     pub label: Arc<str>,
     name: ChannelName,
@@ -58,6 +60,7 @@ impl VirtualChannel {
         Some(Self {
             kept: kept_as(&identity, &members),
             needs_identity: members.iter().any(|member| member.place.needs_identity()),
+            has_hosted: members.iter().any(|member| member.place.has_hosted()),
             fingerprint: made_of.fingerprint(),
             rule: made_of,
             members,

@@ -93,7 +93,7 @@ fn what_this_version_does_not_have_is_refused_at_start_and_at_reload() {
     let right = rules(&[("up", &upstream)], "  - {name: chan, upstream: up}\n");
     let of_channel = right.replace("name: chan,", "name: chan, hosted: true,");
     for (later, what) in
-        [(format!("{right}owns:\n  - {{groups: [staff]}}\n"), "`owns`"), (of_channel, "hosted`")]
+        [(format!("{right}owns:\n  - {{groups: [staff]}}\n"), "`owns`"), (of_channel, "`hosted: true`")]
     {
         let gate = Setup::rules(&right).start();
         let refused = gate.set_rules(&later).expect_err("the reload must be refused");

@@ -3,6 +3,7 @@
 mod access;
 mod access_naive;
 mod audience;
+mod hosted;
 mod judging;
 mod naive;
 mod policy;
@@ -43,7 +44,7 @@ fn upstream_of(rules: &Rules, channel: &str) -> String {
 fn path_of(rule: &ChannelRule) -> Option<&str> {
     match &rule.source {
         ChannelSource::Proxied { path, .. } => path.as_deref(),
-        ChannelSource::Virtual(_) => None,
+        ChannelSource::Virtual(_) | ChannelSource::Hosted(_) => None,
     }
 }
 
@@ -56,10 +57,6 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("channels: [x]", &["1:12 `channels[0]` must be a map of keys and values, not a single value"]),
     ("policy: {}", &["1:9 `policy` must be a list, not a map"]),
     (
-        "channels:\n- {name: team, hosted: true, owns: [\"acme-*\"]}",
-        &["2:16 `channels[0].hosted` is not there yet in this version | take it out: it would not be obeyed"],
-    ),
-    (
         "channels: [{name: x, upstream: anacoda, tll: 3s}]",
         &[
             "1:32 there is no upstream `anacoda` | did you mean `anaconda`?",
@@ -67,7 +64,10 @@ const MISTAKES: &[(&str, &[&str])] = &[
         ],
     ),
     ("channels: [{upstream: anaconda}]", &["1:12 `channels[0]` must have one of `name` and `match`"]),
-    ("channels: [{name: x}]", &["1:12 `channels[0]` must have one of `upstream` and `virtual`"]),
+    (
+        "channels: [{name: x}]",
+        &["1:12 `channels[0]` must have one of `upstream`, `virtual` and `hosted: true`"],
+    ),
     (
         "channels: [{name: x, match: y, upstream: anaconda}]",
         &["1:12 `channels[0]` must have one of `name` and `match`"],

@@ -1,4 +1,4 @@
-//! One file of a channel of an upstream.
+//! One file of a channel with records of its own.
 //!
 //! Belongs here: its record, what the rules say of it, what would become of a download. Does not: virtual channels (`of_virtual`),
 //! who refuses what (`rulings`).
@@ -74,6 +74,9 @@ impl Explainer<'_> {
     /// What the same request would come to in `packages`, as far as that can be told without asking upstream or the cache.
     fn download(&self, wanted: Wanted<'_>, state: State, known: &KnownFile, decision: &Decision) -> Download {
         let served = |sentence: &str| Download::new(Outcome::Served, sentence);
+        if state == State::NoIndex && wanted.channel.hosted().is_some() {
+            return Download::new(Outcome::Unknown, "its row in the store says whether there is such a file");
+        }
         if state == State::NoIndex {
             let sentence = "the first request for it fetches the index, and then the rules are asked";
             return Download::new(Outcome::Unknown, sentence);
@@ -92,7 +95,16 @@ impl Explainer<'_> {
                 return served("its file is served");
             }
             State::Shown | State::Withheld => return served("its file is served all the same"),
+            State::Removed if wanted.channel.hosted().is_some() => {
+                return served("its file is served all the same");
+            }
             State::Departed | State::Removed | State::Unlisted | State::NoIndex => {}
+        }
+        if wanted.channel.hosted().is_some() {
+            return Download::new(
+                Outcome::Unknown,
+                "the channel has no such file, unless it came a moment ago",
+            );
         }
         if wanted.channel.unlisted == Unlisted::Deny && known.record.is_none() {
             return Download::refused(must_be_listed(wanted));
@@ -166,6 +178,9 @@ fn sentence(
             wanted.asked, wanted.subdir, wanted.archive
         ),
         _ if download.outcome == Outcome::Refused => then.clone(),
+        (State::Removed, _) if wanted.channel.hosted().is_some() => {
+            format!("{place} was yanked; {then}")
+        }
         (State::Departed, _) => {
             format!("upstream's index listed {place} once and does not any more; {then}")
         }

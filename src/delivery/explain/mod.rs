@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use super::Delivery;
 use crate::clock::UnixMillis;
+use crate::conda::channel::ChannelRef;
 use crate::conda::url::PathError;
 use crate::repodata::BuildError;
 use crate::repodata::store::GenerationStore;
@@ -65,6 +66,11 @@ pub enum ExplainError {
     /// Nobody answers for that channel.
     #[error("no rule places the channel `{0}`; add it under `channels:` in the rules")]
     NoChannel(String),
+    /// Nobody knows yet whether it is hosted.
+    #[error(
+        "the store can't be read, and `{0}` may be a channel that is hosted here; nothing sure can be said of it"
+    )]
+    NotKnownYet(String),
     /// A label of a channel that has none.
     #[error("`{0}` is a virtual channel, which has no labels; ask about a member with its label")]
     NoLabels(String),
@@ -89,7 +95,7 @@ impl ExplainError {
     /// Whether it is the question that is wrong.
     #[must_use]
     pub const fn is_askers(&self) -> bool {
-        !matches!(self, Self::Disk(_) | Self::Store(_) | Self::Inside)
+        !matches!(self, Self::Disk(_) | Self::Store(_) | Self::NotKnownYet(_) | Self::Inside)
     }
 }
 
@@ -121,16 +127,26 @@ impl Explainer<'_> {
         }
     }
 
+    /// Why a channel's name means nothing.
+    fn nowhere(&self, asked: &ChannelRef) -> ExplainError {
+        let name = asked.to_string();
+        if self.view.waits_for_store(&asked.name) {
+            ExplainError::NotKnownYet(name)
+        } else {
+            ExplainError::NoChannel(name)
+        }
+    }
+
     /// One file of any channel.
     fn file(
         &self,
         place: &Place,
-        asked: &crate::conda::channel::ChannelRef,
+        asked: &ChannelRef,
         subdir: &crate::conda::subdir::Subdir,
         archive: &crate::conda::archive::ArchiveName,
     ) -> Result<FileExplained, ExplainError> {
         match place {
-            Place::Proxied(channel) => self.proxied_file(channel, asked, subdir, archive),
+            Place::Source(channel) => self.proxied_file(channel, asked, subdir, archive),
             Place::Virtual(channel) if asked.label.is_some() => {
                 Err(ExplainError::NoLabels(channel.label.to_string()))
             }

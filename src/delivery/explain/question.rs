@@ -158,10 +158,12 @@ impl Explainer<'_> {
             return Err(ExplainError::NoPackage);
         };
         let place = match foreign {
-            Some(host) => self.view.channel_on(&host, &asked.name).map(Place::Proxied),
+            // Other hosts' channels of such a name are never asked for.
+            Some(_) if self.view.is_hosted(&asked.name) => self.view.place(&asked.name),
+            Some(host) => self.view.channel_on(&host, &asked.name).map(Place::Source),
             None => self.view.place(&asked.name),
         };
-        let place = place.ok_or_else(|| ExplainError::NoChannel(asked.to_string()))?;
+        let place = place.ok_or_else(|| self.nowhere(&asked))?;
         Ok(File { place, asked, subdir, archive })
     }
 

@@ -91,7 +91,7 @@ impl Explainer<'_> {
         names: &Names,
     ) -> Result<Vec<Found>, ExplainError> {
         match place {
-            Place::Proxied(channel) => self.proxied_records(channel, asked, subdir, names),
+            Place::Source(channel) => self.proxied_records(channel, asked, subdir, names),
             Place::Virtual(channel) => self.virtual_records(channel, subdir, names),
         }
     }
@@ -115,7 +115,7 @@ impl Explainer<'_> {
             let known = generation.known(&entry)?;
             let found = known.with_subject(channel.source(), subdir.as_str(), |subject| {
                 let name = subject.name.as_deref().filter(|name| names.contains(name))?;
-                Some(self.found(name, subject, &*judge, &known))
+                Some(self.found(name, subject, &*judge, &known, channel.hosted().is_some()))
             });
             all.extend(found);
             if all.len() > MOST {
@@ -125,14 +125,22 @@ impl Explainer<'_> {
         Ok(all)
     }
 
-    fn found(&self, name: &str, subject: &Subject<'_>, judge: &dyn Judge, known: &KnownFile) -> Found {
+    fn found(
+        &self,
+        name: &str,
+        subject: &Subject<'_>,
+        judge: &dyn Judge,
+        known: &KnownFile,
+        hosted: bool,
+    ) -> Found {
         let decision = judge.decide(subject, self.now);
         let gone = known.standing.departed || known.record.is_none();
         let left = if !decision.verdict.listed() {
             let said = judge.explain(subject, self.now);
             deciding(&said).map(|by| Left { rule: Some((&*by.rule).into()), sentence: by.sentence.clone() })
         } else if gone && known.standing.removed {
-            Some(Left::because("upstream says that it removed it.".to_owned()))
+            let sentence = if hosted { "it was yanked." } else { "upstream says that it removed it." };
+            Some(Left::because(sentence.to_owned()))
         } else if gone {
             Some(Left::because("upstream's index listed it once and does not any more.".to_owned()))
         } else {
@@ -214,7 +222,8 @@ impl Choice<'_> {
         let (rule, label) = (&self.channel.rule, &self.channel.label);
         let member = |place: usize| rule.members.get(place).map_or_else(String::new, ToString::to_string);
         if !rule.may_answer_file(place, &record.file, Some(&record.name)) {
-            let owners: Vec<_> = rule.owners.iter().map(|place| format!("`{}`", member(*place))).collect();
+            let owners = rule.owners_of(&record.name);
+            let owners: Vec<_> = owners.into_iter().map(|place| format!("`{}`", member(place))).collect();
             let owners = owners.join(", ");
             return Some(format!("`owns` of `{label}` lets only {owners} answer for this name."));
         }

@@ -12,7 +12,6 @@ use super::{ExplainError, Explainer};
 use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::spec::{Candidate, Fit, LazyVersion, Spec, SpecName, Version};
 use crate::conda::subdir::Subdir;
-use crate::policy::Pattern;
 use crate::policy::mistake::nearest_few;
 use crate::snapshot::Place;
 
@@ -77,7 +76,7 @@ impl Explainer<'_> {
         let channels = match &wanted.channel {
             Some(asked) => {
                 let place = self.view.place(&asked.name);
-                let place = place.ok_or_else(|| ExplainError::NoChannel(asked.to_string()))?;
+                let place = place.ok_or_else(|| self.nowhere(asked))?;
                 if let Place::Virtual(channel) = &place
                     && asked.label.is_some()
                 {
@@ -101,11 +100,7 @@ impl Explainer<'_> {
 
     /// Every channel with an index on disk, each once, under a name that means it now: one that a rule names, else its own.
     fn channels_here(&self) -> Vec<(ChannelRef, Place)> {
-        let named = self.view.rules().channels().iter().filter_map(|rule| match &rule.pattern {
-            Pattern::Exact(name) => Some(name.clone()),
-            Pattern::Glob(_) | Pattern::Any => None,
-        });
-        let named: Vec<ChannelName> = named.collect();
+        let named: Vec<ChannelName> = self.view.names().cloned().collect();
         let find = |stored: ChannelRef| {
             let own = stored.name.as_str().split_once('/').and_then(|(_, name)| ChannelName::parse(name));
             named.iter().cloned().chain(own).find_map(|name| {

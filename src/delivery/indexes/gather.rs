@@ -46,7 +46,7 @@ impl Delivery {
         subdir: &Subdir,
         key: &Key,
     ) -> Result<Option<Arc<Generation>>, Refusal> {
-        let ask = index_ask(channel, asked, subdir, IndexFile::ShardIndex, channel.ttl);
+        let ask = index_ask(channel, asked, subdir, IndexFile::ShardIndex, channel.ttl)?;
         let refreshed = match self.refreshed(ask.clone()).await {
             Ok(refreshed) => refreshed,
             Err(Refusal::NotFound(_)) => return Ok(None),

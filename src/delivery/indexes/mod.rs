@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::objects::ObjectAsk;
+use super::refusal::remote;
 use super::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome, Refusal};
 use crate::cache::FileBody;
 use crate::clock::UnixMillis;
@@ -98,6 +99,8 @@ pub trait Events: Send + Sync {
     fn dropped(&self, channel: &str, subdir: &str, records: u64);
     /// A refresh, or making a document of an index, failed; the old generation, if any, stays.
     fn failed(&self, channel: &str);
+    /// The bytes of a package that a hosted channel has are not here.
+    fn blob_missing(&self, channel: &str);
 }
 
 /// A channel and subdir as generations are kept: by upstream and name there, so aliases share.
@@ -202,7 +205,7 @@ impl Delivery {
         if generation.variant(file).is_none() {
             self.attach(channel, asked, subdir, &generation, file).await?;
         }
-        self.variant(&generation, file, outcome)
+        self.variant(&generation, file, outcome, keeping(channel.hosted().is_some()))
     }
 
     /// The generation in force; where the first one takes long, the document itself while it grows.
@@ -236,6 +239,9 @@ impl Delivery {
         asked: &ChannelRef,
         subdir: &Subdir,
     ) -> Result<(Arc<Generation>, Outcome), Refusal> {
+        if let Some(hosted) = channel.hosted() {
+            return self.hosted_generation(channel, hosted, asked, subdir).await;
+        }
         let key = (channel.stored_as(asked), subdir.clone());
         if let Some(current) = self.trusted(&key).await {
             self.note_use(&key, asked, channel.audience());
@@ -303,6 +309,11 @@ impl Delivery {
     }
 }
 
+/// How long clients may keep an index: what is published here is seen at once.
+pub(super) const fn keeping(is_hosted: bool) -> CacheFor {
+    if is_hosted { CacheFor::Revalidate } else { CacheFor::Index }
+}
+
 /// Whether a document lists all records of a subdir in one.
 const fn is_whole(file: IndexFile) -> bool {
     matches!(file, IndexFile::Repodata(_) | IndexFile::Current(_) | IndexFile::FromPackages(_))
@@ -349,13 +360,13 @@ pub(super) fn index_ask(
     subdir: &Subdir,
     file: IndexFile,
     ttl: Duration,
-) -> ObjectAsk {
-    let rest = format!("{subdir}/{}", file.file_name());
-    ObjectAsk {
+) -> Result<ObjectAsk, Refusal> {
+    let (remote, rest) = (remote(channel)?, format!("{subdir}/{}", file.file_name()));
+    Ok(ObjectAsk {
         key: index_key(&channel.fetched_as(asked), subdir, file),
-        path: channel.upstream_path(asked, &rest),
-        upstream: Arc::clone(&channel.upstream),
+        path: remote.path_of(asked, &rest),
+        upstream: Arc::clone(&remote.upstream),
         ttl,
         purpose: Purpose::Index,
-    }
+    })
 }

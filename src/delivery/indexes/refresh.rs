@@ -21,7 +21,7 @@ use crate::repodata::BuildError;
 use crate::repodata::attach::Reuse;
 use crate::repodata::build::{self, BuildInput, Built, Identity, Limits, RawDocument};
 use crate::repodata::generation::Generation;
-use crate::repodata::judging::Court;
+use crate::repodata::judging::{Ages, Court};
 use crate::repodata::manifest::Judged;
 use crate::repodata::onlooker::Onlooker;
 use crate::repodata::store::{GenerationStore, Scratch};
@@ -106,6 +106,9 @@ impl Delivery {
         subdir: &Subdir,
         key: &Key,
     ) -> Result<Arc<Generation>, Refusal> {
+        if let Some(hosted) = channel.hosted() {
+            return self.refresh_hosted(channel, hosted, asked, key).await;
+        }
         if self.trusted(key).await.is_some() {
             return self.refresh_by_form(channel, asked, subdir, key, None).await;
         }
@@ -124,7 +127,7 @@ impl Delivery {
         packing: Packing,
         cold: Option<&Arc<Cold>>,
     ) -> Result<Arc<Generation>, Refusal> {
-        let ask = index_ask(channel, asked, &key.1, IndexFile::Repodata(packing), channel.ttl);
+        let ask = index_ask(channel, asked, &key.1, IndexFile::Repodata(packing), channel.ttl)?;
         if let Some(cold) = cold
             && let Some(built) = self.build_arriving(channel, key, packing, &ask, cold).await
         {
@@ -286,12 +289,14 @@ impl Delivery {
     }
 
     /// What a build needs on its thread.
-    pub(super) async fn work(&self, channel: &Channel, key: &Key) -> Work {
+    pub(in crate::delivery) async fn work(&self, channel: &Channel, key: &Key) -> Work {
+        let is_hosted = channel.hosted().is_some();
+        let at_hand = if is_hosted { None } else { self.shards_at_hand(&key.0, &key.1).await };
         Work {
             store: Arc::clone(&self.inner.generations),
-            met_as: channel.fetched_as(&key.0),
+            met_as: (!is_hosted).then(|| channel.fetched_as(&key.0)),
             key: key.clone(),
-            at_hand: self.shards_at_hand(&key.0, &key.1).await,
+            at_hand,
             judge: channel.judge(&key.1),
             source: channel.source().to_owned(),
             now: self.inner.clock.now(),
@@ -300,7 +305,7 @@ impl Delivery {
     }
 
     /// Runs a build and tells of its end.
-    pub(super) async fn built(
+    pub(in crate::delivery) async fn built(
         &self,
         channel: &Channel,
         key: &Key,
@@ -404,6 +409,7 @@ pub(super) fn identity_of(object: &Object, path: PathBuf, gathered: bool) -> Ide
         last_modified: validators.last_modified.clone(),
         modified_at: validators.last_modified.as_deref().and_then(crate::http::date::parse),
         gathered,
+        number: None,
     }
 }
 
@@ -435,11 +441,11 @@ pub(super) struct Snapshot {
 }
 
 /// What a build needs on its thread.
-pub(super) struct Work {
+pub(in crate::delivery) struct Work {
     store: Arc<GenerationStore>,
     key: Key,
-    /// Under which name first sightings are kept, whoever sees the index.
-    met_as: ChannelRef,
+    /// Under which name first sightings are kept, whoever sees the index; `None` where records say when they came.
+    met_as: Option<ChannelRef>,
     at_hand: Option<AtHand>,
     judge: Arc<dyn Judge>,
     source: String,
@@ -448,20 +454,21 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub(super) fn run(
+    pub(in crate::delivery) fn run(
         &self,
         raw: &dyn RawDocument,
         packing: Packing,
         onlooker: Option<&Arc<dyn Onlooker>>,
     ) -> Result<Arc<Generation>, BuildError> {
-        let sightings = self.store.sightings(&self.met_as, &self.key.1);
+        let sightings = self.met_as.as_ref().map(|met_as| self.store.sightings(met_as, &self.key.1));
+        let ages = sightings.as_deref().map_or(Ages::Said, Ages::Kept);
         let before = self.store.current(&self.key.0, &self.key.1);
         let built = build::build(&BuildInput {
             channel: &self.key.0,
             subdir: &self.key.1,
             raw,
             packing,
-            court: Court { judge: &*self.judge, source: &self.source, sightings: Some(&sightings) },
+            court: Court { judge: &*self.judge, source: &self.source, ages },
             before: before.as_deref(),
             now: self.now,
             limits: self.limits,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{MAX_MAPS, index_ask};
+use super::{Key, MAX_MAPS, index_ask};
 use crate::cache::{BodyOptions, FileBody, Purge};
 use crate::conda::channel::ChannelRef;
 use crate::conda::subdir::Subdir;
@@ -12,7 +12,7 @@ use crate::delivery::{Answer, Body, CacheFor, Delivery, Facts, NamedBy, Outcome,
 use crate::http::etag::ETag;
 use crate::repodata::attach::Attach;
 use crate::repodata::generation::{Generation, Variant};
-use crate::snapshot::Channel;
+use crate::snapshot::{Channel, Hosted};
 
 impl Delivery {
     /// Fetches (or makes) a document that belongs to the generation but was not needed so far, checks that it agrees, and adds it.
@@ -31,11 +31,29 @@ impl Delivery {
         if matches!(file, IndexFile::Current(_)) {
             return self.make_current(generation, memo).await;
         }
+        if let Some(hosted) = channel.hosted() {
+            return self
+                .attach_hosted(hosted, &(channel.stored_as(asked), subdir.clone()), generation, memo)
+                .await;
+        }
+        self.attach_of_upstream(channel, asked, subdir, generation, memo).await
+    }
+
+    /// The same from upstream's documents.
+    async fn attach_of_upstream(
+        &self,
+        channel: &Arc<Channel>,
+        asked: &ChannelRef,
+        subdir: &Subdir,
+        generation: &Arc<Generation>,
+        memo: (String, IndexFile),
+    ) -> Result<(), Refusal> {
+        let file = memo.1;
         // A form that can't be had for the moment does not stand in the way of the other, which may be here.
         let mut trouble = None;
         let mut last = format!("upstream has no `{}` for `{asked}/{subdir}`", file.file_name());
         for form in forms(file) {
-            let ask = index_ask(channel, asked, subdir, form, Duration::ZERO);
+            let ask = index_ask(channel, asked, subdir, form, Duration::ZERO)?;
             let object = match self.refreshed(ask).await {
                 Ok(refreshed) => refreshed.object,
                 Err(Refusal::NotFound(_)) => continue,
@@ -73,6 +91,31 @@ impl Delivery {
         let until = self.inner.clock.now().plus(channel.ttl);
         self.inner.indexes.absent.until(memo, last.clone(), until);
         Err(Refusal::NotFound(last))
+    }
+
+    /// The same where there is no upstream: made of the generation's records, or not there.
+    async fn attach_hosted(
+        &self,
+        hosted: &Hosted,
+        key: &Key,
+        generation: &Arc<Generation>,
+        memo: (String, IndexFile),
+    ) -> Result<(), Refusal> {
+        let file = memo.1;
+        match file {
+            IndexFile::RunExports(_) if self.make_run_exports(generation).await? => return Ok(()),
+            IndexFile::FromPackages(_) => {
+                self.join_from_packages(hosted, key, generation).await?;
+                if generation.variant(file).is_some() {
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        let sentence =
+            format!("the hosted channel `{}` has no `{}` for `{}`", hosted.name, file.file_name(), key.1);
+        self.inner.indexes.absent.for_good(memo, sentence.clone());
+        Err(Refusal::NotFound(sentence))
     }
 
     /// Upstream has no `run_exports.json`: one is made where the records carry what belongs in it.
@@ -126,6 +169,7 @@ impl Delivery {
         generation: &Generation,
         file: IndexFile,
         outcome: Outcome,
+        cache_for: CacheFor,
     ) -> Result<Answer, Refusal> {
         let damaged = |error: std::io::Error| {
             // All of it is read again before anybody gets more of it.
@@ -154,7 +198,7 @@ impl Delivery {
                 last_modified: Some(variant.last_modified),
                 len: Some(variant.len),
                 content_type: content_type(file).into(),
-                cache_for: CacheFor::Index,
+                cache_for,
                 outcome,
             },
             body: Body::File(self.open_variant(&variant).map_err(damaged)?),

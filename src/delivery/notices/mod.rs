@@ -51,7 +51,7 @@ impl<'a> Voices<'a> {
         for member in &channel.members {
             let is_new = self.seen.insert(member.place.stored_as(&member.asked));
             match &member.place {
-                Place::Proxied(proxied) => {
+                Place::Source(proxied) => {
                     self.gate.extend(proxied.notices.iter());
                     self.channels.extend(is_new.then_some((&**proxied, &member.asked)));
                 }
@@ -81,6 +81,13 @@ impl Delivery {
         Ok(Some(answer(body, outcome)))
     }
 
+    /// The document of a channel that nobody else has anything to say about.
+    pub(super) async fn own_notices(&self, channel: &Channel) -> Result<Answer, Refusal> {
+        let now = self.inner.clock.now();
+        let body = self.joined_notices(current(channel.notices.iter(), now), Vec::new(), now).await?;
+        Ok(answer(body, Outcome::Local))
+    }
+
     /// The document of a virtual channel: the gate's notices for it and its members, then the members' own. A member in trouble is
     /// left out.
     pub(super) async fn virtual_notices(&self, channel: &VirtualChannel) -> Result<Answer, Refusal> {
@@ -106,7 +113,7 @@ impl Delivery {
     }
 
     async fn kept_notices(&self, channel: &Channel, asked: &ChannelRef) -> Result<Theirs, Refusal> {
-        match self.small_object(Self::document_ask(channel, asked, ChannelDoc::Notices)).await? {
+        match self.small_object(Self::document_ask(channel, asked, ChannelDoc::Notices)?).await? {
             Held::Ready { object, outcome } => Ok(Theirs { blob: object.blob, outcome }),
             Held::Running { fill, outcome } => {
                 let blob = fill.done().await.map_err(|error| refusal_of_fill(&error))?;

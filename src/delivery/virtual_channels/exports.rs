@@ -51,7 +51,7 @@ impl Delivery {
                 return Ok(Some(generation));
             }
             let joined = match &member.place {
-                Place::Proxied(proxied) => {
+                Place::Source(proxied) => {
                     self.attach(proxied, &member.asked, subdir, &generation, EXPORTS).await
                 }
                 Place::Virtual(inner) => self.join_exports(inner, subdir, &generation).await,

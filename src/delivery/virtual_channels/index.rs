@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use crate::conda::digest::Sha256;
 use crate::conda::subdir::Subdir;
 use crate::conda::url::IndexFile;
-use crate::delivery::indexes::{Flight, Key};
+use crate::delivery::indexes::{Flight, Key, keeping};
 use crate::delivery::{Answer, Delivery, Outcome, Refusal};
 use crate::repodata::attach::Reuse;
 use crate::repodata::generation::Generation;
@@ -44,7 +44,7 @@ impl Delivery {
         if matches!(file, IndexFile::RunExports(_)) && generation.variant(file).is_none() {
             self.join_exports(channel, subdir, &generation).await?;
         }
-        self.variant(&generation, file, outcome)
+        self.variant(&generation, file, outcome, keeping(channel.has_hosted))
     }
 
     /// A shard of the merged index, or one that left it within the last week.
@@ -72,12 +72,22 @@ impl Delivery {
             self.note_use(&key, &channel.asked(), channel.audience());
             let fresh = self.is_up_to_date(channel, subdir, &current);
             if !fresh {
+                if !self.has_hosted_of_now(channel, subdir, &current)
+                    && let Ok(newer) = self.merge_with_hosted(channel, subdir).await
+                {
+                    return Ok((newer, Outcome::Fill));
+                }
                 self.merge_behind(channel, subdir);
             }
             if self.is_gone(&key) {
                 return Err(nowhere(channel, subdir));
             }
             return Ok((current, if fresh { Outcome::Hit } else { Outcome::Stale }));
+        }
+        if channel.has_hosted {
+            // What is not there now may be published at any moment.
+            let made = self.merge_with_hosted(channel, subdir).await?;
+            return Ok((made, Outcome::Fill));
         }
         let negative = absence_of(&key);
         if let Some(sentence) = self.inner.objects.negative.get(&negative) {
@@ -110,6 +120,55 @@ impl Delivery {
         made.unwrap_or_else(|_| Err(still_merging(channel, subdir)))
     }
 
+    /// Merges until what hosted members have now is in it, and waits for it, within limits.
+    pub(super) async fn merge_with_hosted(
+        &self,
+        channel: &Arc<VirtualChannel>,
+        subdir: &Subdir,
+    ) -> Result<Arc<Generation>, Refusal> {
+        let merging = async {
+            let mut made = self.merge_in_time(channel, subdir).await?;
+            // The first one may have been under way; the second began after this request.
+            if !self.has_hosted_of_now(channel, subdir, &made) {
+                made = self.merge_in_time(channel, subdir).await?;
+            }
+            Ok(made)
+        };
+        let made = tokio::time::timeout(self.inner.settings.patience, merging).await;
+        made.unwrap_or_else(|_| Err(still_merging(channel, subdir)))
+    }
+
+    /// Whether a merged generation has what its hosted members have, as far as this gate has heard. Members of upstreams don't count,
+    /// nor does anything while the store is in trouble.
+    pub(super) fn has_hosted_of_now(
+        &self,
+        channel: &VirtualChannel,
+        subdir: &Subdir,
+        merged: &Generation,
+    ) -> bool {
+        if !channel.has_hosted || self.is_store_in_trouble() {
+            return true;
+        }
+        channel.members.iter().filter(|member| member.place.has_hosted()).all(|member| {
+            let key = (member.place.stored_as(&member.asked), subdir.clone());
+            match &member.place {
+                Place::Source(channel) => {
+                    let Some(hosted) = channel.hosted() else { return true };
+                    let outline = self.inner.generations.outline(&key.0, &key.1);
+                    let outline = outline.filter(|_| !hosted.deleted);
+                    (hosted.deleted || self.is_hosted_current(hosted, &key))
+                        && merged.is_made_of(&key.0, outline.as_ref().map(|outline| &*outline.id))
+                }
+                Place::Virtual(inner) => {
+                    self.inner.generations.current(&key.0, &key.1).is_some_and(|current| {
+                        merged.is_made_of(&key.0, Some(current.id()))
+                            && self.has_hosted_of_now(inner, subdir, &current)
+                    })
+                }
+            }
+        })
+    }
+
     /// Starts a merge unless one is under way or the last one failed a moment ago. Returns at once.
     pub(in crate::delivery) fn merge_behind(&self, channel: &Arc<VirtualChannel>, subdir: &Subdir) {
         if !self.is_resting(&(channel.stored_as(), subdir.clone())) {
@@ -125,7 +184,9 @@ impl Delivery {
         merged: &Generation,
     ) -> bool {
         let age = self.inner.clock.now().since(merged.checked_at());
-        age < channel.ttl && self.is_merged_of_current(channel, subdir, &merged.outline())
+        age < channel.ttl
+            && self.has_hosted_of_now(channel, subdir, merged)
+            && self.is_merged_of_current(channel, subdir, &merged.outline())
     }
 
     /// Whether a merged generation is what the rule makes of the indexes that its members have now.
@@ -144,13 +205,13 @@ impl Delivery {
             let outline = self.inner.generations.outline(&stored, subdir);
             let old = match (&member.place, &outline) {
                 (Place::Virtual(inner), Some(outline)) => !self.is_merged_of_current(inner, subdir, outline),
-                (Place::Proxied(proxied), Some(outline)) => self.is_due(proxied, subdir, outline.timing),
+                (Place::Source(proxied), Some(outline)) => self.is_due(proxied, subdir, outline.timing),
                 (_, None) => false,
             };
             if old {
                 return false;
             }
-            let absent = self.is_gone(&(stored.clone(), subdir.clone()));
+            let absent = self.is_gone(&(stored.clone(), subdir.clone())) || member.place.is_deleted();
             ids.push((stored, outline.map(|outline| outline.id).filter(|_| !absent)));
         }
         let members = ids.iter().map(|(stored, id)| (stored, id.as_deref()));
@@ -240,6 +301,15 @@ impl Delivery {
         member: &Member,
         subdir: &Subdir,
     ) -> Result<Option<Arc<Generation>>, Refusal> {
+        if let Place::Source(channel) = &member.place
+            && let Some(hosted) = channel.hosted()
+        {
+            return match self.hosted_generation(channel, hosted, &member.asked, subdir).await {
+                Ok((generation, _)) => Ok(Some(generation)),
+                Err(Refusal::NotFound(_)) => Ok(None),
+                Err(refusal) => Err(refusal),
+            };
+        }
         let key = (member.place.stored_as(&member.asked), subdir.clone());
         let current = self.trusted(&key).await;
         if let Some(current) = &current
@@ -251,7 +321,7 @@ impl Delivery {
             return Ok(None);
         }
         let flight = match &member.place {
-            Place::Proxied(channel) => self.refresh(channel, &member.asked, subdir),
+            Place::Source(channel) => self.refresh(channel, &member.asked, subdir),
             Place::Virtual(channel) => self.merge(channel, subdir),
         };
         let came = tokio::time::timeout(MEMBER_PATIENCE, flight).await;
@@ -269,7 +339,7 @@ impl Delivery {
 
     fn member_is_fresh(&self, member: &Member, subdir: &Subdir, key: &Key, current: &Generation) -> bool {
         match &member.place {
-            Place::Proxied(channel) => {
+            Place::Source(channel) => {
                 self.is_fresh(key, current, channel.ttl) && !self.is_due(channel, subdir, current.timing())
             }
             Place::Virtual(channel) => self.is_up_to_date(channel, subdir, current),

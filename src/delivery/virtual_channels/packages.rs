@@ -27,6 +27,12 @@ impl Delivery {
         if let Some(owner) = owner(channel, &generation, archive) {
             return self.of_member(owner, subdir, archive).await;
         }
+        if !self.has_hosted_of_now(channel, subdir, &generation)
+            && let Ok(newer) = self.merge_with_hosted(channel, subdir).await
+            && let Some(owner) = owner(channel, &newer, archive)
+        {
+            return self.of_member(owner, subdir, archive).await;
+        }
         if self.any_member_shows(channel, subdir, archive).await? {
             // A member may have got it since: then the merged index is behind.
             if !self.is_up_to_date(channel, subdir, &generation) {
@@ -122,7 +128,7 @@ impl Delivery {
         archive: &'a ArchiveName,
     ) -> BoxFuture<'a, Result<Answer, Refusal>> {
         match &member.place {
-            Place::Proxied(channel) => self.package(channel, &member.asked, subdir, archive).boxed(),
+            Place::Source(channel) => self.package(channel, &member.asked, subdir, archive).boxed(),
             Place::Virtual(channel) => self.virtual_package(channel, subdir, archive).boxed(),
         }
     }
@@ -134,7 +140,7 @@ impl Delivery {
         subdir: &Subdir,
         archive: &ArchiveName,
     ) -> Result<bool, Refusal> {
-        for member in &channel.members {
+        for member in channel.members.iter().filter(|member| !member.place.is_deleted()) {
             let key = (member.place.stored_as(&member.asked), subdir.clone());
             let Some(generation) = self.trusted(&key).await else { continue };
             let entry = generation.find(archive.as_str()).map_err(|error| refusal_of(&error))?;
@@ -160,7 +166,7 @@ impl Delivery {
             let generation = self.routing(&channel, subdir).await?;
             let member = owner(&channel, &generation, &package).ok_or_else(absent)?;
             let inner = match &member.place {
-                Place::Proxied(proxied) => return self.sidecar(proxied, &member.asked, subdir, file).await,
+                Place::Source(proxied) => return self.sidecar(proxied, &member.asked, subdir, file).await,
                 Place::Virtual(inner) => Arc::clone(inner),
             };
             (channel, depth) = (inner, depth + 1);

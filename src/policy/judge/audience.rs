@@ -238,6 +238,8 @@ fn one_channel(channels: &[Arc<ChannelRule>]) -> Vec<Vec<String>> {
                 let members = made_of.members.iter().map(|member| member.name.as_str());
                 virtuals.insert(name.as_str(), members.collect());
             }
+            // It has one name.
+            ChannelSource::Hosted(_) => {}
         }
     }
     let proxied: Vec<_> = there.into_values().collect();

@@ -24,7 +24,7 @@ fn doubt(rule: &Statement, word: &str, all: &Rules) -> Option<Mistake> {
     let named: Vec<_> = all.channels().iter().filter(|channel| is_named(channel, word)).collect();
     let members = named.iter().find_map(|channel| match &channel.source {
         ChannelSource::Virtual(made_of) => Some(&made_of.members),
-        ChannelSource::Proxied { .. } => None,
+        ChannelSource::Proxied { .. } | ChannelSource::Hosted(_) => None,
     });
     if let Some(members) = members {
         let members: Vec<_> = members.iter().map(|member| format!("`{}`", member.name)).collect();
@@ -59,7 +59,7 @@ fn is_named(channel: &ChannelRule, word: &str) -> bool {
     let Pattern::Exact(name) = &channel.pattern else { return false };
     let there = match &channel.source {
         ChannelSource::Proxied { path, .. } => path.as_deref(),
-        ChannelSource::Virtual(_) => None,
+        ChannelSource::Virtual(_) | ChannelSource::Hosted(_) => None,
     };
     [Some(name.as_str()), there].into_iter().flatten().any(|name| name.eq_ignore_ascii_case(word))
 }

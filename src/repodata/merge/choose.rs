@@ -74,7 +74,7 @@ fn may_be_shown(
     if !entry.is_shown() {
         return Ok(false);
     }
-    if !rule.owns.is_empty() {
+    if rule.has_owners() {
         let name = member.name(entry, buffer)?;
         if !rule.may_answer_file(member.place, entry.file, Some(&name)) {
             return Ok(false);

@@ -19,6 +19,7 @@ fn rule(priority: Priority, members: usize) -> VirtualRule {
         priority,
         owns: NameGlobs::default(),
         owners: Vec::new(),
+        claims: Vec::new(),
         as_of: None,
     }
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use super::BuildError;
 use super::build::{BuildInput, Built, Identity, Limits, build as build_input};
 use super::generation::{Generation, Variant};
-use super::judging::Court;
+use super::judging::{Ages, Court};
 use super::store::GenerationStore;
 use super::unpack::UnpackLimits;
 use crate::clock::UnixMillis;
@@ -29,7 +29,7 @@ const ZST: IndexFile = IndexFile::Repodata(Packing::Zst);
 const BZ2: IndexFile = IndexFile::Repodata(Packing::Bz2);
 
 /// No rules, and nobody who keeps ages.
-const NOBODY: Court<'static> = Court { judge: &Lenient, source: "pkgs/main", sightings: None };
+const NOBODY: Court<'static> = Court { judge: &Lenient, source: "pkgs/main", ages: Ages::Unknown };
 
 /// A store in a directory of its own.
 struct Bench {

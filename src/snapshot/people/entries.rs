@@ -76,10 +76,26 @@ pub struct ChannelEntry {
     pub public: bool,
     /// Not served any more.
     pub deleted: bool,
+    /// Globs of the package names it owns.
+    #[serde(default)]
+    pub owns: Vec<String>,
+}
+
+/// What the data plane reads of a channel's settings.
+#[derive(Default, Deserialize)]
+struct Settings {
+    #[serde(default)]
+    owns: Vec<String>,
 }
 
 impl From<&Channel> for ChannelEntry {
     fn from(channel: &Channel) -> Self {
-        Self { name: channel.name.clone(), public: channel.public, deleted: channel.deleted_at.is_some() }
+        let settings = serde_json::from_str::<Settings>(&channel.settings).unwrap_or_default();
+        Self {
+            name: channel.name.clone(),
+            public: channel.public,
+            deleted: channel.deleted_at.is_some(),
+            owns: settings.owns,
+        }
     }
 }

@@ -18,6 +18,7 @@ use super::state::State;
 use super::{Loaded, People};
 use crate::clock::{SharedClock, UnixMillis};
 use crate::store::lazy::LazyStore;
+use crate::store::repo::Changes;
 use crate::store::{Store, StoreError};
 
 /// How often the store is asked without a reason.
@@ -155,9 +156,12 @@ impl Follower {
         if !changes.complete {
             return self.read_anew(&store).await;
         }
-        if changes
-            == (crate::store::repo::Changes { upto: now.revision, complete: true, ..Default::default() })
-        {
+        let nothing = Changes { upto: changes.upto, complete: true, ..Changes::default() };
+        if changes == nothing {
+            // Uploads move the counter on, too.
+            if changes.upto != now.revision {
+                self.people.move_on(changes.upto);
+            }
             return Ok(());
         }
         let mut next = now;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 
 use super::disk::Disk;
+use super::entries::ChannelEntry;
 use super::state::State;
 use super::tokens::{TokenEntry, TokenFile};
 use crate::clock::UnixMillis;
@@ -71,10 +72,7 @@ pub async fn read_people(store: &Store) -> Result<State, StoreError> {
     walk!(after => store.grants().list(after.as_ref(), LONGEST_PAGE), grant behind grant.id.clone() => {
         grants.insert(grant.id.to_string(), (&grant).into());
     });
-    let mut channels = AHashMap::new();
-    walk!(after => store.channels().list(after.as_deref(), LONGEST_PAGE), channel behind channel.name.clone() => {
-        channels.insert(channel.id.to_string(), (&channel).into());
-    });
+    let channels = read_channels(store).await?;
     Ok(State {
         revision,
         users: Arc::new(users),
@@ -85,6 +83,18 @@ pub async fn read_people(store: &Store) -> Result<State, StoreError> {
         channels: Arc::new(channels),
         ..State::default()
     })
+}
+
+/// The hosted channels alone, by id: they are few, and nothing may be answered before they are known.
+///
+/// # Errors
+/// [`StoreError`]
+pub async fn read_channels(store: &Store) -> Result<AHashMap<String, ChannelEntry>, StoreError> {
+    let mut channels = AHashMap::new();
+    walk!(after => store.channels().list(after.as_deref(), LONGEST_PAGE), channel behind channel.name.clone() => {
+        channels.insert(channel.id.to_string(), (&channel).into());
+    });
+    Ok(channels)
 }
 
 type Groups = (AHashMap<String, String>, AHashMap<String, BTreeSet<String>>);

@@ -98,6 +98,9 @@ impl Loaded {
     }
 }
 
+/// Is told of each state that comes into force, before anybody else finds it so.
+type Watcher = Box<dyn Fn(&State) + Send + Sync>;
+
 /// See the module's description.
 pub struct People {
     loaded: ArcSwapOption<Loaded>,
@@ -109,6 +112,7 @@ pub struct People {
     states: AtomicU64,
     unknown: Cache<Sha256, (), ahash::RandomState>,
     ask: mpsc::Sender<Waiting>,
+    watchers: RwLock<Vec<Watcher>>,
     clock: SharedClock,
     max_age: Duration,
 }
@@ -132,6 +136,7 @@ impl People {
             states: AtomicU64::new(0),
             unknown: unknown.build_with_hasher(ahash::RandomState::new()),
             ask,
+            watchers: RwLock::default(),
             clock,
             max_age,
         };
@@ -162,10 +167,31 @@ impl People {
         self.trouble.read().clone()
     }
 
+    /// Calls `watcher` with the state in force, if there is one, and with each that follows. It must be quick.
+    pub fn watch(&self, watcher: impl Fn(&State) + Send + Sync + 'static) {
+        // Held meanwhile: no state comes between.
+        let mut watchers = self.watchers.write();
+        if let Some(state) = self.known() {
+            watcher(&state);
+        }
+        watchers.push(Box::new(watcher));
+    }
+
     fn replace(&self, loaded: Loaded) {
+        let watchers = self.watchers.read();
+        watchers.iter().for_each(|watcher| watcher(&loaded.state));
         self.loaded.store(Some(Arc::new(loaded)));
         self.states.fetch_add(1, Ordering::AcqRel);
         self.unknown.invalidate_all();
+    }
+
+    /// Notes that nothing changed up to a number: what was found out stays.
+    fn move_on(&self, upto: u64) {
+        let moved = self.loaded.load().as_ref().map(|loaded| {
+            let state = State { revision: upto, ..loaded.state.clone() };
+            Loaded { state, verdicts: loaded.verdicts.clone() }
+        });
+        self.loaded.store(moved.map(Arc::new));
     }
 
     fn heard(&self, at: UnixMillis) {

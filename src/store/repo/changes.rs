@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{Compare, Filter, Query, Rows};
 use crate::store::engine::CHANGED;
-use crate::store::model::{Channel, GONE, Gone, Grant, Group, Member, Token, User};
+use crate::store::model::{Channel, GONE, Gone, Grant, Group, Member, PACKAGES, Token, User};
 use crate::store::table::Record;
 use crate::store::value::Value;
 use crate::store::{Store, StoreError};
@@ -90,7 +90,9 @@ impl SettingsRepo for Store {
                 }
             };
         }
-        let told = lists!(users, groups, members, grants, tokens, channels, gone);
+        let mut told = lists!(users, groups, members, grants, tokens, channels, gone);
+        // Packages are followed by themselves.
+        told.gone.retain(|gone| gone.source != PACKAGES.name);
         // The floor last: it is raised before anything is forgotten, so what was there until now has been read.
         let floor = self.engine().counter().await?.floor;
         Ok(if since < floor { too_much } else { told })

@@ -147,7 +147,10 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 
 /// Switches to WAL. Of several that switch a new file at once, SQLite refuses all but one without waiting (it can't know that they
 /// want the same), so this waits.
-#[expect(clippy::disallowed_methods, reason = "all of this file runs on blocking threads, as SQLite's own waiting does")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "all of this file runs on blocking threads, as SQLite's own waiting does"
+)]
 fn log_ahead(connection: &Connection) -> rusqlite::Result<()> {
     for _ in 0..LOOKS {
         match connection.pragma_update(None, "journal_mode", "WAL") {

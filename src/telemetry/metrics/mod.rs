@@ -103,6 +103,8 @@ pub struct Metrics {
     pub cut: Counter,
     /// Panics while answering.
     pub panics: Counter,
+    /// Downloads from hosted channels whose bytes were not here.
+    pub hosted_missing: Counter,
     heads_refused: Family<StatusLabel, Counter>,
     /// Access lines that could not be written.
     pub access_lines_lost: Counter,
@@ -151,6 +153,7 @@ impl Metrics {
             over_limit: Counter::default(),
             cut: Counter::default(),
             panics: Counter::default(),
+            hosted_missing: Counter::default(),
             heads_refused: Family::default(),
             access_lines_lost: Counter::default(),
             other: Arc::new(ChannelSeries::new(OTHER, &tallies)),
@@ -199,6 +202,11 @@ impl Metrics {
         );
         room.register("answers_cut", "Answers that ended before their last byte", self.cut.clone());
         room.register("handler_panics", "Panics while answering a request", self.panics.clone());
+        room.register(
+            "hosted_files_missing",
+            "Downloads from hosted channels whose bytes were not here",
+            self.hosted_missing.clone(),
+        );
         let help = "Requests refused before they were understood, by status";
         room.register("heads_refused", help, self.heads_refused.clone());
         let room = registry.sub_registry_with_prefix("telemetry");

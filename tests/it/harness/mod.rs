@@ -8,6 +8,7 @@ pub mod client;
 pub mod digest;
 pub mod gate;
 pub mod home;
+pub mod hosted;
 #[path = "../../../src/store/contract/server.rs"]
 pub mod mongodb;
 pub mod people;
@@ -24,6 +25,7 @@ pub use channel::{Channel, package};
 pub use client::{Answer, Connection, End, Request};
 pub use gate::{Gate, Setup};
 pub use home::Home;
+pub use hosted::{Stock, Stocked};
 pub use people::Society;
 pub use process::Process;
 pub use stage::Stage;

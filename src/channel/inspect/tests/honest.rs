@@ -106,8 +106,8 @@ fn old_packages_have_a_platform_and_an_arch() {
 /// Directories with a `repodata.json` beside packages: the project's own, and larger ones where there are.
 fn subdirs() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let elsewhere = std::env::var_os("CONDAGATE_TEST_CHANNELS")
-        .map_or_else(|| root.join("../shared/channels"), PathBuf::from);
+    // Other channels, with `<channel>/<subdir>/` below a directory.
+    let elsewhere = std::env::var_os("CONDAGATE_TEST_CHANNELS").map(PathBuf::from).unwrap_or_default();
     let mut found = vec![root.join("tests/fixtures/packages/noarch")];
     let below = |dir: &Path| -> Vec<PathBuf> {
         fs::read_dir(dir).map(|list| list.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
