@@ -26,6 +26,13 @@ impl UnixMillis {
         Self(self.0.saturating_add(millis))
     }
 
+    /// The moment `long` earlier; saturates instead of wrapping.
+    #[must_use]
+    pub fn before(self, long: Duration) -> Self {
+        let millis = i64::try_from(long.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
     /// How long ago `earlier` was; zero when it lies in the future.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -45,6 +45,28 @@ impl Layout {
         path
     }
 
+    pub(super) fn hosted_root(&self) -> PathBuf {
+        self.root.join("hosted").join("sha256")
+    }
+
+    /// `hosted/sha256/ab/abcd…`.
+    pub(super) fn hosted(&self, digest: &Sha256) -> PathBuf {
+        let hex = digest.to_hex();
+        let mut path = self.hosted_root();
+        path.push(&hex[..2]);
+        path.push(hex);
+        path
+    }
+
+    pub(super) fn contents(&self) -> PathBuf {
+        self.root.join("hosted").join("contents.db")
+    }
+
+    /// On the same volume as both: files are moved and linked.
+    pub(super) fn incoming(&self) -> PathBuf {
+        self.root.join("hosted").join("incoming")
+    }
+
     pub(super) fn partials(&self) -> PathBuf {
         self.root.join("partial")
     }

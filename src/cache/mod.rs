@@ -9,6 +9,7 @@
 //! | `body` `map` `guard` | a file's bytes without stalling a worker |
 //! | `fill/` `source` | one download, many readers |
 //! | `index/` `object` | `cache.db` |
+//! | `intake` `vault` | files of hosted channels on their way in, and kept |
 //! | `freshness` `negative` | how long an answer holds |
 //! | `evict` `purge` `verify` `recover` `status` | keeping house |
 //! | `ops` | every change on disk, and the hook that makes it fail in tests |
@@ -16,11 +17,12 @@
 //! ```text
 //! packages/blobs/sha256/ab/<hex>   immutable, named by digest     packages/cache.db   rows of blobs and keys
 //! packages/partial/<hash>.part     being written, locked          packages/lock       one process at a time
-//! packages/quarantine/             changed on disk, set aside
+//! packages/quarantine/             changed on disk, set aside      packages/hosted/    what hosted channels have: never deleted by the cache
 //! ```
 
 mod blobs;
 pub mod body;
+mod contents;
 mod error;
 mod evict;
 mod fill;
@@ -28,6 +30,7 @@ pub mod freshness;
 pub(crate) mod guard;
 mod hashing;
 mod index;
+mod intake;
 mod layout;
 mod map;
 pub mod negative;
@@ -44,6 +47,7 @@ mod status;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod vault;
 mod verify;
 
 use std::collections::HashMap;
@@ -56,8 +60,10 @@ use tokio::runtime::Handle;
 
 pub use blobs::Blob;
 pub use body::{BodyMode, BodyOptions, BodyReader, FileBody};
+pub use contents::FileQuery;
 pub use error::{AnyDigest, CacheError, FillError, SourceError, SourceErrorKind};
 pub use fill::{Fill, FillHead, FillKind, FillRequest, Follower};
+pub use intake::{Intake, Taken};
 pub use negative::{NegativeEntry, Negatives};
 pub use object::{Object, ObjectMeta};
 pub use ops::{Faults, FileOp};
@@ -81,6 +87,7 @@ struct Inner {
     blobs: Arc<Blobs>,
     objects: Arc<Objects>,
     engine: Arc<Engine>,
+    contents: contents::Contents,
     /// Looks on disk under way: a crowd that asks for one blob at once waits for one look.
     looking: Mutex<HashMap<Sha256, Look>>,
 }
@@ -112,7 +119,9 @@ impl Cache {
         let blobs = Arc::new(Blobs::new(&settings, layout, index, lock, clock, runtime));
         let objects = Arc::new(Objects::new(Arc::clone(&blobs)));
         let engine = Engine::new(settings.clone(), Arc::clone(&blobs), Arc::clone(&objects));
-        let inner = Arc::new(Inner { settings, blobs, objects, engine, looking: Mutex::default() });
+        let contents = contents::Contents::new(blobs.layout.contents());
+        let looking = Mutex::default();
+        let inner = Arc::new(Inner { settings, blobs, objects, engine, contents, looking });
         recover::start(&inner);
         Ok(Self(inner))
     }

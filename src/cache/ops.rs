@@ -106,6 +106,12 @@ impl Ops {
         fs::rename(from, to)
     }
 
+    /// Gives a file a second name.
+    pub(super) fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step(FileOp::Create, to)?;
+        fs::hard_link(from, to)
+    }
+
     pub(super) fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.step(FileOp::SyncDir, path)?;
         File::open(path)?.sync_all()

@@ -16,7 +16,7 @@ use super::error::CacheError;
 use super::index::Index;
 use super::layout::Layout;
 use super::ops::Ops;
-use super::{Inner, evict, fill, verify};
+use super::{Inner, evict, fill, vault, verify};
 use crate::clock::UnixMillis;
 
 /// Makes the directories and takes the lock, which lasts until the file is dropped.
@@ -27,7 +27,11 @@ pub(super) fn lock(layout: &Layout, ops: &Ops) -> Result<File, CacheError> {
     let path = layout.lock();
     let file = ops.open_rw(&path).map_err(CacheError::io("open", &path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            let incoming = layout.incoming();
+            vault::empty_incoming(&incoming, ops).map_err(CacheError::io("empty", &incoming))?;
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(CacheError::Locked(layout.root().to_owned())),
         Err(TryLockError::Error(source)) => Err(CacheError::io("lock", &path)(source)),
     }

@@ -1,3 +1,4 @@
 mod crash;
 mod keeping;
 mod tamper;
+mod vault;
