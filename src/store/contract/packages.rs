@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use super::Bed;
 use super::samples::*;
-use crate::store::Store;
+use crate::conda::digest::Sha256;
 use crate::store::model::{Package, PackageState};
 use crate::store::repo::{PackageChanges, place_of_gone};
+use crate::store::{Store, StoreError};
 
 async fn since(store: &Store, number: u64) -> PackageChanges {
     let changes = store.packages().changed(number, 1000).await.unwrap();
@@ -104,4 +105,38 @@ pub(super) async fn only_packages_have_places(_: &Bed, store: Store) {
     assert!(since(&store, before).await.gone.is_empty());
     let gone = store.settings().changes(before, 9).await.unwrap().gone;
     assert_eq!(gone.iter().filter_map(place_of_gone).count(), 0);
+}
+
+pub(super) async fn packages_are_found_by_what_they_are(_: &Bed, store: Store) {
+    let name = |row: Package, name: &str| Package { name: name.to_owned(), ..row };
+    let a = name(package("team", "a-1-0.conda"), "a");
+    let other = Package { subdir: "linux-64".to_owned(), ..name(package("team", "a-2-0.conda"), "a") };
+    let proofs = Some(Sha256::of(b"bundles"));
+    let b = Package { attestations: proofs, ..name(package("team", "b-1-0.conda"), "b") };
+    let elsewhere = name(package("other", "a-1-0.conda"), "a");
+    for row in [&a, &other, &b, &elsewhere] {
+        store.packages().create(row).await.unwrap();
+    }
+    let mut named = store.packages().named(&a.channel, "a").await.unwrap();
+    named.sort_by(|one, two| one.file.cmp(&two.file));
+    assert_eq!(named, [a.clone(), other.clone()]);
+    assert!(store.packages().named(&a.channel, "c").await.unwrap().is_empty());
+    assert!(store.packages().has_attestations(&Sha256::of(b"bundles")).await.unwrap());
+    assert!(!store.packages().has_attestations(&Sha256::of(b"others")).await.unwrap());
+    let first = store.packages().list_all(&a.channel, None, 2).await.unwrap();
+    assert_eq!(first, [other.clone(), a.clone()], "by subdir, then file");
+    let rest = store.packages().list_all(&a.channel, Some(("noarch", "a-1-0.conda")), 9).await.unwrap();
+    assert_eq!(rest, [b.clone()]);
+}
+
+pub(super) async fn a_package_is_overwritten_by_one_of_two(_: &Bed, store: Store) {
+    let a = package("team", "a-1-0.conda");
+    store.packages().create(&a).await.unwrap();
+    let next = Package { sha256: Sha256::of(b"new"), size: 3, labels: Vec::new(), ..a.clone() };
+    assert_eq!(store.packages().overwrite(&next).await.unwrap(), 2);
+    let found = store.packages().get(&a.channel, &a.subdir, &a.file).await.unwrap().unwrap();
+    assert_eq!(found, Package { revision: 2, ..next.clone() });
+    assert!(matches!(store.packages().overwrite(&next).await, Err(StoreError::Stale { .. })));
+    let nobody = Package { file: "z-1-0.conda".to_owned(), ..a };
+    assert!(matches!(store.packages().overwrite(&nobody).await, Err(StoreError::NotFound { .. })));
 }

@@ -117,6 +117,9 @@ pub(super) fn package(channel: &str, file: &str) -> Package {
         uploaded_by: user_id("u-ada"),
         uploaded_at: NOW,
         revision: 1,
+        name: "a".to_owned(),
+        changed_at: NOW,
+        attestations: None,
     }
 }
 

@@ -101,6 +101,12 @@ record! {
         uploaded_at: UnixMillis,
         /// Starts with 1 and grows with every change.
         revision: u64,
+        /// Of the package: what the file name begins with.
+        name: String,
+        /// When labels or state changed last.
+        changed_at: UnixMillis,
+        /// Of the array of attestations (CEP 50) that is kept for it.
+        attestations: Option<Sha256>,
     }
 }
 
@@ -114,6 +120,8 @@ pub static PACKAGES: Table = Table {
     indexes: &[
         Index { name: "packages_key", columns: &["channel", "subdir", "file"], unique: None },
         Index { name: "packages_digest", columns: &["sha256"], unique: None },
+        Index { name: "packages_name", columns: &["channel", "name"], unique: None },
+        Index { name: "packages_attestations", columns: &["attestations"], unique: None },
         Index { name: "packages_changed", columns: &["changed"], unique: None },
         Index { name: "packages_place", columns: &["channel", "subdir", "changed"], unique: None },
     ],

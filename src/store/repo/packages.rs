@@ -63,10 +63,30 @@ pub trait PackageRepo: Send + Sync {
     /// Whether a package of the channel has this label, in whatever subdir and state. Looks at all of them if none has.
     async fn has_label(&self, channel: &ChannelId, label: &str) -> Result<bool, StoreError>;
 
+    /// A page of a whole channel, in the order of subdirs and file names, behind one of them.
+    async fn list_all(
+        &self,
+        channel: &ChannelId,
+        after: Option<(&str, &str)>,
+        limit: u32,
+    ) -> Result<Vec<Package>, StoreError>;
+
+    /// The files of a package in a channel, whatever their state, in no order; at most [`LONGEST_PAGE`].
+    async fn named(&self, channel: &ChannelId, name: &str) -> Result<Vec<Package>, StoreError>;
+
+    /// Whether a package has these attestations.
+    async fn has_attestations(&self, sha256: &Sha256) -> Result<bool, StoreError>;
+
     /// Up to `limit` packages with this digest, wherever they are.
     async fn by_digest(&self, sha256: &Sha256, limit: u32) -> Result<Vec<Package>, StoreError>;
 
-    /// Replaces record, labels and state, if the package is still at `package.revision`; gives the new revision.
+    /// Replaces everything but the place, if the package is still at `package.revision`; gives the new revision.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::Stale`]
+    async fn overwrite(&self, package: &Package) -> Result<u64, StoreError>;
+
+    /// Replaces record, labels, state and when that was, if the package is still at `package.revision`; gives the new revision.
     ///
     /// # Errors
     /// [`StoreError::NotFound`], [`StoreError::Stale`]
@@ -75,6 +95,20 @@ pub trait PackageRepo: Send + Sync {
     /// Forgets a package; `false` when there is none.
     async fn forget(&self, channel: &ChannelId, subdir: &str, file: &str) -> Result<bool, StoreError>;
 }
+
+/// What other bytes under a name change.
+const REPLACED: &[&str] = &[
+    "sha256",
+    "size",
+    "record",
+    "labels",
+    "state",
+    "uploaded_by",
+    "uploaded_at",
+    "name",
+    "changed_at",
+    "attestations",
+];
 
 #[async_trait]
 impl PackageRepo for Store {
@@ -167,12 +201,37 @@ impl PackageRepo for Store {
         Ok(!self.engine().find(query).await?.is_empty())
     }
 
+    async fn list_all(
+        &self,
+        channel: &ChannelId,
+        after: Option<(&str, &str)>,
+        limit: u32,
+    ) -> Result<Vec<Package>, StoreError> {
+        let after = after.map(|(subdir, file)| vec![subdir.into(), file.into()]);
+        self.rows().list(is("channel", channel.to_value()), &["subdir", "file"], after, limit).await
+    }
+
+    async fn named(&self, channel: &ChannelId, name: &str) -> Result<Vec<Package>, StoreError> {
+        let filter = Filter::Every(vec![is("channel", channel.to_value()), is("name", name)]);
+        self.rows().list(filter, PACKAGES.key, None, LONGEST_PAGE).await
+    }
+
+    async fn has_attestations(&self, sha256: &Sha256) -> Result<bool, StoreError> {
+        let found: Vec<Package> =
+            self.rows().list(is("attestations", sha256.to_value()), PACKAGES.key, None, 1).await?;
+        Ok(!found.is_empty())
+    }
+
+    async fn overwrite(&self, package: &Package) -> Result<u64, StoreError> {
+        self.rows().replace(package, REPLACED, package.revision).await
+    }
+
     async fn by_digest(&self, sha256: &Sha256, limit: u32) -> Result<Vec<Package>, StoreError> {
         self.rows().list(is("sha256", sha256.to_value()), PACKAGES.key, None, limit).await
     }
 
     async fn update(&self, package: &Package) -> Result<u64, StoreError> {
-        self.rows().replace(package, &["record", "labels", "state"], package.revision).await
+        self.rows().replace(package, &["record", "labels", "state", "changed_at"], package.revision).await
     }
 
     async fn forget(&self, channel: &ChannelId, subdir: &str, file: &str) -> Result<bool, StoreError> {

@@ -116,7 +116,12 @@ CREATE INDEX gone_changed ON gone ("changed");
 
 /// Gates follow packages. Those that were there have no number: whoever begins to follow reads them all anyway.
 const STEP_2: &str = r#"
+ALTER TABLE packages ADD COLUMN "name" TEXT NOT NULL DEFAULT '';
+ALTER TABLE packages ADD COLUMN "changed_at" INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE packages ADD COLUMN "attestations" BLOB;
 ALTER TABLE packages ADD COLUMN "changed" INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX packages_name ON packages ("channel", "name");
+CREATE INDEX packages_attestations ON packages ("attestations");
 CREATE INDEX packages_changed ON packages ("changed");
 CREATE INDEX packages_place ON packages ("channel", "subdir", "changed");
 "#;

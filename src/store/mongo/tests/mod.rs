@@ -8,6 +8,7 @@ use super::{Mongo, Settings};
 use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::store::contract::{databases, drop_databases, on_a_runtime, server};
+use crate::store::engine::SCHEMA;
 use crate::store::model::{GONE, HEADS, USERS};
 use crate::store::query::{Change, Compare, Edit, Filter, behind, is};
 use crate::store::table::Row;
@@ -68,7 +69,7 @@ fn on_a_server<F: Future<Output = ()>>(test: impl FnOnce(Settings) -> F) {
 fn setup_says_what_it_does_and_does_it_once() {
     on_a_server(|settings| async move {
         let missing = Mongo::open(&settings).await.err().unwrap();
-        assert_eq!(missing, StoreError::NotSetUp { found: 0, known: 1 });
+        assert_eq!(missing, StoreError::NotSetUp { found: 0, known: SCHEMA });
         let planned = setup(&settings, false).await.unwrap();
         let (main, queue) = (&settings.database, &settings.queue_database);
         for step in [
@@ -98,7 +99,7 @@ fn a_newer_schema_and_another_index_are_refused() {
         assert!(refused.contains("`users_name` of `users`"), "{refused}");
         users.drop().await.unwrap();
         mongo.meta().insert_one(doc! {"_id": "schema", "version": 9_i64}).await.unwrap();
-        let newer = StoreError::NewerSchema { found: 9, known: 1 };
+        let newer = StoreError::NewerSchema { found: 9, known: SCHEMA };
         assert_eq!(setup(&settings, true).await, Err(newer.clone()));
         assert_eq!(Mongo::open(&settings).await.err(), Some(newer));
     });
