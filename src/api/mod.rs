@@ -3,7 +3,10 @@
 //! Belongs here: routes, bodies and their translation to calls of an [`Operator`]. Does not: what those calls do.
 
 pub mod accounts;
+pub mod channels;
 pub mod in_process;
+pub mod local;
+mod search;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -18,6 +21,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::channel::Hosting;
 use crate::delivery::explain::Question;
 
 /// What a purge is about; exactly one of them.
@@ -112,6 +116,7 @@ async fn explain(State(op): Shared, body: axum::body::Bytes) -> Result<Json<Valu
 pub async fn serve(
     path: &Path,
     operator: Arc<dyn Operator>,
+    hosting: Option<Hosting>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let named = |error: std::io::Error| {
@@ -126,5 +131,9 @@ pub async fn serve(
     }
     let listener = tokio::net::UnixListener::bind(path).map_err(named)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(named)?;
-    axum::serve(listener, router(operator)).with_graceful_shutdown(stop).await
+    let mut routes = router(operator);
+    if let Some(hosting) = hosting {
+        routes = routes.merge(local::router(hosting));
+    }
+    axum::serve(listener, routes).with_graceful_shutdown(stop).await
 }

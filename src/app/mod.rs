@@ -6,6 +6,7 @@ mod convert;
 mod explain;
 mod eyes;
 mod fetch;
+mod hosting;
 mod operator;
 mod reload;
 mod serve;
@@ -23,6 +24,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
 use crate::cache::{Cache, CacheError, CacheSettings, CacheStatus};
+use crate::channel::Hosting;
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::delivery::{Delivery, DeliveryParts, DeliverySettings};
@@ -141,6 +143,8 @@ struct Core {
     store: LazyStore,
     /// None for what the command line does without a gate.
     society: Option<society::Society>,
+    /// None there, too.
+    hosting: Option<Hosting>,
     clock: SharedClock,
     upstreams: Arc<Upstreams>,
     eyes: Eyes,
@@ -174,8 +178,9 @@ impl Gate {
         let pseudonym = convert::pseudonym();
         let mut core = Core::open(config, rules, &clock, tuning, &runtime, &pseudonym)?;
         let (store, live) = (core.store.clone(), Arc::clone(&core.live));
-        core.society =
-            Some(society::Society::open(&core.config, &clock, &runtime, &pseudonym, store, &live)?);
+        let society = society::Society::open(&core.config, &clock, &runtime, &pseudonym, store, &live)?;
+        core.hosting = Some(core.open_hosting(&society));
+        core.society = Some(society);
         let core = Arc::new(core);
         let (stopper, stop) = server::stop_pair();
         core.attend(&runtime, &stop);
@@ -303,6 +308,7 @@ impl Core {
             live,
             store,
             society: None,
+            hosting: None,
             clock,
             upstreams,
             eyes,
@@ -332,7 +338,7 @@ impl Core {
                 let core = Arc::clone(&explaining);
                 async move { core.explain(question).await }.boxed()
             }),
-            api: society.api(&self.config),
+            api: society.api(&self.config, self.hosting.clone()),
         };
         let settings = DoorSettings {
             public: self.config.public_url.as_ref().map(|public| public.url.reveal().clone()),
@@ -373,10 +379,10 @@ impl Core {
     fn attend(self: &Arc<Self>, runtime: &Runtime, stop: &Stop) {
         let operator: Arc<dyn crate::api::Operator> = Arc::new(operator::GateOperator(Arc::clone(self)));
         let socket = self.config.control_socket();
-        let stopping = stop.clone();
+        let (stopping, hosting) = (stop.clone(), self.hosting.clone());
         runtime.spawn(async move {
             let stopped = async move { stopping.requested().await };
-            if let Err(error) = crate::api::serve(&socket, operator, stopped).await {
+            if let Err(error) = crate::api::serve(&socket, operator, hosting, stopped).await {
                 tracing::error!(%error, "the command line can't reach this gate");
             }
         });
@@ -384,5 +390,6 @@ impl Core {
         self.keep_tending(runtime, stop.clone());
         let (delivery, stopping) = (self.delivery.clone(), stop.clone());
         runtime.spawn(async move { delivery.follow_hosted(stopping.requested()).await });
+        self.keep_sweeping(runtime, stop.clone());
     }
 }

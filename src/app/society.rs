@@ -13,9 +13,10 @@ use tokio::time::timeout;
 
 use super::{StartError, convert, fetch};
 use crate::api::accounts::{self, Accounts};
-use crate::api::in_process;
+use crate::api::{channels, in_process};
 use crate::auth;
 use crate::auth::password::Passwords;
+use crate::channel::Hosting;
 use crate::clock::{SharedClock, UnixMillis};
 use crate::config::{Config, MongodbConfig};
 use crate::identity::{Identity, IdentityParts};
@@ -121,13 +122,17 @@ impl Society {
     }
 
     /// The API behind the front door.
-    pub(super) fn api(&self, config: &Config) -> Api {
+    pub(super) fn api(&self, config: &Config, hosting: Option<Hosting>) -> Api {
         let accounts = Accounts {
             identity: Arc::clone(&self.identity),
             people: self.open_people(config),
             data: config.data.clone(),
         };
-        in_process::call(accounts::router(accounts), self.runtime.clone())
+        let mut router = accounts::router(accounts);
+        if let Some(hosting) = hosting {
+            router = router.merge(channels::router(hosting));
+        }
+        in_process::call(router, self.runtime.clone())
     }
 
     /// What makes users, once the store is open.

@@ -27,5 +27,5 @@ pub use rules::RulesDir;
 pub use settings::{
     AccessTarget, AuditConfig, AuthConfig, CacheConfig, Config, Control, EgressConfig, IssuerConfig,
     KeepFree, Limits, LogConfig, LogFormat, MongodbConfig, PasswordConfig, PublicUrl, SecurityConfig,
-    SessionConfig, Setting, Storage, Timeouts,
+    SessionConfig, Setting, Storage, Timeouts, UploadConfig,
 };

@@ -10,7 +10,7 @@ use super::layers::Sources;
 use super::rules::{self, RulesDir};
 use super::settings::{
     AccessTarget, CacheConfig, Config, Control, EgressConfig, KeepFree, Limits, LogConfig, LogFormat,
-    PublicUrl, Setting, Storage, Timeouts,
+    PublicUrl, Setting, Storage, Timeouts, UploadConfig,
 };
 use super::values::{
     access, bounded_size, count, file, keep_free, level, listen, network, path, public_url, rules_dir,
@@ -42,6 +42,7 @@ pub(super) const TOP_LEVEL: &[&str] = &[
     "security",
     "auth",
     "audit",
+    "upload",
 ];
 
 /// Keys of the language that this version does not have.
@@ -171,6 +172,7 @@ fn config(tree: &Node, sources: &Sources, mistakes: &mut Mistakes) -> Option<Con
     let security = auth::security(r, top);
     let auth = auth::auth(r, top);
     let audit = auth::audit(r, top);
+    let upload = upload(r, top);
     fields.finish(reader.mistakes);
     let mut origins = reader.origins;
     origins.sort_by_key(|setting| setting.key);
@@ -190,6 +192,7 @@ fn config(tree: &Node, sources: &Sources, mistakes: &mut Mistakes) -> Option<Con
         security,
         auth,
         audit,
+        upload,
         threads,
         origins,
     })
@@ -216,6 +219,16 @@ fn cache(r: &mut Reader<'_>, top: &mut Fields<'_>) -> CacheConfig {
     };
     r.finish(fields);
     cache
+}
+
+fn upload(r: &mut Reader<'_>, top: &mut Fields<'_>) -> UploadConfig {
+    let mut fields = r.section(top, "upload");
+    let upload = UploadConfig {
+        max_size: r.take(fields.as_mut(), "upload.max_size", some_bytes, 16 << 30, |n| show_size(*n)),
+        at_once: r.take(fields.as_mut(), "upload.at_once", count(1, 10_000), 256, ToString::to_string),
+    };
+    r.finish(fields);
+    upload
 }
 
 fn limits(r: &mut Reader<'_>, top: &mut Fields<'_>) -> Limits {

@@ -45,6 +45,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// `audit`
     pub audit: AuditConfig,
+    /// `upload`
+    pub upload: UploadConfig,
     /// `threads`: workers that answer clients, from 1. Default: one per CPU.
     pub threads: usize,
     /// Every key with its value in force and where it came from, by key.
@@ -89,6 +91,15 @@ pub struct CacheConfig {
     pub keep_free: KeepFree,
     /// `cache.memory`: bytes of small files kept in memory. Default 64 MiB.
     pub memory: u64,
+}
+
+/// `upload`: what comes into hosted channels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UploadConfig {
+    /// `upload.max_size`: bytes of the longest package. Default 16 GiB.
+    pub max_size: u64,
+    /// `upload.at_once`: files received at one time. Default 256.
+    pub at_once: usize,
 }
 
 /// Disk headroom.

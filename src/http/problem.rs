@@ -85,6 +85,7 @@ problems! {
     uri_too_long 414 "uri-too-long" "The URL is too long"
     range_not_satisfiable 416 "range-not-satisfiable" "The requested range lies outside the file"
     misdirected 421 "misdirected" "This gate does not answer for that host"
+    unprocessable 422 "unprocessable" "What was sent is not good"
     too_many_requests 429 "too-many-requests" "Too many requests"
     headers_too_large 431 "headers-too-large" "The request headers are too large"
     internal 500 "internal" "The gate made a mistake"

@@ -34,6 +34,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("people", &[KERNEL, DOMAIN, ENGINES]),
     ("channel", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "identity", "repodata"]]),
     ("identity", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "trail"]]),
+    ("channel", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "identity"]]),
     ("proxy", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("api", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("config", &[KERNEL, DOMAIN]),

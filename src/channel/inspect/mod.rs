@@ -26,7 +26,7 @@ mod zip;
 mod zip_fields;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::fs::File;
 

@@ -55,7 +55,7 @@ fn explained(
         user: user.to_owned(),
         channel: channel.to_owned(),
         allowed: verdict.is_allowed(),
-        sentence: format!("`{user}` {may} read {what}: {}", verdict.why().sentence()),
+        sentence: format!("`{user}` {may} read {what}: {}", verdict.why().clause()),
         at: verdict.why().at().map(ToString::to_string),
     })
 }

@@ -89,6 +89,15 @@ impl Why {
         }
     }
 
+    /// The same behind a colon.
+    #[must_use]
+    pub fn clause(&self) -> String {
+        let sentence = self.sentence();
+        let mut rest = sentence.chars();
+        let first = rest.next().map(|first| first.to_ascii_lowercase());
+        first.into_iter().chain(rest).collect()
+    }
+
     /// Where the rule stands that gives it; only for those who may see the gate's insides.
     #[must_use]
     pub fn at(&self) -> Option<&At> {
@@ -131,6 +140,7 @@ mod tests {
         let at = At { file: "/etc/condagate/proxy-rules/50.yaml".into(), line: 7, column: 3 };
         let why = Why::Rule(Arc::new(AccessRef { id: "team".into(), at: at.clone() }));
         assert_eq!(why.sentence(), "The access rule `team` gives it.");
+        assert_eq!(why.clause(), "the access rule `team` gives it.");
         assert_eq!((why.at(), why.word()), (Some(&at), "rule"));
         for why in [
             Why::Superuser,

@@ -1,6 +1,6 @@
 //! Packages as they are made, as they break, and as they are made to deceive.
 
-mod build;
+pub(in crate::channel) mod build;
 mod honest;
 mod hostile_tar;
 mod hostile_zip;

@@ -1,0 +1,105 @@
+//! What may be shown of channels and packages: the same JSON for the command line and the API.
+//!
+//! Belongs here: shapes. Does not: looking things up.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{ChannelSettings, row};
+use crate::clock::UnixMillis;
+use crate::store::model::{Channel, Package};
+
+/// A hosted channel.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct ChannelView {
+    /// As in URLs.
+    pub name: String,
+    /// Stays the same when it is renamed.
+    pub id: String,
+    /// Whether everybody may read it.
+    pub public: bool,
+    /// For people.
+    pub description: String,
+    /// Most bytes of packages.
+    pub quota: Option<u64>,
+    /// See there.
+    pub settings: ChannelSettings,
+    /// When.
+    pub created: String,
+    /// Not served since then.
+    pub deleted: Option<String>,
+    /// Of the row.
+    pub revision: u64,
+}
+
+impl From<&Channel> for ChannelView {
+    fn from(channel: &Channel) -> Self {
+        Self {
+            name: channel.name.clone(),
+            id: channel.id.to_string(),
+            public: channel.public,
+            description: channel.description.clone(),
+            quota: channel.quota,
+            settings: ChannelSettings::of(channel).unwrap_or_default(),
+            created: time(channel.created),
+            deleted: channel.deleted_at.map(time),
+            revision: channel.revision,
+        }
+    }
+}
+
+/// A file of a hosted channel.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct PackageView {
+    /// Where.
+    pub subdir: String,
+    /// Its name.
+    pub file: String,
+    /// Of the package.
+    pub name: String,
+    /// Of the package.
+    pub version: Option<String>,
+    /// Of the package.
+    pub build: Option<String>,
+    /// Of its bytes.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+    /// `main` where no other was given.
+    pub labels: Vec<String>,
+    /// `listed`, `yanked`, `deleted`
+    pub state: &'static str,
+    /// When.
+    pub uploaded: String,
+    /// By whom: the id of a user.
+    pub uploaded_by: String,
+    /// Of the array of attestations, if there is one.
+    pub attestations: Option<String>,
+}
+
+impl From<&Package> for PackageView {
+    fn from(package: &Package) -> Self {
+        let record: Value = serde_json::from_slice(&package.record).unwrap_or_default();
+        let text = |key: &str| record.get(key).and_then(Value::as_str).map(str::to_owned);
+        Self {
+            subdir: package.subdir.clone(),
+            file: package.file.clone(),
+            name: package.name.clone(),
+            version: text("version"),
+            build: text("build"),
+            sha256: package.sha256.to_hex(),
+            size: package.size,
+            labels: row::labels_of(package),
+            state: package.state.as_str(),
+            uploaded: time(package.uploaded_at),
+            uploaded_by: package.uploaded_by.to_string(),
+            attestations: package.attestations.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// As RFC 3339 has it, in UTC.
+fn time(moment: UnixMillis) -> String {
+    jiff::Timestamp::from_millisecond(moment.0)
+        .map_or_else(|_| "9999-12-31T23:59:59Z".to_owned(), |moment| moment.to_string())
+}
