@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::people::{self, PeopleCommand};
-use super::{Commands, Terminal, cache, check, client_config, db, explain, reload, serve, settings};
+use super::people::{self, ChannelCommand, HostedCommand, PeopleCommand};
+use super::{Commands, Terminal, cache, check, client_config, db, explain, import, reload, serve, settings};
 use crate::config::{Flags, Sources};
 
 /// A caching gateway for conda channels.
@@ -316,6 +316,9 @@ impl Command {
                 explain::run(&args, commands, sources, terminal).into()
             }
             Self::Db(command) => db::run(&command, sources, terminal).into(),
+            Self::People(PeopleCommand::Channel(ChannelCommand::Hosted(HostedCommand::Import(command)))) => {
+                import::run(&command, sources, terminal).into()
+            }
             Self::People(command) => people::run(&command, sources, terminal).into(),
             Self::Reload(args) => reload::run(&args, sources, terminal).into(),
             Self::ClientConfig(args) => client_config::run(&args, sources, terminal).into(),

@@ -79,22 +79,30 @@ fn unreachable(socket: &Path, reason: &str) -> SocketError {
     SocketError::Unreachable { path: socket.to_owned(), reason: reason.to_owned() }
 }
 
+/// For more than one question.
+pub(super) fn client(socket: &Path) -> Result<reqwest::Client, SocketError> {
+    reachable(socket)?;
+    let client = reqwest::Client::builder().unix_socket(socket).no_proxy().connect_timeout(CONNECT).build();
+    client.map_err(|error| failed(socket, &error))
+}
+
+/// What the HTTP client says, without the address, which means nothing here.
+pub(super) fn failed(socket: &Path, error: &reqwest::Error) -> SocketError {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    unreachable(socket, &cause.to_string())
+}
+
 async fn exchange(
     socket: &Path,
     method: Method,
     path: &str,
     body: Option<&Value>,
 ) -> Result<Value, SocketError> {
-    let failed = |error: &reqwest::Error| {
-        // The outer error only repeats the address, which means nothing here.
-        let mut cause: &dyn std::error::Error = error;
-        while let Some(deeper) = cause.source() {
-            cause = deeper;
-        }
-        unreachable(socket, &cause.to_string())
-    };
-    let client = reqwest::Client::builder().unix_socket(socket).no_proxy().connect_timeout(CONNECT).build();
-    let client = client.map_err(|error| failed(&error))?;
+    let failed = |error: &reqwest::Error| failed(socket, error);
+    let client = client(socket)?;
     let url = format!("http://gate{path}");
     let mut request = match method {
         Method::Get => client.get(url),

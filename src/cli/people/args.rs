@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::super::args::Where;
+use super::hosted_args::{HostedCommand, PackageCommand};
 use super::values::{When, digest, life, right, stretch, when};
 use crate::conda::digest::Sha256;
 use crate::config::Flags;
@@ -29,9 +30,12 @@ pub(in super::super) enum PeopleCommand {
     /// A token may do what its owner may do, cut down to its scopes. It is shown once, when it is made.
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Rights on channels, beside those in the rules
+    /// The team's own channels, and rights on channels beside those in the rules
     #[command(subcommand)]
     Channel(ChannelCommand),
+    /// What is in the team's own channels
+    #[command(subcommand)]
+    Package(PackageCommand),
     /// What happened, and who has downloaded a file
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -44,11 +48,11 @@ pub(in super::super) struct Common {
     from: Where,
     /// Print JSON
     #[arg(long)]
-    pub(super) json: bool,
+    pub(in super::super) json: bool,
 }
 
 impl Common {
-    pub(super) fn flags(&self) -> Flags {
+    pub(in super::super) fn flags(&self) -> Flags {
         self.from.flags()
     }
 }
@@ -238,6 +242,8 @@ pub(in super::super) enum TokenCommand {
 
 #[derive(Debug, Subcommand)]
 pub(in super::super) enum ChannelCommand {
+    #[command(flatten)]
+    Hosted(HostedCommand),
     /// Give a user or a group a right on channels; each right includes those before it
     Grant {
         #[command(flatten)]
@@ -340,6 +346,8 @@ impl PeopleCommand {
     pub(super) fn common(&self) -> &Common {
         match self {
             Self::User(command) => command.common(),
+            Self::Channel(ChannelCommand::Hosted(command)) => command.common(),
+            Self::Package(command) => command.common(),
             Self::Group(
                 GroupCommand::Create { common, .. }
                 | GroupCommand::Add(Members { common, .. })

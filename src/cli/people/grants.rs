@@ -46,6 +46,8 @@ pub(super) async fn answer(command: &ChannelCommand, desk: &mut Desk<'_, '_>) ->
             let grants = desk.people.take(&desk.by, channels, &who.who(), *right).await?;
             taken(desk, &grants).await
         }
+        // Answered by `channels`.
+        ChannelCommand::Hosted(_) => Ok(()),
         ChannelCommand::Grants { user, group, .. } => {
             list(desk, who(user.as_deref(), group.as_deref()).as_ref()).await
         }

@@ -1,4 +1,4 @@
-//! `condagate user | group | token | channel | audit`: the people in the store.
+//! `condagate user | group | token | channel | package | audit`: the people and channels in the store.
 //!
 //! The commands open the store themselves; running gates follow it and need not be told. Secrets come from standard input,
 //! a file or a terminal, never from the command line, and a new token goes to standard output alone.
@@ -7,10 +7,13 @@
 
 mod args;
 mod audit;
+mod channels;
 mod grants;
 mod groups;
+mod hosted_args;
 mod listing;
 mod operator;
+mod packages;
 mod password;
 mod tokens;
 mod users;
@@ -18,18 +21,23 @@ mod values;
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use serde::Serialize;
 use serde_json::json;
 
-pub(super) use args::PeopleCommand;
+pub(super) use args::{ChannelCommand, PeopleCommand};
+pub(super) use hosted_args::{HostedCommand, HostedImport};
+pub(super) use operator::account;
 
 use super::store::{OpenError, block_on, existing, open};
 use super::{Exit, Terminal};
 use crate::auth::password::{Argon2Settings, PasswordError, Passwords};
+use crate::channel::{self, Author, HostError};
 use crate::clock::SystemClock;
 use crate::config::{self, Config, Flags, Sources};
 use crate::people::{By, People, PeopleError};
 use crate::store::StoreError;
+use crate::store::lazy::LazyStore;
 use password::NoPassword;
 
 /// Rows of a listing that are in memory at one time.
@@ -42,6 +50,8 @@ enum Failed {
     Open(#[from] OpenError),
     #[error("{0}")]
     People(#[from] PeopleError),
+    #[error("{0}")]
+    Host(#[from] HostError),
     #[error("{0}")]
     NoPassword(#[from] NoPassword),
     #[error("{0}")]
@@ -64,9 +74,11 @@ impl Failed {
     /// Whether something else has to be typed.
     const fn is_usage(&self) -> bool {
         match self {
-            Self::People(PeopleError::Refused(_)) | Self::NotSure(_) => true,
+            Self::People(PeopleError::Refused(_)) | Self::Host(HostError::Invalid(_)) | Self::NotSure(_) => {
+                true
+            }
             Self::NoPassword(why) => why.is_usage(),
-            Self::Open(_) | Self::People(_) => false,
+            Self::Open(_) | Self::People(_) | Self::Host(_) => false,
         }
     }
 }
@@ -74,7 +86,9 @@ impl Failed {
 /// What a command works with.
 struct Desk<'a, 't> {
     people: People,
+    channels: channel::Desk,
     by: By,
+    author: Author,
     sources: &'a Sources,
     terminal: &'a mut Terminal<'t>,
     json: bool,
@@ -124,7 +138,15 @@ async fn answer(
     let store = if command.makes_a_store() { open(config).await? } else { existing(config).await? };
     store.is_whole().await?;
     let passwords = Passwords::new(work_of(config))?;
+    let opened = store.clone();
+    let lazy = LazyStore::new(Arc::new(move || {
+        let store = opened.clone();
+        async move { Ok(store) }.boxed()
+    }));
+    let author = operator::author()?;
     let mut desk = Desk {
+        channels: channel::Desk::new(lazy, Arc::new(SystemClock), None),
+        author,
         people: People::new(store, passwords, Arc::new(SystemClock), config.auth.token_ttl),
         by: operator::of(&sources.variables),
         sources,
@@ -135,7 +157,9 @@ async fn answer(
         PeopleCommand::User(command) => users::answer(command, &mut desk).await,
         PeopleCommand::Group(command) => groups::answer(command, &mut desk).await,
         PeopleCommand::Token(command) => tokens::answer(command, &mut desk).await,
+        PeopleCommand::Channel(ChannelCommand::Hosted(command)) => channels::answer(command, &mut desk).await,
         PeopleCommand::Channel(command) => grants::answer(command, &mut desk).await,
+        PeopleCommand::Package(command) => packages::answer(command, &mut desk).await,
         PeopleCommand::Audit(command) => audit::answer(command, &mut desk).await,
     }
 }

@@ -4,11 +4,14 @@
 
 use std::time::Duration;
 
+use super::hosted_args::{Place, Quota};
 use crate::clock::UnixMillis;
+use crate::conda::archive::ArchiveName;
+use crate::conda::channel::ChannelName;
 use crate::conda::digest::Sha256;
 use crate::people::Life;
 use crate::policy::access::Right;
-use crate::policy::units::{DURATION, MOMENT, duration, moment};
+use crate::policy::units::{self, DURATION, MOMENT, duration, moment};
 
 /// A moment, or a stretch that leads to one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +74,32 @@ pub(super) fn right(text: &str) -> Result<Right, String> {
 pub(super) fn digest(text: &str) -> Result<Sha256, String> {
     let hex = text.strip_prefix("sha256:").unwrap_or(text);
     Sha256::from_hex(hex).ok_or_else(|| "it must be a SHA-256: 64 hex digits".to_owned())
+}
+
+/// `team`, `lab/team`
+pub(super) fn channel(text: &str) -> Result<ChannelName, String> {
+    ChannelName::parse(text).ok_or_else(|| "it must be the name of a channel, such as team".to_owned())
+}
+
+/// `100GiB`
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    units::size(text).ok_or_else(|| format!("it must be {}", units::SIZE))
+}
+
+/// `100GiB`, `none`
+pub(super) fn quota(text: &str) -> Result<Quota, String> {
+    if text == "none" { Ok(Quota(None)) } else { size(text).map(|bytes| Quota(Some(bytes))) }
+}
+
+/// `noarch/a-1-0.conda`
+pub(super) fn place(text: &str) -> Result<Place, String> {
+    Place::read(text)
+        .ok_or_else(|| "it must be a subdir and a file, such as linux-64/acme-1.0-0.conda".to_owned())
+}
+
+/// A file name.
+pub(super) fn archive(text: &str) -> Option<ArchiveName> {
+    ArchiveName::parse(text)
 }
 
 #[cfg(test)]
