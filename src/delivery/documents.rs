@@ -42,6 +42,9 @@ impl Delivery {
                 doc.file_name()
             )));
         }
+        if let Some(hosted) = channel.hosted() {
+            return self.hosted_document(hosted, asked, doc).await;
+        }
         let held = self.small_object(Self::document_ask(channel, asked, doc)?).await?;
         let content_type = match doc {
             ChannelDoc::Channeldata(Packing::Zst) => "application/zstd",

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use super::hosted::exists;
 use super::indexes::refusal_of;
 use super::objects::{ObjectAsk, outcome_of};
 use super::packages::{package_etag, plain_blob};
@@ -35,8 +34,7 @@ impl Delivery {
     ) -> Result<Answer, Refusal> {
         self.rule_sidecar(channel, asked, subdir, file).await?;
         if let Some(hosted) = channel.hosted() {
-            exists(hosted)?;
-            return Err(Refusal::NotFound(format!("nothing was uploaded as `{file}` of `{asked}/{subdir}`")));
+            return self.hosted_sidecar(hosted, channel, asked, (subdir, file)).await;
         }
         let rest = format!("{subdir}/{file}");
         let digest = file.rsplit_once('.').and_then(|(_, hex)| Sha256::from_hex(hex));

@@ -39,6 +39,7 @@ mod harness_works;
 mod hits;
 mod hosted;
 mod hosted_cost;
+mod hosted_documents;
 mod hosted_names;
 mod hosted_virtual;
 mod hosts_and_proxy;

@@ -196,6 +196,13 @@ fn a_cooldown_ends_by_itself_after_a_restart() {
     );
     assert!(seen.iter().all(|seen| seen.header("if-none-match").is_some()));
     assert!(before < 5);
+    // The files come first, then what the gate has in mind.
+    eventually_true("the index in force", || {
+        View::of(&gate, "chan", "noarch").get("repodata.json").json()["packages.conda"]
+            .as_object()
+            .map(serde_json::Map::len)
+            == Some(5)
+    });
     assert_eq!(View::of(&gate, "chan", "noarch").agreed().len(), 5);
 }
 

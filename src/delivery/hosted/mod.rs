@@ -10,10 +10,12 @@
 //! | `index` | the index in force: whether it is up to date, waiting for one that is |
 //! | `rows` | from rows to a generation |
 //! | `packages` | files |
+//! | `documents` | documents of the whole channel, attestations |
 //!
 //! Belongs here: when the store is asked, and what its trouble means to a client. Does not: what a row becomes (`repodata::hosted`),
 //! uploads and other changes (`channel`).
 
+mod documents;
 mod follow;
 mod index;
 mod packages;
@@ -22,14 +24,17 @@ mod shelf;
 
 use std::time::Duration;
 
+use moka::sync::Cache as Memo;
 use tokio::time::timeout;
 
 use super::{Delivery, Refusal};
+use crate::conda::channel::ChannelRef;
 use crate::conda::subdir::Subdir;
 use crate::snapshot::{Hosted, HostedRow};
 use crate::store::lazy::LazyStore;
 use crate::store::model::ChannelId;
 use crate::store::{Store, StoreError};
+use documents::Kept;
 use shelf::Shelf;
 
 /// The longest wait for the store to be opened.
@@ -43,11 +48,15 @@ const MAIN: &str = "main";
 pub(super) struct HostedState {
     store: LazyStore,
     shelf: Shelf,
+    documents: Memo<(ChannelRef, String), Kept>,
 }
+
+/// Documents of channels that are kept.
+const DOCUMENTS: u64 = 200;
 
 impl HostedState {
     pub(super) fn new(store: LazyStore) -> Self {
-        Self { store, shelf: Shelf::default() }
+        Self { store, shelf: Shelf::default(), documents: Memo::new(DOCUMENTS) }
     }
 
     async fn store(&self) -> Result<Store, Refusal> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::rows::as_hosted;
 use super::{exists, has_label, trouble};
+use crate::cache::Blob;
 use crate::conda::digest::Sha256;
 use crate::delivery::indexes::refusal_of;
 use crate::delivery::packages::{PackageAsk, blob_answer};
@@ -73,8 +74,19 @@ impl Delivery {
         self.hosted_blob(ask, &row.sha256).await
     }
 
-    async fn hosted_blob(&self, ask: &PackageAsk, sha256: &Sha256) -> Result<Answer, Refusal> {
+    /// A kept file, whatever became of its blob.
+    pub(super) async fn kept_blob(&self, sha256: &Sha256) -> Option<Arc<Blob>> {
         if let Some(blob) = self.inner.cache.find(sha256).await {
+            return Some(blob);
+        }
+        self.inner.cache.recall(*sha256).await.unwrap_or_else(|error| {
+            tracing::error!(%error, digest = %sha256, "a hosted file can't be read");
+            None
+        })
+    }
+
+    async fn hosted_blob(&self, ask: &PackageAsk, sha256: &Sha256) -> Result<Answer, Refusal> {
+        if let Some(blob) = self.kept_blob(sha256).await {
             return Ok(blob_answer(blob, &ask.archive, Outcome::Hit));
         }
         let place = ask.wanted().place();

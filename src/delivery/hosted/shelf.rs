@@ -60,6 +60,8 @@ struct Books {
     health: Health,
     following: bool,
     told: u64,
+    /// The highest number that the store told.
+    heard: u64,
     places: AHashMap<Place, Mark>,
     made: AHashMap<Key, Made>,
 }
@@ -92,7 +94,9 @@ impl Shelf {
 
     /// Rows of a subdir have changed, as the store says under a number.
     pub(super) fn numbered(&self, channel: &ChannelId, subdir: &Subdir, number: u64) {
-        if let Some(mark) = self.0.lock().places.get_mut(&(channel.clone(), subdir.clone())) {
+        let mut books = self.0.lock();
+        books.heard = books.heard.max(number);
+        if let Some(mark) = books.places.get_mut(&(channel.clone(), subdir.clone())) {
             mark.number = mark.number.max(number);
         }
     }
@@ -107,6 +111,13 @@ impl Shelf {
         let mut books = self.0.lock();
         books.places.clear();
         books.made.clear();
+        books.told += 1;
+    }
+
+    /// Another one after any change anywhere; `None` while changes may go unnoticed.
+    pub(super) fn version(&self) -> Option<(u64, u64)> {
+        let books = self.0.lock();
+        books.following.then_some((books.told, books.heard))
     }
 
     pub(super) fn set_health(&self, health: Health) {

@@ -106,6 +106,9 @@ impl Stock {
             uploaded_by: owner(),
             uploaded_at: self.now,
             revision: 1,
+            name: record["name"].as_str().expect("a name").to_owned(),
+            changed_at: self.now,
+            attestations: None,
         };
         Stocked { row, bytes }
     }
