@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use super::search;
 use crate::channel::view::{ChannelView, PackageView};
 use crate::channel::{
-    Author, ChannelChange, ChannelSettings, Copied, HostError, Hosting, Labels, NewChannel, Retract,
+    Author, ChannelChange, ChannelSettings, Copied, HostError, Hosting, Labels, NewChannel, Quota, Retract,
 };
 use crate::conda::archive::ArchiveName;
 use crate::conda::channel::ChannelName;
@@ -255,14 +255,24 @@ async fn one(
 struct Change {
     public: Option<bool>,
     description: Option<String>,
-    /// Of two: whether it is said, and what.
-    #[serde(default, deserialize_with = "said")]
-    quota: Option<Option<u64>>,
+    /// Left out where it is to stay; null for none.
+    #[serde(default)]
+    quota: Said<u64>,
     settings: Option<ChannelSettings>,
 }
 
-fn said<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<u64>>, D::Error> {
-    Option::<u64>::deserialize(from).map(Some)
+/// A field that may be left out, and may be null.
+#[derive(Default)]
+enum Said<T> {
+    #[default]
+    Not,
+    As(Option<T>),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Said<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Option::deserialize(from).map(Self::As)
+    }
 }
 
 #[derive(Deserialize)]
@@ -296,6 +306,11 @@ impl Desk<'_> {
             self.body(body, "`public`, `description`, `quota`, `settings`, each if it is to change")?;
         let author = self.author(name, Right::Manage, None)?;
         let Change { public, description, quota, settings } = change;
+        let quota = match quota {
+            Said::Not => Quota::AsIs,
+            Said::As(None) => Quota::Unlimited,
+            Said::As(Some(bytes)) => Quota::Bytes(bytes),
+        };
         let change = ChannelChange { public, description, quota, settings };
         let channel = self.told(self.hosting.desk().change_channel(&author, name, change).await)?;
         Ok(Json(ChannelView::from(&channel)).into_response())
@@ -316,14 +331,13 @@ impl Desk<'_> {
         self.readable(name).await?;
         let after = page.after.as_deref().and_then(|after| after.split_once('/'));
         let desk = self.hosting.desk();
-        let (rows, next) = match &page.name {
-            Some(package) => (self.told(desk.packages_named(name, package).await)?, None),
-            None => {
-                let rows = self.told(desk.packages(name, after, page.limit()).await)?;
-                let last = rows.last().filter(|_| rows.len() == page.limit() as usize);
-                let next = last.map(|last| format!("{}/{}", last.subdir, last.file));
-                (rows, next)
-            }
+        let (rows, next) = if let Some(package) = &page.name {
+            (self.told(desk.packages_named(name, package).await)?, None)
+        } else {
+            let rows = self.told(desk.packages(name, after, page.limit()).await)?;
+            let last = rows.last().filter(|_| rows.len() == page.limit() as usize);
+            let next = last.map(|last| format!("{}/{}", last.subdir, last.file));
+            (rows, next)
         };
         let shown: Vec<PackageView> = rows
             .iter()

@@ -97,13 +97,12 @@ async fn take(
 
 async fn show(State(hosting): State<Hosting>, Path(rest): Path<String>) -> Answered {
     let (channel, subdir, file) = spot(&rest)?;
-    let found = match &subdir {
-        Some(subdir) => hosting.desk().package(&channel, subdir, &file).await?,
-        None => {
-            let name = file.parts().map_or("", |(name, _, _)| name);
-            let all = hosting.desk().packages_named(&channel, name).await?;
-            all.into_iter().find(|package| package.file == file.as_str())
-        }
+    let found = if let Some(subdir) = &subdir {
+        hosting.desk().package(&channel, subdir, &file).await?
+    } else {
+        let name = file.parts().map_or("", |(name, _, _)| name);
+        let all = hosting.desk().packages_named(&channel, name).await?;
+        all.into_iter().find(|package| package.file == file.as_str())
     };
     let package = found.ok_or_else(|| HostError::NotFound(format!("there is no `{file}` in `{channel}`")))?;
     Ok(Json(json!(PackageView::from(&package))))

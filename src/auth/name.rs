@@ -84,6 +84,10 @@ impl UserName {
         }
         let shown = UsernameCasePreserved::enforce(text).map_err(|e| refused(&e))?.into_owned();
         let key = UsernameCaseMapped::enforce(text).map_err(|e| refused(&e))?.into_owned();
+        // Some scripts have a lower case that may be in no name (Cherokee).
+        if UsernameCaseMapped::enforce(&*key).map_err(|e| refused(&e))? != key {
+            return Err(NameError::Uncomparable);
+        }
         // The sigma at the end of a word is the same letter.
         let key = key.replace('ς', "σ");
         for form in [&shown, &key] {

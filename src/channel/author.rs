@@ -50,7 +50,7 @@ impl Author {
         at: UnixMillis,
         kind: &str,
         target: &str,
-        detail: serde_json::Value,
+        detail: &serde_json::Value,
     ) -> Result<AuditEvent, StoreError> {
         let id = auth::token::new_id();
         let id = AuditId::new(&id)

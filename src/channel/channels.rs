@@ -32,6 +32,18 @@ pub struct NewChannel {
     pub settings: ChannelSettings,
 }
 
+/// What is to become of a channel's quota.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Quota {
+    /// It stays.
+    #[default]
+    AsIs,
+    /// There is none.
+    Unlimited,
+    /// So many bytes.
+    Bytes(u64),
+}
+
 /// What is to be changed; `None` stays.
 #[derive(Clone, Debug, Default)]
 pub struct ChannelChange {
@@ -39,8 +51,8 @@ pub struct ChannelChange {
     pub public: Option<bool>,
     /// For people.
     pub description: Option<String>,
-    /// Most bytes of packages; `Some(None)` for no limit.
-    pub quota: Option<Option<u64>>,
+    /// Most bytes of packages.
+    pub quota: Quota,
     /// See there.
     pub settings: Option<ChannelSettings>,
 }
@@ -109,7 +121,11 @@ impl Desk {
         let next = Channel {
             public: change.public.unwrap_or(was.public),
             description: change.description.unwrap_or_else(|| was.description.clone()),
-            quota: change.quota.unwrap_or(was.quota),
+            quota: match change.quota {
+                Quota::AsIs => was.quota,
+                Quota::Unlimited => None,
+                Quota::Bytes(bytes) => Some(bytes),
+            },
             settings: change.settings.map_or_else(|| was.settings.clone(), |settings| settings.to_text()),
             ..was.clone()
         };

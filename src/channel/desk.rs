@@ -127,7 +127,7 @@ impl Desk {
         target: &str,
         detail: serde_json::Value,
     ) -> Result<(), StoreError> {
-        let event = author.event(self.clock.now(), kind, target, detail)?;
+        let event = author.event(self.clock.now(), kind, target, &detail)?;
         self.store.get().await?.audit().append(&event).await
     }
 }

@@ -49,7 +49,7 @@ use crate::snapshot::Live;
 use crate::snapshot::people::Principal;
 
 pub use author::Author;
-pub use channels::{ChannelChange, NewChannel};
+pub use channels::{ChannelChange, NewChannel, Quota};
 pub use desk::{Desk, Told};
 pub use error::HostError;
 pub use promote::{Copied, Labels};

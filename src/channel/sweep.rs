@@ -43,13 +43,12 @@ impl Desk {
         let Some(quota) = channel.quota else { return Ok(()) };
         let now = self.clock.now();
         let known = self.usage.0.lock().get(&channel.id).copied();
-        let used = match known.filter(|(_, at)| now.since(*at) < BELIEVED) {
-            Some((used, _)) => used,
-            None => {
-                let used = count(&self.store().await?, channel).await?;
-                self.usage.0.lock().insert(channel.id.clone(), (used, now));
-                used
-            }
+        let used = if let Some((used, _)) = known.filter(|(_, at)| now.since(*at) < BELIEVED) {
+            used
+        } else {
+            let used = count(&self.store().await?, channel).await?;
+            self.usage.0.lock().insert(channel.id.clone(), (used, now));
+            used
         };
         if used.saturating_add(more) > quota {
             return Err(HostError::NoSpace(format!(
@@ -132,7 +131,7 @@ impl Hosting {
         match looked.await {
             Ok(Ok(inspected)) => self.note_contents(row.sha256, &inspected).await,
             Ok(Err(error)) => {
-                tracing::warn!(file = %row.file, %error, "a hosted package can't be looked into")
+                tracing::warn!(file = %row.file, %error, "a hosted package can't be looked into");
             }
             Err(_) => {}
         }

@@ -151,8 +151,7 @@ fn config(tree: &Node, sources: &Sources, mistakes: &mut Mistakes) -> Option<Con
     let r = &mut reader;
     let top = &mut fields;
     let local = "127.0.0.1:8080".parse().into_iter().collect();
-    let addresses = |n: &Node, p: &str, m: &mut Mistakes| listen(n, p, m);
-    let listen = r.take(Some(top), "listen", addresses, local, |all| join(all));
+    let listen = r.take(Some(top), "listen", listen, local, |all| join(all));
     let show_public = |u: &Option<PublicUrl>| u.as_ref().map_or_else(String::new, |u| u.url.to_string());
     let public = |n: &Node, p: &str, m: &mut Mistakes| public_url(n, p, m).map(Some);
     let public_url = r.take(Some(top), "public_url", public, None, show_public);

@@ -39,36 +39,42 @@ fn dying_at_any_moment_loses_nothing_that_was_answered() {
                 }
             }
         });
-        runtime().block_on(async {
-            let lab = Lab::within(dir, |_| {}).unwrap();
-            for (file, bytes) in &packages {
-                let digest = Sha256::of(bytes);
-                let row = match lab.hosting.desk().channel(&team).await {
-                    Ok(_) => lab.row(&team, "noarch", file).await,
-                    Err(_) => None,
-                };
-                assert!(row.is_some() || !answered.contains(&file), "{file} is lost after {alive}");
-                if let Some(row) = row {
-                    assert_eq!(row.sha256, digest);
-                    assert!(
-                        lab.cache().recall(digest).await.unwrap().is_some(),
-                        "{file} has no bytes after {alive}"
-                    );
-                }
-            }
-            if lab.hosting.desk().channel(&team).await.is_err() {
-                lab.channel("team", NewChannel::default()).await;
-            }
-            for (file, bytes) in &packages {
-                lab.send(&team, file, bytes).await.unwrap();
-            }
-            assert_eq!(lab.files("hosted/incoming"), 0, "after {alive}");
-        });
+        runtime().block_on(look(dir, &team, &packages, &answered, alive));
         if count.load(Ordering::SeqCst) <= alive {
             assert!(alive > 20, "only {alive} changes were tried");
             return;
         }
     }
+}
+
+/// A later life: everything that was answered is there, and the rest can be sent again.
+async fn look(
+    dir: Arc<tempfile::TempDir>,
+    team: &ChannelName,
+    packages: &[(String, Vec<u8>)],
+    answered: &[&String],
+    alive: u64,
+) {
+    let lab = Lab::within(dir, |_| {}).unwrap();
+    for (file, bytes) in packages {
+        let digest = Sha256::of(bytes);
+        let row = match lab.hosting.desk().channel(team).await {
+            Ok(_) => lab.row(team, "noarch", file).await,
+            Err(_) => None,
+        };
+        assert!(row.is_some() || !answered.contains(&file), "{file} is lost after {alive}");
+        if let Some(row) = row {
+            assert_eq!(row.sha256, digest);
+            assert!(lab.cache().recall(digest).await.unwrap().is_some(), "{file} has no bytes after {alive}");
+        }
+    }
+    if lab.hosting.desk().channel(team).await.is_err() {
+        lab.channel("team", NewChannel::default()).await;
+    }
+    for (file, bytes) in packages {
+        lab.send(team, file, bytes).await.unwrap();
+    }
+    assert_eq!(lab.files("hosted/incoming"), 0, "after {alive}");
 }
 
 #[tokio::test]

@@ -58,7 +58,7 @@ async fn what_is_in_packages_is_noted_again_where_it_was_lost() {
     assert_eq!(about["files"], 1);
     lab.cache().forget_contents(digest).await.unwrap();
     assert!(lab.hosting.about(digest).await.unwrap().is_null());
-    lab.clock.advance(Duration::from_secs(60));
+    lab.clock.advance(Duration::from_mins(1));
     lab.hosting.sweep().await.unwrap();
     assert_eq!(lab.hosting.about(digest).await.unwrap(), about);
     let by_name = FileQuery::Name("payload".to_owned());

@@ -67,9 +67,9 @@ impl Gate {
     ) -> Result<Result<Sent, String>, SocketError> {
         let mut url = format!("{}?{}", self.url(item), self.query);
         if let Some(sha256) = item.expected.sha256 {
-            url.push_str(&format!("&sha256={sha256}"));
+            url = format!("{url}&sha256={sha256}");
         } else if let Some(md5) = item.expected.md5 {
-            url.push_str(&format!("&md5={md5}"));
+            url = format!("{url}&md5={md5}");
         }
         let mut request = self.client.put(url).body(opened.body);
         if let Some(len) = opened.len {

@@ -21,7 +21,7 @@ use crate::conda::subdir::{self, Subdir};
 use crate::secret::SafeUrl;
 
 const CONNECT: Duration = Duration::from_secs(20);
-const STALL: Duration = Duration::from_secs(60);
+const STALL: Duration = Duration::from_mins(1);
 /// How often a file is asked for before it is given up.
 const TRIES: u32 = 3;
 

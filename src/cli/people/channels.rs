@@ -5,11 +5,11 @@
 use serde_json::json;
 
 use super::args::Switch;
-use super::hosted_args::{ChannelCreate, ChannelSet, HostedCommand, OneChannel};
+use super::hosted_args::{ChannelCreate, ChannelSet, HostedCommand, OneChannel, Size};
 use super::listing::{Line, Listing};
 use super::{Desk, Failed, PAGE};
 use crate::channel::view::ChannelView;
-use crate::channel::{ChannelChange, ChannelSettings, NewChannel};
+use crate::channel::{ChannelChange, ChannelSettings, NewChannel, Quota};
 use crate::policy::units::show_size;
 
 impl Line for ChannelView {
@@ -73,13 +73,11 @@ async fn list(desk: &mut Desk<'_, '_>) -> Result<(), Failed> {
         let page = desk.channels.channels(last.as_deref(), PAGE).await?;
         let rows: Vec<ChannelView> = page.iter().map(ChannelView::from).collect();
         listing.rows(&rows);
-        match page.last() {
-            Some(channel) => last = Some(channel.name.clone()),
-            None => {
-                listing.end();
-                return Ok(());
-            }
-        }
+        let Some(channel) = page.last() else {
+            listing.end();
+            return Ok(());
+        };
+        last = Some(channel.name.clone());
     }
 }
 
@@ -115,7 +113,11 @@ async fn set(set: &ChannelSet, desk: &mut Desk<'_, '_>) -> Result<(), Failed> {
     let change = ChannelChange {
         public: set.public.map(|switch| switch == Switch::On),
         description: set.description.clone(),
-        quota: set.quota.map(|quota| quota.0),
+        quota: match set.quota {
+            None => Quota::AsIs,
+            Some(Size(None)) => Quota::Unlimited,
+            Some(Size(Some(bytes))) => Quota::Bytes(bytes),
+        },
         settings: Some(settings),
     };
     let view = ChannelView::from(&desk.channels.change_channel(&desk.author, &set.one.name, change).await?);

@@ -104,7 +104,7 @@ pub(in super::super) struct ChannelSet {
     pub(super) description: Option<String>,
     /// Most bytes of packages, such as 100GiB, or `none`
     #[arg(long, value_name = "SIZE", value_parser = quota)]
-    pub(super) quota: Option<Quota>,
+    pub(super) quota: Option<Size>,
     /// Names that never come from an upstream where this channel is a member; these instead of those it has
     #[arg(long = "owns", value_name = "GLOB")]
     pub(super) owns: Option<Vec<String>>,
@@ -125,12 +125,12 @@ pub(in super::super) struct ChannelSet {
     pub(super) attestation: Option<Switch>,
     /// The longest package
     #[arg(long, value_name = "SIZE", value_parser = quota)]
-    pub(super) max_size: Option<Quota>,
+    pub(super) max_size: Option<Size>,
 }
 
 /// A number of bytes, or none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in super::super) struct Quota(pub(super) Option<u64>);
+pub(in super::super) struct Size(pub(super) Option<u64>);
 
 #[derive(Debug, Subcommand)]
 pub(in super::super) enum PackageCommand {

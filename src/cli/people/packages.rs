@@ -62,13 +62,11 @@ async fn list(
         };
         let rows: Vec<PackageView> = page.iter().map(PackageView::from).filter(is_meant).collect();
         listing.rows(&rows);
-        match page.last() {
-            Some(package) => last = Some((package.subdir.clone(), package.file.clone())),
-            None => {
-                listing.end();
-                return Ok(());
-            }
-        }
+        let Some(package) = page.last() else {
+            listing.end();
+            return Ok(());
+        };
+        last = Some((package.subdir.clone(), package.file.clone()));
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::hosted_args::{Place, Quota};
+use super::hosted_args::{Place, Size};
 use crate::clock::UnixMillis;
 use crate::conda::archive::ArchiveName;
 use crate::conda::channel::ChannelName;
@@ -87,8 +87,8 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 }
 
 /// `100GiB`, `none`
-pub(super) fn quota(text: &str) -> Result<Quota, String> {
-    if text == "none" { Ok(Quota(None)) } else { size(text).map(|bytes| Quota(Some(bytes))) }
+pub(super) fn quota(text: &str) -> Result<Size, String> {
+    if text == "none" { Ok(Size(None)) } else { size(text).map(|bytes| Size(Some(bytes))) }
 }
 
 /// `noarch/a-1-0.conda`

@@ -70,19 +70,17 @@ impl Delivery {
         let key = (asked.clone(), doc.file_name().into_owned());
         let version = self.inner.hosted.shelf.version();
         let kept = self.inner.hosted.documents.get(&key).filter(|kept| Some(kept.version) == version);
-        let kept = match kept {
-            Some(kept) => kept,
-            None => {
-                let body = self.made_document(hosted, asked, doc).await?;
-                let body = self.blocking_io(move || packed(body, packing)).await?;
-                let etag =
-                    ETag::strong(&format!("{}-{}", doc.file_name(), &Sha256::of(&body).to_hex()[..32]));
-                let kept = Kept { version: version.unwrap_or_default(), body, etag };
-                if version.is_some() {
-                    self.inner.hosted.documents.insert(key, kept.clone());
-                }
-                kept
+        let kept = if let Some(kept) = kept {
+            kept
+        } else {
+            let body = self.made_document(hosted, asked, doc).await?;
+            let body = self.blocking_io(move || packed(body, packing)).await?;
+            let etag = ETag::strong(&format!("{}-{}", doc.file_name(), &Sha256::of(&body).to_hex()[..32]));
+            let kept = Kept { version: version.unwrap_or_default(), body, etag };
+            if version.is_some() {
+                self.inner.hosted.documents.insert(key, kept.clone());
             }
+            kept
         };
         let content_type = match (doc, packing) {
             (ChannelDoc::Rss, _) => "application/rss+xml",

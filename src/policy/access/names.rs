@@ -16,6 +16,8 @@ pub fn key(name: &str) -> Option<String> {
         return None;
     }
     let key = UsernameCaseMapped::enforce(name).ok()?;
+    // Some scripts have a lower case that may be in no name (Cherokee).
+    UsernameCaseMapped::enforce(&*key).ok().filter(|again| *again == key)?;
     // The sigma at the end of a word is the same letter.
     Some(key.replace('ς', "σ")).filter(|key| !key.is_empty() && key.chars().nth(MAX_CHARS).is_none())
 }
@@ -45,7 +47,7 @@ mod tests {
 
     #[test]
     fn what_nobody_is_called() {
-        for bad in ["", "a b", " a", "a\n", "a:b", "a/b", "*", "a,b", "\u{200b}", &"a".repeat(65)] {
+        for bad in ["", "Ꭰ", "a b", " a", "a\n", "a:b", "a/b", "*", "a,b", "\u{200b}", &"a".repeat(65)] {
             assert_eq!(key(bad), None, "{bad:?}");
         }
     }

@@ -126,7 +126,7 @@ pub(super) async fn packages_are_found_by_what_they_are(_: &Bed, store: Store) {
     let first = store.packages().list_all(&a.channel, None, 2).await.unwrap();
     assert_eq!(first, [other.clone(), a.clone()], "by subdir, then file");
     let rest = store.packages().list_all(&a.channel, Some(("noarch", "a-1-0.conda")), 9).await.unwrap();
-    assert_eq!(rest, [b.clone()]);
+    assert_eq!(rest, std::slice::from_ref(&b));
 }
 
 pub(super) async fn a_package_is_overwritten_by_one_of_two(_: &Bed, store: Store) {
