@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::extract::{Extension, State};
+use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -90,6 +90,9 @@ pub struct Accounts {
     pub data: PathBuf,
 }
 
+/// The longest body that is taken; all are small documents.
+const LONGEST: usize = 64 * 1024;
+
 /// Opens what makes users.
 pub type Open = Arc<dyn Fn() -> BoxFuture<'static, Result<People, StoreError>> + Send + Sync>;
 
@@ -101,6 +104,7 @@ pub fn router(accounts: Accounts) -> Router {
         .route("/api/v1/session/refresh", post(renew))
         .route("/api/v1/me", get(me))
         .route("/api/v1/setup", post(set_up))
+        .layer(DefaultBodyLimit::max(LONGEST))
         .with_state(accounts)
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Belongs here: the crossing. Does not: routes.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,6 +11,7 @@ use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use http::{Request, Response, StatusCode};
 use tokio::runtime::Handle;
 use tower::ServiceExt;
@@ -17,10 +19,14 @@ use tower::ServiceExt;
 /// The longest answer of the API.
 const LONGEST: usize = 16 << 20;
 
-/// Answers one request.
-pub type Call = Arc<dyn Fn(Request<Bytes>) -> BoxFuture<'static, Response<Bytes>> + Send + Sync>;
+/// A request's body, piece by piece.
+pub type Inflow = BoxStream<'static, io::Result<Bytes>>;
 
-/// What answers with the routes of `router`, on `runtime`.
+/// Answers one request.
+pub type Call = Arc<dyn Fn(Request<Inflow>) -> BoxFuture<'static, Response<Bytes>> + Send + Sync>;
+
+/// What answers with the routes of `router`, on `runtime`. Once begun, a request is answered to its end even if nobody waits for it any
+/// more: only the body tells that a client left.
 #[must_use]
 pub fn call(router: Router, runtime: Handle) -> Call {
     Arc::new(move |request| {
@@ -34,8 +40,8 @@ pub fn call(router: Router, runtime: Handle) -> Call {
     })
 }
 
-async fn answer(router: Router, request: Request<Bytes>) -> Response<Bytes> {
-    let answer = match router.oneshot(request.map(Body::from)).await {
+async fn answer(router: Router, request: Request<Inflow>) -> Response<Bytes> {
+    let answer = match router.oneshot(request.map(Body::from_stream)).await {
         Ok(answer) => answer,
         Err(never) => match never {},
     };

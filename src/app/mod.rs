@@ -339,6 +339,7 @@ impl Core {
                 async move { core.explain(question).await }.boxed()
             }),
             api: society.api(&self.config, self.hosting.clone()),
+            receive_timeout: self.config.limits.receive_timeout,
         };
         let settings = DoorSettings {
             public: self.config.public_url.as_ref().map(|public| public.url.reveal().clone()),

@@ -249,6 +249,13 @@ fn limits(r: &mut Reader<'_>, top: &mut Fields<'_>) -> Limits {
         ),
         idle_timeout: r.take(fields.as_mut(), "limits.idle_timeout", positive_duration, seconds(60), time),
         send_timeout: r.take(fields.as_mut(), "limits.send_timeout", positive_duration, seconds(600), time),
+        receive_timeout: r.take(
+            fields.as_mut(),
+            "limits.receive_timeout",
+            positive_duration,
+            seconds(60),
+            time,
+        ),
     };
     r.finish(fields);
     limits

@@ -127,6 +127,8 @@ pub struct Limits {
     /// `limits.send_timeout`: how long a client may take nothing of an answer. The kernel tells of room only in large steps, so
     /// shorter than minutes cuts slow but honest clients. Default 10 min.
     pub send_timeout: Duration,
+    /// `limits.receive_timeout`: how long a client may send nothing of a request's body. Default 60 s.
+    pub receive_timeout: Duration,
 }
 
 /// `timeouts`

@@ -28,7 +28,7 @@ use crate::secret::Secret;
 use crate::snapshot::people::{Principal, Refused};
 use crate::trail::{Happened, Trail};
 
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub(super) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 

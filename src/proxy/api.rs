@@ -1,76 +1,146 @@
-//! Requests to the gate's own API: read whole, within bounds, and handed to it on its own runtime.
+//! Requests that the gate's own API answers: handed to it on its own runtime, with their bodies as they arrive.
 //!
-//! Belongs here: bodies and headers on their way there and back. Does not: what the API does (`api`).
+//! Nothing of a body is read before the API asks for it, so what is refused early costs nobody an upload: the answer goes out, some of the
+//! body is read away so that the client gets to see it, and the connection ends.
+//!
+//! Belongs here: heads and answers on their way there and back. Does not: bodies on their way there (`inflow`), what the API does (`api`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::{self, HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
-use super::Ctx;
+use super::inflow::{self, Fed, Inflow};
 use super::respond::{self, Stamp};
+use super::{Ctx, admit};
 use crate::http::problem::Problem;
-use crate::identity::Visitor;
 
 /// Answers a request to `/<path behind /-/>`; whoever asks is among its extensions.
-pub type Api = Arc<dyn Fn(http::Request<Bytes>) -> BoxFuture<'static, http::Response<Bytes>> + Send + Sync>;
+pub type Api = Arc<dyn Fn(http::Request<Inflow>) -> BoxFuture<'static, http::Response<Bytes>> + Send + Sync>;
 
-/// The longest body of a request; uploads go elsewhere.
-const LONGEST: usize = 64 * 1024;
 /// What of an answer's head goes out.
-const KEPT: [HeaderName; 6] = [
+const KEPT: [HeaderName; 7] = [
     header::CONTENT_TYPE,
     header::CACHE_CONTROL,
     header::RETRY_AFTER,
     header::SET_COOKIE,
     header::LOCATION,
     header::ALLOW,
+    header::WWW_AUTHENTICATE,
 ];
+/// Headers that are the front door's business: credentials, and what is between two hops.
+const NOT_HANDED_ON: [HeaderName; 9] = [
+    header::AUTHORIZATION,
+    header::PROXY_AUTHORIZATION,
+    header::COOKIE,
+    admit::API_KEY,
+    header::CONNECTION,
+    header::EXPECT,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+/// A body of which so much or less is left is read away before an early answer, and the connection goes on.
+const SMALL: usize = 64 * 1024;
+const SMALL_TIME: Duration = Duration::from_secs(2);
+/// How much and how long is read away behind an early answer: some clients look for an answer only when they have sent everything.
+const LARGE: usize = 64 << 20;
+const LARGE_TIME: Duration = Duration::from_secs(10);
+
+/// A request, ready to be handed on but for its body and headers.
+pub(super) struct Crossing<'a> {
+    pub(super) api: &'a Api,
+    /// The path for the API's routes, begins with `/`.
+    pub(super) path: &'a str,
+    /// What goes along.
+    pub(super) extensions: http::Extensions,
+    /// How long a client may send nothing of its body.
+    pub(super) stall: Duration,
+}
 
 /// Hands a request on and its answer back.
 pub(super) async fn answer(
     session: &mut Session,
     ctx: &mut Ctx,
     stamp: &Stamp,
-    api: &Api,
-    (path, visitor): (&str, Visitor),
+    crossing: Crossing<'_>,
 ) -> pingora::Result<()> {
-    let Some(body) = body(session).await? else {
-        session.set_keepalive(None);
-        let problem = Problem::payload_too_large(format!("a request to the API may have {LONGEST} bytes"));
-        return respond::problem(session, ctx, stamp, problem).await;
+    let Crossing { api, path, extensions, stall } = crossing;
+    let (source, body) = inflow::channel();
+    let Some(mut request) = request(session, path, body) else {
+        return respond::problem(session, ctx, stamp, Problem::bad_path("this is no path of the API")).await;
     };
-    let method = session.req_header().method.clone();
-    let mut request = http::Request::new(body);
-    *request.method_mut() = method;
-    *request.uri_mut() = match format!("/{path}").parse() {
-        Ok(uri) => uri,
-        Err(_) => {
-            return respond::problem(session, ctx, stamp, Problem::bad_path("this is no path of the API"))
-                .await;
+    *request.extensions_mut() = extensions;
+    let mut answering = api(request);
+    let fed = tokio::select! {
+        biased;
+        fed = source.run(session, stall) => Ok(fed),
+        answer = &mut answering => Err(answer),
+    };
+    let answer = match fed {
+        Ok(Fed::Whole) => return send(session, ctx, stamp, answering.await).await,
+        Ok(Fed::Unwanted) => answering.await,
+        Err(early) => early,
+        Ok(Fed::Left(error)) => return Err(error),
+        Ok(Fed::Stalled) => {
+            session.set_keepalive(None);
+            return respond::problem(session, ctx, stamp, Problem::request_timeout(STALLED)).await;
+        }
+        Ok(Fed::Broken) => {
+            session.set_keepalive(None);
+            return respond::problem(session, ctx, stamp, Problem::bad_request(BROKEN)).await;
         }
     };
-    if let Some(kind) = session.req_header().headers.get(header::CONTENT_TYPE) {
-        request.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
-    }
-    request.extensions_mut().insert(visitor);
-    let answer = api(request).await;
-    send(session, ctx, stamp, answer).await
+    send_early(session, ctx, stamp, answer).await
 }
 
-/// The whole body; `None` when it is too long.
-async fn body(session: &mut Session) -> pingora::Result<Option<Bytes>> {
-    let mut body = BytesMut::new();
-    while let Some(piece) = session.read_request_body().await? {
-        if body.len() + piece.len() > LONGEST {
-            return Ok(None);
+const STALLED: &str = "nothing of the request's body arrived for too long (`limits.receive_timeout`); nothing was done with what came \
+                       before, send it again";
+const BROKEN: &str = "the request's body ended before its Content-Length, or its chunks can't be read; nothing was done with it";
+
+fn request(session: &Session, path: &str, body: Inflow) -> Option<http::Request<Inflow>> {
+    let head = session.req_header();
+    let mut request = http::Request::new(body);
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = match super::meant(head).query {
+        Some(query) => format!("{path}?{query}").parse().ok()?,
+        None => path.parse().ok()?,
+    };
+    for (name, value) in &head.headers {
+        if !NOT_HANDED_ON.contains(name) {
+            request.headers_mut().append(name.clone(), value.clone());
         }
-        body.extend_from_slice(&piece);
     }
-    Ok(Some(body.freeze()))
+    Some(request)
+}
+
+/// Sends an answer that came before all of the body was read.
+async fn send_early(
+    session: &mut Session,
+    ctx: &mut Ctx,
+    stamp: &Stamp,
+    answer: http::Response<Bytes>,
+) -> pingora::Result<()> {
+    // Who waits for a word sends nothing after this one.
+    let held_back = inflow::is_expecting(session);
+    let small = !held_back && announced(session).is_some_and(|length| length <= SMALL);
+    let is_all_read = session.is_body_done() || (small && inflow::drain(session, SMALL, SMALL_TIME).await);
+    if !is_all_read {
+        session.set_keepalive(None);
+    }
+    send(session, ctx, stamp, answer).await?;
+    if !is_all_read && !held_back {
+        inflow::drain(session, LARGE, LARGE_TIME).await;
+    }
+    Ok(())
+}
+
+fn announced(session: &Session) -> Option<usize> {
+    session.req_header().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 async fn send(
@@ -81,10 +151,15 @@ async fn send(
 ) -> pingora::Result<()> {
     let (parts, body) = answer.into_parts();
     // What the router itself refuses has no document yet.
+    let is_plain =
+        parts.headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
     let problem = match parts.status.as_u16() {
         404 if body.is_empty() => Some(Problem::not_found("the API has no such page")),
         405 if body.is_empty() => {
             Some(Problem::method_not_allowed("this page of the API does not take that method"))
+        }
+        413 if is_plain => {
+            Some(Problem::payload_too_large("this page of the API does not take so many bytes"))
         }
         _ => None,
     };
@@ -99,6 +174,10 @@ async fn send(
     }
     if !parts.headers.contains_key(header::CACHE_CONTROL) {
         head.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
+    }
+    if parts.status == http::StatusCode::UNAUTHORIZED && !parts.headers.contains_key(header::WWW_AUTHENTICATE)
+    {
+        respond::challenges(&mut head)?;
     }
     if parts.status != http::StatusCode::NO_CONTENT {
         head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(body.len()))?;

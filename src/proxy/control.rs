@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use pingora::proxy::Session;
 
-use super::api::Api;
+use super::api::{Api, Crossing};
 use super::respond::{self, Stamp};
 use super::{Ctx, api, host};
 use crate::delivery::explain::{ExplainError, Explanation, Question};
@@ -34,6 +35,8 @@ pub struct ControlPages {
     pub explain: Explain,
     /// The rest of the API.
     pub api: Api,
+    /// How long a client may send nothing of a request's body.
+    pub receive_timeout: Duration,
 }
 
 impl ControlPages {
@@ -77,8 +80,11 @@ impl ControlPages {
             },
             "api/v1/explain" => respond::problem(session, ctx, stamp, Problem::forbidden(EXPLAIN)).await,
             path if path.starts_with("api/") || path == "jwks.json" => {
-                let visitor = visitor(session, ctx, may_send_secrets);
-                api::answer(session, ctx, stamp, &self.api, (path, visitor)).await
+                let mut extensions = ::http::Extensions::new();
+                extensions.insert(visitor(session, ctx, may_send_secrets));
+                let (path, stall) = (&*format!("/{path}"), self.receive_timeout);
+                let crossing = Crossing { api: &self.api, path, extensions, stall };
+                api::answer(session, ctx, stamp, crossing).await
             }
             _ => respond::problem(session, ctx, stamp, Problem::not_found(NOTHING)).await,
         }
@@ -96,7 +102,8 @@ impl ControlPages {
     }
 }
 
-fn visitor(session: &Session, ctx: &Ctx, may_send_secrets: bool) -> Visitor {
+/// Who sends the request, for the API.
+pub(super) fn visitor(session: &Session, ctx: &Ctx, may_send_secrets: bool) -> Visitor {
     let agent = session.req_header().headers.get(::http::header::USER_AGENT);
     Visitor {
         address: ctx.address,

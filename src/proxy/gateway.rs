@@ -62,7 +62,7 @@ impl Gateway {
     ) -> pingora::Result<bool> {
         self.shared.eyes.metrics.panics.inc();
         tracing::error!(request = %ctx.request, "panic while answering a request: {message}");
-        if session.response_written().is_some() {
+        if answered(session).is_some() {
             return Err(Error::explain(ErrorType::InternalError, "panic after the answer had begun"));
         }
         self.problem(session, ctx, 500, PANICKED).await?;
@@ -84,7 +84,8 @@ impl Gateway {
     }
 
     fn account(&self, session: &Session, ctx: &Ctx, error: Option<&Error>) {
-        let header = session.response_written();
+        // A `100 Continue` is no answer.
+        let header = answered(session);
         let bytes = session.body_bytes_sent() as u64;
         let end = match error {
             Some(_) if ctx.excused => End::Complete,
@@ -129,6 +130,11 @@ impl Gateway {
             end,
         });
     }
+}
+
+/// The head of the answer, if it has gone out.
+fn answered(session: &Session) -> Option<&ResponseHeader> {
+    session.response_written().filter(|header| !header.status.is_informational())
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {
@@ -198,7 +204,7 @@ impl ProxyHttp for Gateway {
             tracing::debug!(request = %ctx.request, "the client left: {error}");
         } else {
             tracing::warn!(request = %ctx.request, "an answer failed: {error}");
-            if session.response_written().is_none() {
+            if answered(session).is_none() {
                 error_code = if let ErrorType::HTTPStatus(code) = error.etype() { *code } else { 500 };
                 match self.problem(session, ctx, error_code, FAILED).await {
                     Ok(()) => ctx.excused = true,

@@ -17,6 +17,7 @@ mod gateway;
 mod handler;
 pub mod head;
 pub mod host;
+mod inflow;
 mod landing;
 pub mod listen;
 mod local;
@@ -41,6 +42,7 @@ pub use control::{ControlPages, Explain, Insider};
 pub use ctx::Ctx;
 pub use handler::{Door, DoorSettings};
 pub use host::{Meant, meant};
+pub use inflow::Inflow;
 
 /// Answers requests.
 #[async_trait]

@@ -226,14 +226,7 @@ pub async fn problem(
         header.insert_header(http::header::RETRY_AFTER, HeaderValue::from(seconds))?;
     }
     match problem.status {
-        // Programs take the first that they know; browsers would ask for a password on the second.
-        401 => {
-            header.append_header(http::header::WWW_AUTHENTICATE, "Bearer realm=\"condagate\"")?;
-            header.append_header(
-                http::header::WWW_AUTHENTICATE,
-                "Basic realm=\"condagate\", charset=\"UTF-8\"",
-            )?;
-        }
+        401 => challenges(&mut header)?,
         407 => {
             header.insert_header(
                 http::header::PROXY_AUTHENTICATE,
@@ -247,6 +240,14 @@ pub async fn problem(
     }
     header.insert_header(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))?;
     small_body(session, header, body).await
+}
+
+/// Says what credentials would do. Programs take the first that they know; browsers would ask for a password on the second.
+pub(super) fn challenges(header: &mut ResponseHeader) -> pingora::Result<()> {
+    for way in ["Bearer realm=\"condagate\"", "Basic realm=\"condagate\", charset=\"UTF-8\""] {
+        header.append_header(http::header::WWW_AUTHENTICATE, way)?;
+    }
+    Ok(())
 }
 
 /// Writes a page or a small document made by the gate itself, under an ETag of its content.

@@ -15,6 +15,7 @@ use crate::telemetry::{Metrics, Outcome, RouteKind};
 /// What needs a second act waits for a permit.
 pub(super) struct Scripted {
     pub(super) permits: Arc<Semaphore>,
+    pub(super) ends: super::crossing::Ends,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -43,6 +44,9 @@ impl Handler for Scripted {
                 let read = session.downstream_session.read_body_or_idle(true).await;
                 self.permits.add_permits(1);
                 read.map(|_| ())
+            }
+            crossed if crossed.starts_with("/api/") => {
+                super::crossing::answer(self, session, ctx, crossed).await
             }
             "/body" | "/refuse-body" | "/big" => bodies(session, &path).await,
             "/fail" => failures(session, &query).await,

@@ -1,5 +1,6 @@
 //! The door as clients meet it: raw TCP against a real server with a small handler.
 
+mod crossing;
 mod ending;
 mod handler;
 mod limits;
@@ -20,6 +21,7 @@ use crate::clock::SystemClock;
 use crate::id::RequestIds;
 use crate::telemetry::access::{AccessLog, Target};
 use crate::telemetry::{Eyes, Health, Metrics, log};
+use crossing::Ends;
 use handler::Scripted;
 
 /// Longer than anything takes; a test that waits this long has failed.
@@ -31,6 +33,7 @@ struct Gate {
     stopper: Stopper,
     thread: JoinHandle<Stopped>,
     permits: Arc<Semaphore>,
+    ends: Ends,
     eyes: Eyes,
     dir: tempfile::TempDir,
 }
@@ -55,11 +58,12 @@ impl Gate {
         let bound = listen::bind_all(&["127.0.0.1:0"]).unwrap();
         let address = bound[0].address();
         let permits = Arc::new(Semaphore::new(0));
+        let ends = Ends::default();
         let (stopper, stop) = server::stop_pair();
         let (ready, told) = oneshot::channel();
         let parts = ServerParts {
             bound,
-            handler: Arc::new(Scripted { permits: Arc::clone(&permits), metrics }),
+            handler: Arc::new(Scripted { permits: Arc::clone(&permits), ends: Arc::clone(&ends), metrics }),
             front,
             threads: 2,
             blocking_threads: 1,
@@ -72,7 +76,7 @@ impl Gate {
         };
         let thread = std::thread::spawn(move || server::run(parts).unwrap());
         told.blocking_recv().unwrap();
-        Self { address, stopper, thread, permits, eyes, dir }
+        Self { address, stopper, thread, permits, ends, eyes, dir }
     }
 
     fn connect(&self) -> Client {
