@@ -58,10 +58,10 @@ impl IntoResponse for Refusal {
 
 pub(super) type Answered = Result<Response, Refusal>;
 
-/// The answer that says what went wrong.
-pub(super) fn refused(visitor: &Visitor, error: &HostError) -> Response {
+/// What went wrong, as a problem.
+pub(super) fn problem_of(error: &HostError) -> Problem {
     let sentence = error.to_string();
-    let problem = match error {
+    match error {
         HostError::Unauthenticated(_) => Problem::unauthorized(sentence),
         HostError::Forbidden(_) => Problem::forbidden(sentence),
         HostError::NotFound(_) => Problem::not_found(sentence),
@@ -71,7 +71,12 @@ pub(super) fn refused(visitor: &Visitor, error: &HostError) -> Response {
         HostError::NoSpace(_) => Problem::insufficient_storage(sentence),
         HostError::Busy(_) | HostError::Unavailable(_) => Problem::unavailable(sentence).with_retry_after(5),
         HostError::Internal(_) => Problem::internal(sentence),
-    };
+    }
+}
+
+/// The answer that says what went wrong.
+pub(super) fn refused(visitor: &Visitor, error: &HostError) -> Response {
+    let problem = problem_of(error);
     let body = problem.to_json(visitor.request);
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut answer = (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response();

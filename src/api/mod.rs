@@ -4,6 +4,7 @@
 
 pub mod accounts;
 pub mod channels;
+pub mod dialects;
 pub mod in_process;
 pub mod local;
 mod search;

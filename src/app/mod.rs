@@ -325,8 +325,8 @@ impl Core {
         stop: Stop,
         clock: &SharedClock,
     ) -> Result<JoinHandle<Result<Stopped, ServerError>>, StartError> {
-        let Some(society) = &self.society else {
-            return Err(StartError::Door("nobody knows who may come in".to_owned()));
+        let (Some(society), Some(hosting)) = (&self.society, &self.hosting) else {
+            return Err(StartError::Door("nobody knows who may come in, or what is hosted".to_owned()));
         };
         let (refreshed, explaining) = (Arc::clone(self), Arc::clone(self));
         let allowed = self.config.control.allow.clone();
@@ -339,6 +339,7 @@ impl Core {
                 async move { core.explain(question).await }.boxed()
             }),
             api: society.api(&self.config, self.hosting.clone()),
+            dialects: society.dialects(&self.config, hosting),
             receive_timeout: self.config.limits.receive_timeout,
         };
         let settings = DoorSettings {

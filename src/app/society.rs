@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::{StartError, convert, fetch};
 use crate::api::accounts::{self, Accounts};
+use crate::api::dialects::{self, Dialects};
 use crate::api::{channels, in_process};
 use crate::auth;
 use crate::auth::password::Passwords;
@@ -133,6 +134,12 @@ impl Society {
             router = router.merge(channels::router(hosting));
         }
         in_process::call(router, self.runtime.clone())
+    }
+
+    /// What answers in upload dialects.
+    pub(super) fn dialects(&self, config: &Config, hosting: &Hosting) -> Api {
+        let dialects = Dialects::new(hosting.clone(), self.open_people(config), Arc::clone(&self.clock));
+        in_process::call(dialects::router(dialects), self.runtime.clone())
     }
 
     /// What makes users, once the store is open.

@@ -170,6 +170,17 @@ impl Hosting {
         rule.is_some_and(|rule| matches!(rule.source, ChannelSource::Hosted(_)))
     }
 
+    /// Whether there is a channel that an upload could go to, for refusals before its body is read.
+    ///
+    /// # Errors
+    /// [`HostError::NotFound`]
+    pub async fn takes_uploads(&self, name: &ChannelName) -> Result<(), HostError> {
+        match self.desk().channel(name).await {
+            Err(HostError::NotFound(_)) if self.is_in_rules(name) => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
     /// The channel that an upload goes to. One that the rules name is made in the store when something first comes for it.
     ///
     /// # Errors

@@ -29,6 +29,8 @@ pub struct Problem {
     pub at: Option<String>,
     /// What to do about it, where `detail` does not say.
     pub hint: Option<String>,
+    /// Whether the document has the sentence as `error` too, where clients of anaconda.org's API look for it.
+    pub as_error: bool,
     /// Seconds for the `Retry-After` header (the caller sends it; it is also in the document).
     pub retry_after: Option<u64>,
 }
@@ -40,6 +42,8 @@ struct Document<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,6 +116,7 @@ impl Problem {
             rule: None,
             at: None,
             hint: None,
+            as_error: false,
             retry_after: None,
         }
     }
@@ -127,6 +132,13 @@ impl Problem {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// With the sentence as `error` too.
+    #[must_use]
+    pub const fn with_error(mut self) -> Self {
+        self.as_error = true;
         self
     }
 
@@ -146,6 +158,7 @@ impl Problem {
             title: self.title,
             status: self.status,
             detail: &self.detail,
+            error: Some(&*self.detail).filter(|_| self.as_error),
             rule: self.rule.as_deref(),
             at: self.at.as_deref(),
             hint: self.hint.as_deref(),
@@ -175,6 +188,8 @@ mod tests {
         assert_eq!(bare, expected.as_bytes());
         let full =
             Problem::denied_by_rule("No.").with_rule("recall-42").with_hint("Ask.").with_retry_after(7);
+        let twice = Problem::not_found("It is gone.").with_error().to_json(id);
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&twice).unwrap()["error"], "It is gone.");
         let full: serde_json::Value = serde_json::from_slice(&full.to_json(id)).unwrap();
         assert_eq!(full["rule"], "recall-42");
         assert_eq!(full["hint"], "Ask.");

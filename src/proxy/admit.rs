@@ -222,7 +222,12 @@ impl Admission {
     }
 
     fn note(&self, ctx: &Ctx, kind: &str, plan: &Plan, result: &str) {
-        let target = want::needs(plan).first().map_or_else(String::new, ToString::to_string);
+        let target = match plan {
+            Plan::Dialect(dialect) => {
+                dialect.channel().map_or_else(String::new, |channel| format!("the channel `{channel}`"))
+            }
+            _ => want::needs(plan).first().map_or_else(String::new, ToString::to_string),
+        };
         let actor = ctx.principal.as_ref().map_or_else(|| "anonymous".to_owned(), |who| who.actor());
         self.trail.denied(&Happened {
             actor,

@@ -19,7 +19,8 @@ use super::respond::{self, Stamp};
 use super::{Ctx, admit};
 use crate::http::problem::Problem;
 
-/// Answers a request to `/<path behind /-/>`; whoever asks is among its extensions.
+/// Answers a request. Its URI is the path behind `/-/` or, with [`crate::conda::url::dialect::Spoken`] among the extensions, has no path
+/// that matters; who is asking is there too.
 pub type Api = Arc<dyn Fn(http::Request<Inflow>) -> BoxFuture<'static, http::Response<Bytes>> + Send + Sync>;
 
 /// What of an answer's head goes out.

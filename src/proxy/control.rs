@@ -35,6 +35,8 @@ pub struct ControlPages {
     pub explain: Explain,
     /// The rest of the API.
     pub api: Api,
+    /// Answers what is asked in upload dialects.
+    pub dialects: Api,
     /// How long a client may send nothing of a request's body.
     pub receive_timeout: Duration,
 }

@@ -9,17 +9,20 @@ use http::header;
 use pingora::proxy::Session;
 
 use super::admit::{self, Admission, Asking};
+use super::api::Crossing;
 use super::control::ControlPages;
 use super::plan::{self, Incoming, Own, Plan, Planned};
 use super::respond::{self, Stamp};
 use super::{Ctx, Handler, host};
-use super::{downloads, landing, local, pass, refuse, request};
+use super::{api, control, downloads, landing, local, pass, refuse, request};
 use crate::conda::url::ChannelDoc;
+use crate::conda::url::dialect::{Dialect, Family, Spoken};
 use crate::delivery::{Answer, Delivery, Refusal};
 use crate::http::problem::Problem;
 use crate::http::via;
 use crate::policy::access::Caller;
 use crate::snapshot::{Live, PlainFile};
+use crate::telemetry::RouteKind;
 
 /// CONNECT would make the gate blind: it could neither cache nor verify what passes (PROTOCOL section 4).
 const CONNECT: &str = "this gate does not tunnel: for channels with https:// addresses set `channel_alias` (conda, mamba) or `[mirrors]` (pixi) \
@@ -81,6 +84,13 @@ impl Door {
         }
     }
 
+    /// The address for links that programs follow: as [`Self::public_base`], but where nothing is configured, the address that the caller
+    /// has connected to.
+    fn link_base(&self, ctx: &Ctx, host: Option<&str>) -> String {
+        let local = ctx.local().filter(|_| self.settings.public.is_none() && !ctx.from_loopback());
+        local.map_or_else(|| self.public_base(ctx, host), |address| format!("http://{address}"))
+    }
+
     /// Delivers on behalf of whoever the request came through.
     fn delivery_for(&self, session: &Session) -> Cow<'_, Delivery> {
         match request::joined(session.req_header(), &header::VIA) {
@@ -96,6 +106,7 @@ impl Door {
         let delivered = match plan {
             Plan::Problem(problem) => return respond::problem(session, ctx, stamp, problem).await,
             Plan::Home => return self.home(session, ctx).await,
+            Plan::Dialect(dialect) => return self.speak(session, ctx, dialect).await,
             Plan::Control(rest) => {
                 let private = self.admission.may_send_secrets(session, ctx);
                 return self.control.answer(session, ctx, stamp, &rest, private).await;
@@ -150,6 +161,7 @@ impl Door {
         plan: &Plan,
         problem: Problem,
     ) -> pingora::Result<()> {
+        let problem = in_dialect(plan, problem);
         match admit::is_asked_by_all(plan).filter(|_| !ctx.offered) {
             Some(ChannelDoc::Notices) => {
                 let nothing = Bytes::from_static(b"{\"notices\":[]}");
@@ -168,6 +180,20 @@ impl Door {
         let base = self.public_base(ctx, host.as_deref());
         let page = landing::page(&base);
         respond::page(session, ctx, &self.stamp, "text/html; charset=utf-8", page).await
+    }
+
+    /// Hands a request in a dialect to the API.
+    async fn speak(&self, session: &mut Session, ctx: &mut Ctx, dialect: Dialect) -> pingora::Result<()> {
+        ctx.kind = RouteKind::Publish;
+        let host = super::meant(session.req_header()).host.map(str::to_owned);
+        let base = self.link_base(ctx, host.as_deref()).into();
+        let private = self.admission.may_send_secrets(session, ctx);
+        let mut extensions = http::Extensions::new();
+        extensions.insert(control::visitor(session, ctx, private));
+        extensions.insert(Spoken { dialect, base });
+        let stall = self.control.receive_timeout;
+        let crossing = Crossing { api: &self.control.dialects, path: "/", extensions, stall };
+        api::answer(session, ctx, &self.stamp, crossing).await
     }
 
     /// Refusals that need no plan: tunnels, loops.
@@ -202,6 +228,7 @@ async fn delivered(delivery: &Delivery, plan: Plan) -> Result<Answer, Refusal> {
         | Plan::Problem(_)
         | Plan::Home
         | Plan::Control(_)
+        | Plan::Dialect(_)
         | Plan::Pass { .. } => Err(Refusal::Internal("this plan is not a delivery".to_owned())),
     }
 }
@@ -215,7 +242,9 @@ impl Handler for Door {
         let (planned, access, policy) = {
             let meant = host::meant(session.req_header());
             let host = meant.host.map(host::bare);
-            let incoming = Incoming { host: host.as_deref(), absolute: meant.absolute, path: meant.path };
+            let method = &session.req_header().method;
+            let incoming =
+                Incoming { host: host.as_deref(), absolute: meant.absolute, method, path: meant.path };
             let own = Own { host: self.own_host.as_deref(), base: &self.base_path };
             let view = self.live.view();
             let rules = view.rules();
@@ -248,8 +277,17 @@ impl Handler for Door {
     }
 }
 
+/// Clients of anaconda.org's API look for the sentence elsewhere.
+fn in_dialect(plan: &Plan, problem: Problem) -> Problem {
+    match plan {
+        Plan::Dialect(dialect) if dialect.family() == Family::Anaconda => problem.with_error(),
+        _ => problem,
+    }
+}
+
 /// Only the API of the gate takes more than GET and HEAD.
 fn takes(plan: &Plan, method: &http::Method) -> bool {
     matches!(*method, http::Method::GET | http::Method::HEAD)
+        || matches!(plan, Plan::Dialect(_) if *method != http::Method::TRACE)
         || matches!(plan, Plan::Control(rest) if rest.starts_with("api/"))
 }

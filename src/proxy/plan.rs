@@ -3,11 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::Method;
+
 use crate::conda::archive::ArchiveName;
 use crate::conda::channel::ChannelRef;
 use crate::conda::digest::Sha256;
 use crate::conda::subdir::Subdir;
-use crate::conda::url::{self, ChannelDoc, IndexFile, PathError, Route, Target};
+use crate::conda::url::dialect::Dialect;
+use crate::conda::url::{self, ChannelDoc, IndexFile, Own as OwnTarget, PathError, Route, Target};
 use crate::http::problem::Problem;
 use crate::policy::judge::audience::AudienceSet;
 use crate::secret::Secret;
@@ -22,6 +25,8 @@ pub(super) enum Plan {
     Home,
     /// A page of the gate itself, behind `/-/`.
     Control(String),
+    /// Something in an upload dialect.
+    Dialect(Dialect),
     /// A package archive or a sidecar of one.
     Package { channel: Arc<Channel>, asked: ChannelRef, subdir: Subdir, archive: ArchiveName },
     /// A signature file beside a package.
@@ -50,7 +55,12 @@ impl Plan {
             | Self::Shard { channel, .. }
             | Self::Doc { channel, .. } => Some((&channel.label, channel.needs_identity)),
             Self::Virtual { channel, .. } => Some((&channel.label, channel.needs_identity)),
-            Self::Problem(_) | Self::Home | Self::Control(_) | Self::Plain(_) | Self::Pass { .. } => None,
+            Self::Problem(_)
+            | Self::Home
+            | Self::Control(_)
+            | Self::Dialect(_)
+            | Self::Plain(_)
+            | Self::Pass { .. } => None,
         }
     }
 
@@ -87,7 +97,12 @@ impl Plan {
             | Self::Shard { channel, .. }
             | Self::Doc { channel, .. } => *channel = channel.for_audience(audience),
             Self::Virtual { channel, .. } => *channel = channel.for_audience(audience),
-            Self::Problem(_) | Self::Home | Self::Control(_) | Self::Plain(_) | Self::Pass { .. } => {}
+            Self::Problem(_)
+            | Self::Home
+            | Self::Control(_)
+            | Self::Dialect(_)
+            | Self::Plain(_)
+            | Self::Pass { .. } => {}
         }
         self
     }
@@ -116,6 +131,7 @@ impl Plan {
             Self::Doc { .. } => RouteKind::Document,
             Self::Plain(_) | Self::Pass { .. } => RouteKind::File,
             Self::Home => RouteKind::Home,
+            Self::Dialect(_) => RouteKind::Publish,
             Self::Control(_) => RouteKind::Control,
             Self::Problem(_) => RouteKind::Unknown,
         }
@@ -128,6 +144,8 @@ pub(super) struct Incoming<'a> {
     pub(super) host: Option<&'a str>,
     /// Whether the target was in absolute form (a proxy request).
     pub(super) absolute: bool,
+    /// What is to be done with it.
+    pub(super) method: &'a Method,
     /// Path as sent, query taken off.
     pub(super) path: &'a str,
 }
@@ -155,8 +173,13 @@ pub(super) fn plan(view: &View, own: &Own<'_>, incoming: &Incoming<'_>) -> Plann
     // Another host's paths are that host's own.
     let base = if is_foreign { "" } else { own.base };
     let refused = |problem| Planned { plan: Plan::Problem(problem), token: None, foreign: is_foreign };
-    let target = match url::parse_below(incoming.path, base) {
-        Ok(target) => target,
+    let parsed = if is_foreign {
+        url::parse_below(incoming.path, base).map(|target| OwnTarget { target, dialect: None })
+    } else {
+        url::parse_own(incoming.path, base)
+    };
+    let OwnTarget { target, dialect } = match parsed {
+        Ok(parsed) => parsed,
         Err(error @ PathError::TooLong) => return refused(Problem::uri_too_long(error.to_string())),
         Err(error) => return refused(Problem::bad_path(error.to_string())),
     };
@@ -166,9 +189,23 @@ pub(super) fn plan(view: &View, own: &Own<'_>, incoming: &Incoming<'_>) -> Plann
         None if incoming.absolute && !means_this_gate(incoming.host, own_host) => {
             Plan::Problem(not_a_proxy_for())
         }
-        None => here(view, target),
+        None => match spoken(dialect, &target, incoming.method) {
+            Some(dialect) => Plan::Dialect(dialect),
+            None => here(view, target),
+        },
     };
     Planned { plan, token, foreign: is_foreign }
+}
+
+/// What is asked in a dialect. A package is put where it is got.
+fn spoken(dialect: Option<Dialect>, target: &Target, method: &Method) -> Option<Dialect> {
+    dialect.or_else(|| match &target.route {
+        Route::Package { channel, subdir, archive } if matches!(*method, Method::PUT | Method::DELETE) => {
+            let (channel, subdir) = (channel.clone(), subdir.clone());
+            Some(Dialect::File { channel, subdir, archive: archive.clone() })
+        }
+        _ => None,
+    })
 }
 
 /// In absolute form, a loopback name or address is this gate even where no `public_url` says so.

@@ -28,7 +28,12 @@ pub(super) fn needs(plan: &Plan) -> Vec<Need<'_>> {
             vec![Need::of_file(prefix, *needs_identity)]
         }
         Plan::Plain(PlainFile::Local { prefix, .. }) => vec![Need::of_file(prefix, false)],
-        Plan::Pass { channel: None, .. } | Plan::Problem(_) | Plan::Home | Plan::Control(_) => Vec::new(),
+        // Who may publish is asked where it is known what is published.
+        Plan::Pass { channel: None, .. }
+        | Plan::Problem(_)
+        | Plan::Home
+        | Plan::Control(_)
+        | Plan::Dialect(_) => Vec::new(),
     }
 }
 

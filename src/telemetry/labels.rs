@@ -85,11 +85,13 @@ pub enum RouteKind {
     Control,
     /// The landing page.
     Home,
+    /// Something in an upload dialect.
+    Publish,
 }
 
 impl RouteKind {
     /// How many there are.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 9;
     /// All of them, in order of their discriminants.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Unknown,
@@ -100,6 +102,7 @@ impl RouteKind {
         Self::File,
         Self::Control,
         Self::Home,
+        Self::Publish,
     ];
 
     /// The word in labels.
@@ -114,6 +117,7 @@ impl RouteKind {
             Self::File => "file",
             Self::Control => "control",
             Self::Home => "home",
+            Self::Publish => "publish",
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::harness::home::files_below;
 use crate::harness::{Channel, Gate, Home, Setup, Upstream, package, rules, skipped};
 
 /// The interpreter with py-rattler in it, or `None` where it may be missing.
-fn python() -> Option<PathBuf> {
+pub fn python() -> Option<PathBuf> {
     let place = std::env::var_os("CONDAGATE_TEST_PYTHON")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python"), PathBuf::from);
     let works = |python: &Path| {

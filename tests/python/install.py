@@ -3,6 +3,7 @@
 install.py MODE GATE CHANNEL[,CHANNEL] PREFIX SPEC...
 
 MODE  channel: the channel's URL is the gate's
+      auth:    the same, with the credentials in $HOME/.rattler
       mirror:  the channel keeps its own URL, a mirror setting leads to the gate
       proxy:   the channel keeps its own URL, $http_proxy leads to the gate
 """
@@ -14,15 +15,16 @@ from pathlib import Path
 
 from rattler import Channel, Client, Gateway, GenericVirtualPackage, PackageName, Version, install, solve
 from rattler.package import BuildString
-from rattler.networking import MirrorMiddleware
+from rattler.networking import AuthenticationMiddleware, MirrorMiddleware
 
 ORIGINAL = "http://conda.example.org"
 
 
 async def main(mode: str, gate: str, channels: str, prefix: str, specs: list[str]) -> None:
     cache = Path(os.environ["RATTLER_CACHE_DIR"])
-    base = gate if mode == "channel" else ORIGINAL
-    client = Client([MirrorMiddleware({f"{ORIGINAL}/": [f"{gate}/"]})]) if mode == "mirror" else Client()
+    base = gate if mode in ("channel", "auth") else ORIGINAL
+    ways = {"mirror": [MirrorMiddleware({f"{ORIGINAL}/": [f"{gate}/"]})], "auth": [AuthenticationMiddleware()]}
+    client = Client(ways[mode]) if mode in ways else Client()
     gateway = Gateway(cache_dir=cache / "repodata", client=client)
     records = await solve(
         sources=[Channel(f"{base}/{channel}") for channel in channels.split(",")],

@@ -4,6 +4,7 @@
 //! grammar, the names of index and channel documents, reserved roots. Does not: hosts and queries (`proxy`), which channel
 //! comes from where and who may read it (`policy`), how long an answer stays fresh.
 
+pub mod dialect;
 mod names;
 mod normal;
 mod parse;
@@ -13,7 +14,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use names::is_reserved_root;
-pub use parse::{parse, parse_below};
+pub use parse::{Own, parse, parse_below, parse_own};
 
 use super::archive::ArchiveName;
 use super::channel::ChannelRef;

@@ -1,5 +1,6 @@
 //! From a normalised path to a route, judged from the right: the file decides what the segments before it must be.
 
+use super::dialect::{self, Anaconda, Dialect};
 use super::names::SHARD_INDEX;
 use super::normal::{Normal, normalise, strip_base};
 use super::{ChannelDoc, IndexFile, MAX_PATH, PathError, Route, Target};
@@ -33,16 +34,70 @@ pub fn parse_below(raw_path: &str, base: &str) -> Result<Target, PathError> {
     }
     let Normal { mut path, token } = normalise(raw_path)?;
     strip_base(&mut path, base);
-    let mut route = route(&path);
-    if route == Route::Other
-        && let Some((straight, index)) = unswapped(&path)
-    {
-        (path, route) = (straight, index);
+    let route = route_of(&mut path);
+    Ok(Target { route, token, path })
+}
+
+/// What is asked of the gate itself: a file of a channel, or something in an upload dialect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Own {
+    /// As [`parse_below`] has it; of `/get/<path>` (quetz) and `/download/…` (anaconda.org), which name files of channels, that file.
+    pub target: Target,
+    /// What the path asks for in a dialect.
+    pub dialect: Option<Dialect>,
+}
+
+/// [`parse_below`] for paths that mean this gate and no host that it stands for: dialects are found too.
+///
+/// Their roots are reserved ([`super::is_reserved_root`]); a path below one that is no dialect's is still a channel's file where it looks
+/// like one, for upstreams that have channels of that name. Only in dialects a slash may be percent-encoded.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_own(raw_path: &str, base: &str) -> Result<Own, PathError> {
+    let mut target = match parse_below(raw_path, base) {
+        Err(PathError::EncodedSlash) => {
+            let slashed = raw_path.replace("%2F", "/").replace("%2f", "/");
+            let target = parse_below(&slashed, base)?;
+            if dialect::is_below_dialects(&target.path) { Ok(target) } else { Err(PathError::EncodedSlash) }
+        }
+        parsed => parsed,
+    }?;
+    if !dialect::is_below_dialects(&target.path) {
+        return Ok(Own { target, dialect: None });
     }
-    if path.ends_with('/') && !matches!(route, Route::Home | Route::Other) {
+    if let Some(rest) = target.path.strip_prefix("/get/") {
+        target.path = format!("/{rest}");
+        target.route = route_of(&mut target.path);
+        return Ok(Own { target, dialect: None });
+    }
+    let spoken = dialect::parse(&target.path);
+    if let Some(Dialect::Anaconda(Anaconda::Download(file))) = &spoken
+        && let Some(subdir) = &file.subdir
+    {
+        let (channel, archive) = (ChannelRef { name: file.owner.clone(), label: None }, file.archive.clone());
+        target.path = format!("/{channel}/{subdir}/{archive}");
+        target.route = Route::Package { channel, subdir: subdir.clone(), archive };
+        return Ok(Own { target, dialect: None });
+    }
+    let is_file = target.route.channel().is_some();
+    let dialect =
+        spoken.filter(|found| !is_file || !matches!(found, Dialect::Unknown(_) | Dialect::Malformed(..)));
+    Ok(Own { target, dialect })
+}
+
+/// The route, and the path as it should have been asked.
+fn route_of(path: &mut String) -> Route {
+    let mut found = route(path);
+    if found == Route::Other
+        && let Some((straight, index)) = unswapped(path)
+    {
+        (*path, found) = (straight, index);
+    }
+    if path.ends_with('/') && !matches!(found, Route::Home | Route::Other) {
         path.pop();
     }
-    Ok(Target { route, token, path })
+    found
 }
 
 /// conda 26.5–26.7.1 with a stored token asks `<channel>/repodata_shards.msgpack.zst/<subdir>`: the same index, and

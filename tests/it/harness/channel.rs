@@ -29,6 +29,7 @@ pub struct Recipe {
     depends: Vec<String>,
     payload: usize,
     old_format: bool,
+    about: bool,
 }
 
 /// A recipe for a small `.conda` package without dependencies.
@@ -39,6 +40,7 @@ pub fn package(name: &str, version: &str) -> Recipe {
         depends: Vec::new(),
         payload: 1_000,
         old_format: false,
+        about: false,
     }
 }
 
@@ -61,6 +63,12 @@ impl Recipe {
         self
     }
 
+    /// With `info/about.json`, which clients that publish look into.
+    pub fn about(mut self) -> Self {
+        self.about = true;
+        self
+    }
+
     /// Makes the archive and its record for a subdir.
     pub fn build(&self, subdir: &str) -> Package {
         let Self { name, version, depends, .. } = self;
@@ -78,7 +86,10 @@ impl Recipe {
         index.insert("version".into(), json!(version));
         let stem = format!("{name}-{version}-0");
         let content = [Member::new(&format!("share/{name}/payload.bin"), noise(&stem, self.payload))];
-        let meta = info(&Value::Object(index.clone()), &content);
+        let mut meta = info(&Value::Object(index.clone()), &content);
+        if self.about {
+            meta.push(Member::new("info/about.json", json!({"summary": "A test"}).to_string()));
+        }
         let (file, bytes) = if self.old_format {
             (format!("{stem}.tar.bz2"), tar_bz2(&meta, &content))
         } else {

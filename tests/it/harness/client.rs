@@ -109,7 +109,7 @@ pub struct Request {
     target: String,
     headers: Vec<(String, String)>,
     host: Option<String>,
-    body: String,
+    body: Vec<u8>,
 }
 
 impl Request {
@@ -130,7 +130,7 @@ impl Request {
             target: target.to_owned(),
             headers: Vec::new(),
             host: None,
-            body: String::new(),
+            body: Vec::new(),
         }
     }
 
@@ -148,9 +148,41 @@ impl Request {
 
     /// With a JSON document.
     pub fn json(mut self, body: &serde_json::Value) -> Self {
-        self.body = body.to_string();
+        self.body = body.to_string().into_bytes();
         let length = self.body.len().to_string();
         self.header("Content-Type", "application/json").header("Content-Length", &length)
+    }
+
+    /// With a body of this length.
+    pub fn body(mut self, body: &[u8]) -> Self {
+        self.body = body.to_vec();
+        let length = self.body.len().to_string();
+        self.header("Content-Length", &length)
+    }
+
+    /// With a body in chunks, its length not said.
+    pub fn chunked(mut self, body: &[u8]) -> Self {
+        for piece in body.chunks(1000) {
+            self.body.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+            self.body.extend_from_slice(piece);
+            self.body.extend_from_slice(b"\r\n");
+        }
+        self.body.extend_from_slice(b"0\r\n\r\n");
+        self.header("Transfer-Encoding", "chunked")
+    }
+
+    /// With a form: name, file name, content of each part.
+    pub fn form(self, parts: &[(&str, Option<&str>, &[u8])]) -> Self {
+        let mut form = Vec::new();
+        for (name, file, content) in parts {
+            let file = file.map_or_else(String::new, |file| format!("; filename=\"{file}\""));
+            let head = format!("--part\r\nContent-Disposition: form-data; name=\"{name}\"{file}\r\n\r\n");
+            form.extend_from_slice(head.as_bytes());
+            form.extend_from_slice(content);
+            form.extend_from_slice(b"\r\n");
+        }
+        form.extend_from_slice(b"--part--\r\n");
+        self.header("Content-Type", "multipart/form-data; boundary=part").body(&form)
     }
 
     /// Exactly as it goes over the wire.
@@ -164,8 +196,9 @@ impl Request {
             text.push_str("\r\n");
         }
         text.push_str("\r\n");
-        text.push_str(&self.body);
-        text.into_bytes()
+        let mut bytes = text.into_bytes();
+        bytes.extend_from_slice(&self.body);
+        bytes
     }
 
     /// Sends it on a connection of its own and reads the whole answer.

@@ -1,0 +1,59 @@
+//! Artifactory, and anybody with curl: a package is put where it will be got (`rattler-build upload artifactory`, `curl -T`).
+//!
+//! ```text
+//! PUT DELETE /<channel>[/label/<label>]/<subdir>/<file>     X-Checksum-Sha256, X-Checksum-Md5; ?force=…
+//! ```
+//!
+//! Its clients ask with `X-Checksum-Deploy` whether bytes are known by their digest; 404 has them send the bytes.
+//!
+//! Belongs here: this protocol. Does not: publishing.
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+
+use super::talk::{Answered, No, Sent, Talk, flag, header_text, md5, only, parameter, sha1, sha256};
+use crate::channel::Retract;
+use crate::conda::archive::ArchiveName;
+use crate::conda::channel::ChannelRef;
+use crate::conda::digest::Expected;
+use crate::conda::subdir::Subdir;
+
+pub(super) async fn file(
+    talk: &Talk<'_>,
+    (channel, subdir, archive): (&ChannelRef, &Subdir, &ArchiveName),
+    request: Request,
+) -> Answered {
+    only("GET, HEAD, PUT, DELETE", request.method())?;
+    if request.method() == axum::http::Method::DELETE {
+        let changed = talk
+            .hosting
+            .retract(talk.visitor, (&channel.name, subdir, archive), Retract::Delete, None)
+            .await?;
+        let gone = || No::not_found(format!("there is no `{channel}/{subdir}/{archive}`"));
+        return if changed { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(gone()) };
+    }
+    let headers = request.headers();
+    let told = |name: &str| header_text(headers, name);
+    if flag(told("x-checksum-deploy"))? {
+        talk.may_publish(&channel.name, archive.parts().map(|(name, _, _)| name)).await?;
+        return Err(No::not_found("files are not taken by their digests; send the bytes"));
+    }
+    let sha1 = sha1(told("x-checksum-sha1"))?;
+    let expected = Expected {
+        sha256: sha256(told("x-checksum-sha256"))?,
+        md5: md5(told("x-checksum-md5").or_else(|| told("x-checksum").filter(|text| text.len() == 32)))?,
+        size: None,
+    };
+    let sent = Sent {
+        channel: &channel.name,
+        archive,
+        subdir: Some(subdir.clone()),
+        labels: channel.label.iter().map(ToString::to_string).collect(),
+        expected,
+        force: flag(parameter(&request, "force").as_deref())?,
+    };
+    let published = talk.publish_body(sent, sha1, request).await?;
+    let status = if published.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(talk.told(status, &published))
+}
