@@ -109,7 +109,7 @@ fn who_may_not_is_told_before_the_body_is_sent() {
         with(&hosted.reader.secret, request).expect_problem(403);
     }
     let elsewhere = Request::new("PUT", &format!("/other/noarch/{}", alpha.file));
-    with(&hosted.writer.secret, elsewhere.clone()).expect_problem(403);
+    with(&hosted.writer.secret, elsewhere.clone()).expect_problem(405);
     hosted.society.grant("other", "ada", condagate::policy::access::Right::Write);
     let wide = hosted.society.token("ada", &["write:*"]);
     with(&wide.secret, elsewhere).expect_problem(404);

@@ -13,11 +13,12 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 
 use super::talk::{Answered, No, Sent, Talk, flag, header_text, md5, only, parameter, sha1, sha256};
-use crate::channel::Retract;
+use crate::channel::{HostError, Retract};
 use crate::conda::archive::ArchiveName;
 use crate::conda::channel::ChannelRef;
 use crate::conda::digest::Expected;
 use crate::conda::subdir::Subdir;
+use crate::policy::access::Right;
 
 pub(super) async fn file(
     talk: &Talk<'_>,
@@ -25,6 +26,13 @@ pub(super) async fn file(
     request: Request,
 ) -> Answered {
     only("GET, HEAD, PUT, DELETE", request.method())?;
+    let name = archive.parts().map(|(name, _, _)| name);
+    if let Err(error) = talk.hosting.takes_uploads(&channel.name).await {
+        // Where there is nothing to put it into, no credential would help; who could make the channel is told so.
+        let could = talk.hosting.check(talk.visitor, &channel.name, Right::Write, name).is_ok();
+        let there_is_none = matches!(error, HostError::NotFound(_)) && !could;
+        return Err(if there_is_none { No::Method("GET, HEAD") } else { error.into() });
+    }
     if request.method() == axum::http::Method::DELETE {
         let changed = talk
             .hosting
@@ -36,7 +44,7 @@ pub(super) async fn file(
     let headers = request.headers();
     let told = |name: &str| header_text(headers, name);
     if flag(told("x-checksum-deploy"))? {
-        talk.may_publish(&channel.name, archive.parts().map(|(name, _, _)| name)).await?;
+        talk.may_publish(&channel.name, name).await?;
         return Err(No::not_found("files are not taken by their digests; send the bytes"));
     }
     let sha1 = sha1(told("x-checksum-sha1"))?;
