@@ -52,6 +52,18 @@ pub struct Offered<'a> {
     pub as_proxy: bool,
 }
 
+impl Offered<'_> {
+    /// Whether there is nothing to look at.
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        let no_header = self.authorization.is_empty()
+            && self.proxy_authorization.is_empty()
+            && self.api_key.is_empty()
+            && self.cookie.is_empty();
+        self.path_token.is_none() && no_header
+    }
+}
+
 /// A credential that is well formed; whether it is good is not known yet.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credential {

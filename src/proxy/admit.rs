@@ -11,13 +11,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use pingora::proxy::Session;
+use http::header::{self, HeaderName};
 use serde_json::json;
 
-use super::Ctx;
+use super::message::{Request, visible};
 use super::plan::Plan;
 use super::want;
+use super::{Ctx, Session};
 use crate::auth::credential::{self, Credential, Offered, Presented};
 use crate::conda::url::{ChannelDoc, Route};
 use crate::http::problem::Problem;
@@ -29,8 +29,8 @@ use crate::snapshot::people::{Principal, Refused};
 use crate::trail::{Happened, Trail};
 
 pub(super) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What may come in the clear, and whose word on the way a request took is believed.
 #[derive(Clone, Debug, Default)]
@@ -63,13 +63,13 @@ impl Admission {
     /// Whether the request goes on. Notes in `ctx` who is asking.
     pub(super) async fn admit(
         &self,
-        session: &Session,
+        session: &Session<'_>,
         ctx: &mut Ctx,
         access: &Access,
         plan: &Plan,
         asking: &Asking<'_>,
     ) -> Result<(), Box<Problem>> {
-        let headers = &session.req_header().headers;
+        let headers = session.request();
         let address = self.address(ctx, headers);
         ctx.address = address;
         let presented = Self::presented(headers, asking).inspect_err(|problem| {
@@ -90,24 +90,20 @@ impl Admission {
         self.may(ctx, access, plan, asking.foreign)
     }
 
-    fn presented(headers: &HeaderMap, asking: &Asking<'_>) -> Result<Option<Presented>, Box<Problem>> {
+    fn presented(headers: &Request, asking: &Asking<'_>) -> Result<Option<Presented>, Box<Problem>> {
         let token = asking.token.filter(|_| !asking.foreign).map(|token| &**token.reveal());
-        let is_any = token.is_some()
-            || [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE, API_KEY]
-                .iter()
-                .any(|name| headers.contains_key(name));
-        if !is_any {
-            return Ok(None);
-        }
-        let all = |name: HeaderName| headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        let all = |name: &HeaderName| headers.all(name).collect::<Vec<_>>();
         let offered = Offered {
             path_token: token,
-            authorization: all(header::AUTHORIZATION),
-            proxy_authorization: all(header::PROXY_AUTHORIZATION),
-            api_key: all(API_KEY),
-            cookie: all(header::COOKIE),
+            authorization: all(&header::AUTHORIZATION),
+            proxy_authorization: all(&header::PROXY_AUTHORIZATION),
+            api_key: all(&API_KEY),
+            cookie: all(&header::COOKIE),
             as_proxy: asking.foreign,
         };
+        if offered.is_nothing() {
+            return Ok(None);
+        }
         let presented = credential::presented(&offered)
             .map_err(|error| Box::new(challenge(error.to_string(), asking.foreign)))?;
         Ok(Some(presented).filter(|presented| !matches!(presented.credential, Credential::None)))
@@ -117,7 +113,7 @@ impl Admission {
     fn check_transport(
         &self,
         ctx: &Ctx,
-        headers: &HeaderMap,
+        headers: &Request,
         presented: &Presented,
         principal: Option<&Principal>,
     ) -> Result<(), Box<Problem>> {
@@ -141,19 +137,19 @@ impl Admission {
     }
 
     /// Whether passwords may come the way this request came.
-    pub(super) fn may_send_secrets(&self, session: &Session, ctx: &Ctx) -> bool {
-        self.transport.allow_plaintext || self.is_private(ctx, &session.req_header().headers)
+    pub(super) fn may_send_secrets(&self, session: &Session<'_>, ctx: &Ctx) -> bool {
+        self.transport.allow_plaintext || self.is_private(ctx, session.request())
     }
 
     /// Whether nobody on the way could read along, as far as the gate can tell.
-    fn is_private(&self, ctx: &Ctx, headers: &HeaderMap) -> bool {
+    fn is_private(&self, ctx: &Ctx, headers: &Request) -> bool {
         let Some(peer) = ctx.client().map(|client| client.ip().to_canonical()) else { return true };
         let https = || {
-            let proto = headers.get(FORWARDED_PROTO).and_then(|value| value.to_str().ok());
+            let proto = headers.text(&FORWARDED_PROTO);
             proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
         };
         // A proxy on this machine speaks for callers elsewhere.
-        match (self.is_trusted(peer), headers.contains_key(FORWARDED_PROTO)) {
+        match (self.is_trusted(peer), headers.get(&FORWARDED_PROTO).is_some()) {
             (true, true) => https(),
             _ => peer.is_loopback(),
         }
@@ -164,12 +160,12 @@ impl Admission {
     }
 
     /// Who is asking: the peer or, where that is a trusted proxy, whom it names last.
-    fn address(&self, ctx: &Ctx, headers: &HeaderMap) -> Option<IpAddr> {
+    fn address(&self, ctx: &Ctx, headers: &Request) -> Option<IpAddr> {
         let peer = ctx.client()?.ip().to_canonical();
         if !self.is_trusted(peer) {
             return Some(peer);
         }
-        let lines = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+        let lines = headers.all(&FORWARDED_FOR).filter_map(visible);
         let hops: Vec<IpAddr> =
             lines.flat_map(|line| line.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
         let stranger = hops.iter().rev().map(IpAddr::to_canonical).find(|hop| !self.is_trusted(*hop));

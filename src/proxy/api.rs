@@ -11,12 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::{self, HeaderName, HeaderValue};
-use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
 
 use super::inflow::{self, Fed, Inflow};
+use super::message::Response;
 use super::respond::{self, Stamp};
-use super::{Ctx, admit};
+use super::{Ctx, Session, admit};
 use crate::http::problem::Problem;
 
 /// Answers a request. Its URI is the path behind `/-/` or, with [`crate::conda::url::dialect::Spoken`] among the extensions, has no path
@@ -65,7 +64,7 @@ pub(super) struct Crossing<'a> {
 
 /// Hands a request on and its answer back.
 pub(super) async fn answer(
-    session: &mut Session,
+    session: &mut Session<'_>,
     ctx: &mut Ctx,
     stamp: &Stamp,
     crossing: Crossing<'_>,
@@ -88,11 +87,11 @@ pub(super) async fn answer(
         Err(early) => early,
         Ok(Fed::Left(error)) => return Err(error),
         Ok(Fed::Stalled) => {
-            session.set_keepalive(None);
+            session.close_after();
             return respond::problem(session, ctx, stamp, Problem::request_timeout(STALLED)).await;
         }
         Ok(Fed::Broken) => {
-            session.set_keepalive(None);
+            session.close_after();
             return respond::problem(session, ctx, stamp, Problem::bad_request(BROKEN)).await;
         }
     };
@@ -103,17 +102,20 @@ const STALLED: &str = "nothing of the request's body arrived for too long (`limi
                        before, send it again";
 const BROKEN: &str = "the request's body ended before its Content-Length, or its chunks can't be read; nothing was done with it";
 
-fn request(session: &Session, path: &str, body: Inflow) -> Option<http::Request<Inflow>> {
-    let head = session.req_header();
+fn request(session: &Session<'_>, path: &str, body: Inflow) -> Option<http::Request<Inflow>> {
+    let head = session.request();
     let mut request = http::Request::new(body);
     *request.method_mut() = head.method.clone();
     *request.uri_mut() = match super::meant(head).query {
         Some(query) => format!("{path}?{query}").parse().ok()?,
         None => path.parse().ok()?,
     };
-    for (name, value) in &head.headers {
-        if !NOT_HANDED_ON.contains(name) {
-            request.headers_mut().append(name.clone(), value.clone());
+    for (name, value) in head.headers() {
+        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else {
+            continue;
+        };
+        if !NOT_HANDED_ON.contains(&name) {
+            request.headers_mut().append(name, value);
         }
     }
     Some(request)
@@ -121,7 +123,7 @@ fn request(session: &Session, path: &str, body: Inflow) -> Option<http::Request<
 
 /// Sends an answer that came before all of the body was read.
 async fn send_early(
-    session: &mut Session,
+    session: &mut Session<'_>,
     ctx: &mut Ctx,
     stamp: &Stamp,
     answer: http::Response<Bytes>,
@@ -131,7 +133,7 @@ async fn send_early(
     let small = !held_back && announced(session).is_some_and(|length| length <= SMALL);
     let is_all_read = session.is_body_done() || (small && inflow::drain(session, SMALL, SMALL_TIME).await);
     if !is_all_read {
-        session.set_keepalive(None);
+        session.close_after();
     }
     send(session, ctx, stamp, answer).await?;
     if !is_all_read && !held_back {
@@ -140,12 +142,12 @@ async fn send_early(
     Ok(())
 }
 
-fn announced(session: &Session) -> Option<usize> {
-    session.req_header().headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+fn announced(session: &Session<'_>) -> Option<usize> {
+    session.request().text(&header::CONTENT_LENGTH)?.parse().ok()
 }
 
 async fn send(
-    session: &mut Session,
+    session: &mut Session<'_>,
     ctx: &mut Ctx,
     stamp: &Stamp,
     answer: http::Response<Bytes>,
@@ -167,24 +169,24 @@ async fn send(
     if let Some(problem) = problem {
         return respond::problem(session, ctx, stamp, problem).await;
     }
-    let mut head = Box::new(ResponseHeader::build_no_case(parts.status, Some(10))?);
+    let mut head = Response::new(parts.status.as_u16());
     for name in KEPT {
         for value in parts.headers.get_all(&name) {
-            head.append_header(name.clone(), value.clone())?;
+            head.add(name.clone(), value.clone());
         }
     }
     if !parts.headers.contains_key(header::CACHE_CONTROL) {
-        head.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
+        head.set_static(header::CACHE_CONTROL, "no-store");
     }
     if parts.status == http::StatusCode::UNAUTHORIZED && !parts.headers.contains_key(header::WWW_AUTHENTICATE)
     {
-        respond::challenges(&mut head)?;
+        respond::challenges(&mut head);
     }
     if parts.status != http::StatusCode::NO_CONTENT {
-        head.insert_header(header::CONTENT_LENGTH, HeaderValue::from(body.len()))?;
+        head.set(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
-    respond::stamp_on(&mut head, ctx, stamp)?;
-    let is_bare = body.is_empty() || session.req_header().method == http::Method::HEAD;
+    respond::stamp_on(&mut head, ctx, stamp);
+    let is_bare = body.is_empty() || session.request().method == http::Method::HEAD;
     respond::send_head(session, head, is_bare).await?;
     if is_bare { Ok(()) } else { session.write_response_body(Some(body), true).await }
 }

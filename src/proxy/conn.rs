@@ -113,6 +113,21 @@ impl Conn {
         head.normalise(bytes)
     }
 
+    /// Where bytes of an answer wait for those that follow them; they are sent together.
+    pub(super) fn hold(&mut self) -> &mut BytesMut {
+        self.about.answering();
+        self.head_due = false;
+        &mut self.held
+    }
+
+    /// Takes the bytes of a head back that was answered: the next one may lie there.
+    pub(super) fn reuse(&mut self, mut bytes: BytesMut) {
+        if self.rest.is_empty() && bytes.capacity() <= NEXT_READ {
+            bytes.clear();
+            self.rest = bytes;
+        }
+    }
+
     /// No further request will be read; whatever still arrives is read away when the connection shuts down.
     pub(super) fn give_up_reading(&mut self) {
         self.allowance = u64::MAX;

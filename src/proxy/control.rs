@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use pingora::proxy::Session;
 
 use super::api::{Api, Crossing};
 use super::respond::{self, Stamp};
-use super::{Ctx, api, host};
+use super::{Ctx, Session, api, host};
 use crate::delivery::explain::{ExplainError, Explanation, Question};
 use crate::http::problem::Problem;
 use crate::identity::Visitor;
@@ -53,7 +52,7 @@ impl ControlPages {
     /// Answers `/-/<rest>`.
     pub(super) async fn answer(
         &self,
-        session: &mut Session,
+        session: &mut Session<'_>,
         ctx: &mut Ctx,
         stamp: &Stamp,
         rest: &str,
@@ -92,8 +91,8 @@ impl ControlPages {
         }
     }
 
-    async fn explained(&self, session: &Session) -> Result<Bytes, Box<Problem>> {
-        let question = question(host::meant(session.req_header()).query.unwrap_or_default());
+    async fn explained(&self, session: &Session<'_>) -> Result<Bytes, Box<Problem>> {
+        let question = question(host::meant(session.request()).query.unwrap_or_default());
         let question = question.ok_or_else(|| Problem::bad_request(PARAMETERS))?;
         let explained = (self.explain)(question).await.map_err(|error| {
             let make = if error.is_askers() { Problem::bad_request } else { Problem::internal };
@@ -105,14 +104,14 @@ impl ControlPages {
 }
 
 /// Who sends the request, for the API.
-pub(super) fn visitor(session: &Session, ctx: &Ctx, may_send_secrets: bool) -> Visitor {
-    let agent = session.req_header().headers.get(::http::header::USER_AGENT);
+pub(super) fn visitor(session: &Session<'_>, ctx: &Ctx, may_send_secrets: bool) -> Visitor {
+    let agent = session.request().text(&::http::header::USER_AGENT);
     Visitor {
         address: ctx.address,
         principal: ctx.principal.clone(),
         may_send_secrets,
         request: ctx.request,
-        agent: agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default().into(),
+        agent: agent.unwrap_or_default().into(),
     }
 }
 

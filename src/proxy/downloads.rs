@@ -5,15 +5,14 @@
 use std::sync::Arc;
 
 use http::header;
-use pingora::proxy::Session;
 
-use super::Ctx;
+use super::{Ctx, Session};
 use crate::conda::digest::Sha256;
 use crate::trail::{Download, Trail};
 
 /// Notes that a token was used and, if a package was sent from its beginning, who got it. One that was cut counts: enough of it may
 /// be on the other side.
-pub(super) fn note(trail: &Arc<Trail>, session: &Session, ctx: &mut Ctx) {
+pub(super) fn note(trail: &Arc<Trail>, session: &Session<'_>, ctx: &mut Ctx) {
     let token = ctx.principal.as_ref().and_then(|principal| principal.token.as_ref());
     if let Some(token) = token {
         trail.used(token, ctx.at);
@@ -22,7 +21,7 @@ pub(super) fn note(trail: &Arc<Trail>, session: &Session, ctx: &mut Ctx) {
     if !trail.counts_downloads() || session.body_bytes_sent() == 0 || !is_from_the_beginning(session) {
         return;
     }
-    let etag = session.response_written().and_then(|head| head.headers.get(header::ETAG)?.to_str().ok());
+    let etag = session.response_written().and_then(|head| head.get(&header::ETAG)?.to_str().ok());
     let sha256 = etag.and_then(|etag| Sha256::from_hex(etag.trim_matches('"')));
     let (at, make) = (ctx.at, {
         let actor = ctx.principal.as_ref().map_or_else(|| "anonymous".into(), |who| who.actor().into());
@@ -47,12 +46,12 @@ pub(super) fn note(trail: &Arc<Trail>, session: &Session, ctx: &mut Ctx) {
     }
 }
 
-fn is_from_the_beginning(session: &Session) -> bool {
+fn is_from_the_beginning(session: &Session<'_>) -> bool {
     let Some(head) = session.response_written() else { return false };
-    match head.status.as_u16() {
+    match head.status {
         200 => true,
         206 => {
-            let range = head.headers.get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
+            let range = head.get(&header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
             range.is_some_and(|range| range.starts_with("bytes 0-"))
         }
         _ => false,

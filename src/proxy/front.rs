@@ -1,10 +1,10 @@
 //! The door: takes a connection, reads one head after another under limits, and hands each to the engine.
 //!
 //! Belongs here: deadlines, limits, refusals and the keep-alive loop. Does not: judging bytes (`head`), answering
-//! requests (`gateway` and the handler behind it).
+//! requests (`answers` and the handler behind it).
 //!
 //! Why the gate does this itself: the engine's header time-out is per read and ends after the first request, its limits are
-//! wide and answered with a bare status and no log line, and a pipelined request is lost.
+//! wide and answered with a bare status and no log line, and a pipelined request is lost. Plain requests do not need the engine at all.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,12 +20,15 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::answers::{Answers, Shared};
 use super::conn::{Conn, Patience};
 use super::ctx::Connection;
 use super::drain::{Busy, Drain};
-use super::gateway::{Gateway, Shared};
-use super::head::{HeadLimits, Refusal, Scan, Scanner};
+use super::gateway::Gateway;
+use super::head::{Head, HeadLimits, Refusal, Scan, Scanner};
+use super::message::Request;
 use super::refusal;
+use super::session::Session;
 use crate::telemetry::access::{End, Line};
 use crate::telemetry::{Outcome, RouteKind};
 
@@ -63,6 +66,7 @@ impl Default for FrontSettings {
 
 /// What serves every connection.
 pub(super) struct FrontApp {
+    answers: Arc<Answers>,
     proxy: Arc<HttpProxy<Gateway>>,
     shared: Arc<Shared>,
     settings: FrontSettings,
@@ -74,8 +78,8 @@ pub(super) struct FrontApp {
 
 /// What came of waiting for a request.
 enum Next {
-    /// A head for the engine, held as in flight from its first byte on.
-    Request(BytesMut, Busy),
+    /// A head and its bytes, held as in flight from its first byte on.
+    Request(Head, BytesMut, Busy),
     /// The client is gone, or idle for too long.
     Closed,
     /// To be answered here.
@@ -97,13 +101,14 @@ impl Drop for OpenConnection {
 
 impl FrontApp {
     pub(super) fn new(
-        proxy: HttpProxy<Gateway>,
+        answers: Arc<Answers>,
         shared: Arc<Shared>,
         settings: FrontSettings,
         drain: Arc<Drain>,
         stop: ShutdownWatch,
     ) -> Self {
-        Self { proxy: Arc::new(proxy), shared, settings, drain, stop, open: Arc::default() }
+        let proxy = Arc::new(Gateway::proxy(Arc::clone(&answers)));
+        Self { answers, proxy, shared, settings, drain, stop, open: Arc::default() }
     }
 
     /// All that happens on one connection.
@@ -140,8 +145,8 @@ impl FrontApp {
     async fn serve(&self, mut conn: Box<Conn>, about: &Arc<Connection>) {
         let mut first = true;
         loop {
-            let (head, in_flight) = match self.next(&mut conn, about, first).await {
-                Next::Request(head, in_flight) => (head, in_flight),
+            let (head, bytes, in_flight) = match self.next(&mut conn, about, first).await {
+                Next::Request(head, bytes, in_flight) => (head, bytes, in_flight),
                 Next::Closed => return,
                 Next::Refused(refusal, in_flight) => {
                     self.refuse(conn, about, &refusal).await;
@@ -149,19 +154,46 @@ impl FrontApp {
                     return;
                 }
             };
-            let mut session = ServerSession::new_http1(conn);
-            session.set_pipelined_prefix(head);
-            session.set_connection_user_context(Some(Box::new(Arc::clone(about))));
-            let reused = self.proxy.process_new_http(session, &self.stop).await;
-            drop(in_flight);
-            // The settings that come along are the engine's keep-alive, which it reads from each head anew.
-            let Some((stream, _settings)) = reused.map(pingora::apps::ReusedHttpStream::consume) else {
-                return;
+            // A gate that is about to stop lets the engine say so.
+            let kept = if head.is_plain && !*self.stop.borrow() {
+                self.plain(&mut conn, about, head, bytes).await.then_some(conn)
+            } else {
+                self.through_engine(conn, about, bytes).await
             };
-            let Ok(same) = stream.into_any().downcast::<Conn>() else { return };
+            drop(in_flight);
+            let Some(same) = kept else { return };
             conn = same;
             first = false;
         }
+    }
+
+    /// Answers a plain request; whether the connection is good for another one.
+    async fn plain(&self, conn: &mut Conn, about: &Arc<Connection>, head: Head, bytes: BytesMut) -> bool {
+        let mut ctx = self.answers.begin();
+        ctx.connection = Some(Arc::clone(about));
+        let mut session = Session::lean(conn, Request::of_plain(head, bytes));
+        if self.answers.serve(&mut session, &mut ctx).await.is_err() {
+            return false;
+        }
+        let Ok(Some(bytes)) = session.finish().await else { return false };
+        conn.reuse(bytes);
+        true
+    }
+
+    /// Has the engine answer any other request; the connection, if it is good for another one.
+    async fn through_engine(
+        &self,
+        conn: Box<Conn>,
+        about: &Arc<Connection>,
+        head: BytesMut,
+    ) -> Option<Box<Conn>> {
+        let mut session = ServerSession::new_http1(conn);
+        session.set_pipelined_prefix(head);
+        session.set_connection_user_context(Some(Box::new(Arc::clone(about))));
+        let reused = self.proxy.process_new_http(session, &self.stop).await?;
+        // The settings that come along are the engine's keep-alive, which it reads from each head anew.
+        let (stream, _settings) = reused.consume();
+        stream.into_any().downcast::<Conn>().ok()
     }
 
     /// Waits for the next head, which has one deadline however its bytes trickle in.
@@ -178,7 +210,10 @@ impl FrontApp {
         let mut scanner = Scanner::new(self.settings.limits);
         loop {
             match scanner.feed(conn.arrived()) {
-                Scan::Complete(head) => return Next::Request(conn.take(&head), in_flight),
+                Scan::Complete(head) => {
+                    let bytes = conn.take(&head);
+                    return Next::Request(head, bytes, in_flight);
+                }
                 Scan::Refuse(refusal) => return Next::Refused(refusal, in_flight),
                 Scan::NeedMore => {}
             }

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header;
-use pingora::proxy::Session;
 
 use super::admit::{self, Admission, Asking};
 use super::api::Crossing;
 use super::control::ControlPages;
 use super::plan::{self, Incoming, Own, Plan, Planned};
 use super::respond::{self, Stamp};
-use super::{Ctx, Handler, host};
+use super::{Ctx, Handler, Session, host};
 use super::{api, control, downloads, landing, local, pass, refuse, request};
 use crate::conda::url::ChannelDoc;
 use crate::conda::url::dialect::{Dialect, Family, Spoken};
@@ -92,14 +91,14 @@ impl Door {
     }
 
     /// Delivers on behalf of whoever the request came through.
-    fn delivery_for(&self, session: &Session) -> Cow<'_, Delivery> {
-        match request::joined(session.req_header(), &header::VIA) {
+    fn delivery_for(&self, session: &Session<'_>) -> Cow<'_, Delivery> {
+        match request::joined(session.request(), &header::VIA) {
             Some(via) => Cow::Owned(self.delivery.on_behalf_of(&via)),
             None => Cow::Borrowed(&self.delivery),
         }
     }
 
-    async fn execute(&self, session: &mut Session, ctx: &mut Ctx, plan: Plan) -> pingora::Result<()> {
+    async fn execute(&self, session: &mut Session<'_>, ctx: &mut Ctx, plan: Plan) -> pingora::Result<()> {
         let stamp = &self.stamp;
         let shard_index = plan.is_shard_index();
         let delivery = self.delivery_for(session);
@@ -156,7 +155,7 @@ impl Door {
     /// nobody takes the channel for one that refuses them.
     async fn turn_away(
         &self,
-        session: &mut Session,
+        session: &mut Session<'_>,
         ctx: &mut Ctx,
         plan: &Plan,
         problem: Problem,
@@ -175,17 +174,17 @@ impl Door {
         }
     }
 
-    async fn home(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<()> {
-        let host = super::meant(session.req_header()).host.map(str::to_owned);
+    async fn home(&self, session: &mut Session<'_>, ctx: &mut Ctx) -> pingora::Result<()> {
+        let host = super::meant(session.request()).host.map(str::to_owned);
         let base = self.public_base(ctx, host.as_deref());
         let page = landing::page(&base);
         respond::page(session, ctx, &self.stamp, "text/html; charset=utf-8", page).await
     }
 
     /// Hands a request in a dialect to the API.
-    async fn speak(&self, session: &mut Session, ctx: &mut Ctx, dialect: Dialect) -> pingora::Result<()> {
+    async fn speak(&self, session: &mut Session<'_>, ctx: &mut Ctx, dialect: Dialect) -> pingora::Result<()> {
         ctx.kind = RouteKind::Publish;
-        let host = super::meant(session.req_header()).host.map(str::to_owned);
+        let host = super::meant(session.request()).host.map(str::to_owned);
         let base = self.link_base(ctx, host.as_deref()).into();
         let private = self.admission.may_send_secrets(session, ctx);
         let mut extensions = http::Extensions::new();
@@ -197,8 +196,8 @@ impl Door {
     }
 
     /// Refusals that need no plan: tunnels, loops.
-    fn refused_early(&self, session: &Session) -> Option<Problem> {
-        let request = session.req_header();
+    fn refused_early(&self, session: &Session<'_>) -> Option<Problem> {
+        let request = session.request();
         if request.method == http::Method::CONNECT {
             return Some(Problem::connect_refused(CONNECT));
         }
@@ -235,14 +234,14 @@ async fn delivered(delivery: &Delivery, plan: Plan) -> Result<Answer, Refusal> {
 
 #[async_trait]
 impl Handler for Door {
-    async fn handle(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<()> {
+    async fn handle(&self, session: &mut Session<'_>, ctx: &mut Ctx) -> pingora::Result<()> {
         if let Some(problem) = self.refused_early(session) {
             return respond::problem(session, ctx, &self.stamp, problem).await;
         }
         let (planned, access, policy) = {
-            let meant = host::meant(session.req_header());
+            let meant = host::meant(session.request());
             let host = meant.host.map(host::bare);
-            let method = &session.req_header().method;
+            let method = &session.request().method;
             let incoming =
                 Incoming { host: host.as_deref(), absolute: meant.absolute, method, path: meant.path };
             let own = Own { host: self.own_host.as_deref(), base: &self.base_path };
@@ -252,7 +251,7 @@ impl Handler for Door {
             (plan::plan(&view, &own, &incoming), Arc::clone(rules.access()), policy)
         };
         let Planned { plan, token, foreign } = planned;
-        if !takes(&plan, &session.req_header().method) {
+        if !takes(&plan, &session.request().method) {
             let problem = Problem::method_not_allowed("only GET and HEAD do anything here");
             return respond::problem(session, ctx, &self.stamp, problem).await;
         }

@@ -3,7 +3,7 @@
 //! Belongs here: the one function that answers it. Does not: which upstream that host stands for (`policy`), the path's
 //! grammar (`conda::url`).
 
-use pingora::http::RequestHeader;
+use super::message::Request;
 
 /// What a request target and its headers name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,10 +21,10 @@ pub struct Meant<'a> {
 /// Takes a request apart: absolute-form and CONNECT targets name their host themselves (RFC 9112 section 3.2), HTTP/2 has
 /// `:authority`, all others have `Host`.
 #[must_use]
-pub fn meant(request: &RequestHeader) -> Meant<'_> {
+pub fn meant(request: &Request) -> Meant<'_> {
     // The head scan lets only visible ASCII into a target; HTTP/2 targets come from a parsed URI.
-    let target = std::str::from_utf8(request.raw_path()).unwrap_or("/");
-    let header = || request.headers.get(::http::header::HOST).and_then(|value| value.to_str().ok());
+    let target = std::str::from_utf8(request.target()).unwrap_or("/");
+    let header = || request.text(&::http::header::HOST);
     let (authority, rest) = split(target, request.method == ::http::Method::CONNECT);
     let (path, query) = match rest.split_once('?') {
         Some((path, query)) => (path, Some(query)),
@@ -32,7 +32,7 @@ pub fn meant(request: &RequestHeader) -> Meant<'_> {
     };
     let path = if path.is_empty() && request.method != ::http::Method::CONNECT { "/" } else { path };
     // HTTP/2 puts the authority into the URI; in HTTP/1 the engine leaves it out even of absolute targets.
-    let named = || request.uri.authority().map(::http::uri::Authority::as_str).or_else(header);
+    let named = || request.authority.as_deref().or_else(header);
     let host = authority.or_else(named).filter(|host| !host.is_empty());
     Meant { host, path, query, absolute: authority.is_some() }
 }
@@ -62,6 +62,8 @@ fn split(target: &str, connect: bool) -> (Option<&str>, &str) {
 
 #[cfg(test)]
 mod tests {
+    use pingora::http::RequestHeader;
+
     use super::*;
 
     #[test]
@@ -82,6 +84,7 @@ mod tests {
             if let Some(host) = host {
                 request.insert_header("Host", host).unwrap();
             }
+            let request = Request::of_engine(&request);
             let m = meant(&request);
             assert_eq!((m.host, m.path, m.query, m.absolute), expected, "{method} {target}");
         }
@@ -90,7 +93,7 @@ mod tests {
     #[test]
     fn http2_has_it_in_the_uri() {
         let request = ::http::Request::builder().uri("https://x:8443/a?b").body(()).unwrap();
-        let request = RequestHeader::from(request.into_parts().0);
+        let request = Request::of_engine(&RequestHeader::from(request.into_parts().0));
         let m = meant(&request);
         assert_eq!((m.host, m.path, m.query), (Some("x:8443"), "/a", Some("b")));
     }

@@ -17,8 +17,9 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use http::header;
 use pingora::ErrorType;
-use pingora::proxy::Session;
 use tokio::sync::{mpsc, oneshot};
+
+use super::Session;
 
 /// A body as it arrives. Ends with an error when the client left, stalled or broke the framing.
 pub type Inflow = BoxStream<'static, io::Result<Bytes>>;
@@ -93,18 +94,16 @@ impl Stream for Arriving {
 
 impl Feed {
     /// Reads the body and hands it on, once and as long as somebody asks for it. May be dropped at any moment.
-    pub(super) async fn run(self, session: &mut Session, stall: Duration) -> Fed {
+    pub(super) async fn run(self, session: &mut Session<'_>, stall: Duration) -> Fed {
         let Self { pieces, wanted } = self;
         if wanted.await.is_err() {
             return Fed::Unwanted;
         }
-        if is_expecting(session) && !session.is_body_done() {
-            // The engine takes this for an answer before the body's end, and would close the connection.
-            let keepalive = session.get_keepalive();
-            if let Err(error) = session.write_continue_response().await {
-                return Fed::Left(error);
-            }
-            session.set_keepalive(keepalive);
+        if is_expecting(session)
+            && !session.is_body_done()
+            && let Err(error) = session.write_continue_response().await
+        {
+            return Fed::Left(error);
         }
         session.set_read_timeout(Some(stall));
         loop {
@@ -130,18 +129,14 @@ impl Feed {
 }
 
 /// Whether the client waits for a word before it sends its body.
-pub(super) fn is_expecting(session: &Session) -> bool {
-    let head = session.req_header();
-    head.version >= http::Version::HTTP_11
-        && head
-            .headers
-            .get(header::EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-        && session.response_written().is_none()
+pub(super) fn is_expecting(session: &Session<'_>) -> bool {
+    let head = session.request();
+    let expects = |value: &[u8]| value.eq_ignore_ascii_case(b"100-continue");
+    !head.http10 && head.get(&header::EXPECT).is_some_and(expects) && session.response_written().is_none()
 }
 
 /// Reads away what the client still sends, up to so many bytes and so long; whether that was all.
-pub(super) async fn drain(session: &mut Session, bytes: usize, time: Duration) -> bool {
+pub(super) async fn drain(session: &mut Session<'_>, bytes: usize, time: Duration) -> bool {
     let draining = async {
         let mut left = bytes;
         while let Ok(Some(piece)) = session.read_request_body().await {

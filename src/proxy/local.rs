@@ -6,18 +6,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header;
-use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
 
-use super::Ctx;
 use super::landing::escape;
+use super::message::Response;
 use super::refuse;
 use super::respond::{self, Stamp};
+use super::{Ctx, Session};
 use crate::delivery::{Delivery, Entry, Listing, Outcome};
 
 /// Answers `rest` below `dir`.
 pub(super) async fn answer(
-    session: &mut Session,
+    session: &mut Session<'_>,
     ctx: &mut Ctx,
     stamp: &Stamp,
     delivery: &Delivery,
@@ -38,12 +37,12 @@ pub(super) async fn answer(
 
 /// A directory without its slash: relative links would go wrong, so the client is sent to the slash (a relative redirect, which
 /// holds under any base path).
-async fn slash(session: &mut Session, ctx: &mut Ctx, stamp: &Stamp, rest: &str) -> pingora::Result<()> {
+async fn slash(session: &mut Session<'_>, ctx: &mut Ctx, stamp: &Stamp, rest: &str) -> pingora::Result<()> {
     let name = rest.rsplit('/').next().unwrap_or(rest);
-    let mut head = Box::new(ResponseHeader::build_no_case(301, Some(6))?);
-    head.insert_header(header::LOCATION, format!("./{}/", crate::upstream::encode_path(name)))?;
-    head.insert_header(header::CONTENT_LENGTH, "0")?;
-    respond::stamp_on(&mut head, ctx, stamp)?;
+    let mut head = Response::new(301);
+    head.set_text(header::LOCATION, &format!("./{}/", crate::upstream::encode_path(name)))?;
+    head.set_static(header::CONTENT_LENGTH, "0");
+    respond::stamp_on(&mut head, ctx, stamp);
     ctx.outcome = Outcome::Local;
     respond::send_head(session, head, true).await
 }

@@ -1,9 +1,11 @@
 //! The front door: listening, reading requests, planning and writing answers with pingora.
 //!
 //! Belongs here: everything that speaks pingora. Does not: deciding what an answer is made of (`delivery`), settings as written
-//! (`config`). A connection goes `listen` → `front` (judged by `head`, wrapped by `conn`) → `gateway` → the [`Handler`].
+//! (`config`). A connection goes `listen` → `front` (judged by `head`, wrapped by `conn`) → `answers` → the [`Handler`]; its requests that
+//! are not plain take the way through the engine (`gateway`).
 
 mod admit;
+mod answers;
 mod api;
 mod coded;
 mod conn;
@@ -19,8 +21,10 @@ pub mod head;
 pub mod host;
 mod inflow;
 mod landing;
+mod lean;
 pub mod listen;
 mod local;
+pub mod message;
 mod pass;
 mod plan;
 mod refusal;
@@ -28,6 +32,7 @@ mod refuse;
 mod request;
 mod respond;
 pub mod server;
+mod session;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -43,6 +48,7 @@ pub use ctx::Ctx;
 pub use handler::{Door, DoorSettings};
 pub use host::{Meant, meant};
 pub use inflow::Inflow;
+pub use session::Session;
 
 /// Answers requests.
 #[async_trait]
@@ -53,5 +59,5 @@ pub trait Handler: Send + Sync + 'static {
     /// Only when the answer can't be completed: with nothing sent yet the client gets a 500 (or the code of
     /// `HTTPStatus`) problem document; after the head has gone out the connection is cut, so that the client notices. The
     /// error's text goes to the log, so it must hold no secret. Errors of the session's own writes are passed on as they are.
-    async fn handle(&self, session: &mut pingora::proxy::Session, ctx: &mut Ctx) -> pingora::Result<()>;
+    async fn handle(&self, session: &mut Session<'_>, ctx: &mut Ctx) -> pingora::Result<()>;
 }

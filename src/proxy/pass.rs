@@ -1,13 +1,12 @@
 //! Hands an upstream answer through, uncached.
 
 use http::header::{self, HeaderName};
-use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
 
-use super::Ctx;
+use super::message::Response;
 use super::refuse;
 use super::request::Asked;
 use super::respond::{self, Stamp};
+use super::{Ctx, Session};
 use crate::delivery::{Delivery, Outcome, PassConditions};
 use crate::secret::Secret;
 use crate::snapshot::HostTarget;
@@ -24,7 +23,7 @@ const KEPT: [HeaderName; 6] = [
 
 /// Answers with what upstream says at `path`, which holds the caller's own token.
 pub(super) async fn answer(
-    session: &mut Session,
+    session: &mut Session<'_>,
     ctx: &mut Ctx,
     stamp: &Stamp,
     delivery: &Delivery,
@@ -41,14 +40,14 @@ pub(super) async fn answer(
         Ok(passed) => passed,
         Err(refusal) => return respond::problem(session, ctx, stamp, refuse::problem_of(refusal)).await,
     };
-    let mut head = Box::new(ResponseHeader::build_no_case(passed.status, Some(10))?);
+    let mut head = Response::new(passed.status);
     for name in KEPT {
         if let Some(value) = passed.headers.get(&name) {
-            head.insert_header(name, value.clone())?;
+            head.set(name, value.clone());
         }
     }
-    head.insert_header(header::CACHE_CONTROL, "private, no-cache")?;
-    respond::stamp_on(&mut head, ctx, stamp)?;
+    head.set_static(header::CACHE_CONTROL, "private, no-cache");
+    respond::stamp_on(&mut head, ctx, stamp);
     ctx.outcome = Outcome::Pass;
     let bodiless = asked.head || passed.status == 304;
     respond::send_head(session, head, bodiless).await?;

@@ -3,10 +3,11 @@
 //! Belongs here: their bytes. Does not: problem documents of requests that were understood (the handler's).
 
 use bytes::Bytes;
-use pingora::http::ResponseHeader;
+use http::header::{self, HeaderName, HeaderValue};
 use serde_json::json;
 
 use super::head::Refusal;
+use super::message::Response;
 use crate::id::RequestId;
 
 /// RFC 9457.
@@ -47,17 +48,17 @@ pub(super) fn answer(refusal: &Refusal, request: RequestId, head: bool) -> Vec<u
     out
 }
 
-/// The head of a problem document for a request that the engine has parsed.
-///
-/// # Errors
-/// The engine's, if it does not take the header values; these are all plain.
-pub(super) fn header(status: u16, length: usize, request: RequestId) -> pingora::Result<ResponseHeader> {
-    let mut header = ResponseHeader::build(status, Some(6))?;
-    header.insert_header(::http::header::CONTENT_TYPE, PROBLEM)?;
-    header.insert_header(::http::header::CONTENT_LENGTH, length)?;
-    header.insert_header(::http::header::CACHE_CONTROL, "no-store")?;
-    header.insert_header("X-Request-Id", request.to_string())?;
-    Ok(header)
+/// The head of a problem document for a request whose own answer failed.
+pub(super) fn header(status: u16, length: usize, request: RequestId) -> Response {
+    let mut head = Response::new(status);
+    head.set_static(header::CONTENT_TYPE, PROBLEM);
+    head.set(header::CONTENT_LENGTH, HeaderValue::from(length));
+    head.set_static(header::CACHE_CONTROL, "no-store");
+    // Digits are always taken.
+    if let Ok(id) = HeaderValue::from_bytes(&request.hex()) {
+        head.set(HeaderName::from_static("x-request-id"), id);
+    }
+    head
 }
 
 /// Method and target of a request line that may be anything: for the access log, where both are masked and escaped.

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use pingora::proxy::Session;
-
-use super::Ctx;
 use super::respond::{self, Stamp};
+use super::{Ctx, Session};
 use crate::cache::FillError;
 use crate::delivery::Refusal;
 use crate::http::problem::Problem;
@@ -45,7 +43,7 @@ fn seconds(wait: Duration) -> u64 {
 
 /// Answers with what a failed download means, while nothing has been sent yet.
 pub(super) async fn fill_error(
-    session: &mut Session,
+    session: &mut Session<'_>,
     ctx: &mut Ctx,
     stamp: &Stamp,
     error: &FillError,

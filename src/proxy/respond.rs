@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue};
-use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
+use http::header::{self, HeaderName, HeaderValue};
 
-use super::Ctx;
 use super::coded;
+use super::message::Response;
 use super::request::Asked;
+use super::{Ctx, Session};
 use super::{refuse, stream};
 use crate::conda::digest::Sha256;
 use crate::delivery::{Answer, Body, CacheFor, Facts};
@@ -34,11 +33,13 @@ enum Part {
 }
 
 const OTHER_VERSION: &str = "the file is not the version that If-Match or If-Unmodified-Since names";
+const BEARER: &str = "Bearer realm=\"condagate\"";
+const BASIC: &str = "Basic realm=\"condagate\", charset=\"UTF-8\"";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Writes `answer`, or the 304, 206, 412 or 416 that the request's conditions make of it.
 pub async fn answer(
-    session: &mut Session,
+    session: &mut Session<'_>,
     ctx: &mut Ctx,
     stamp: &Stamp,
     mut answer: Answer,
@@ -112,43 +113,37 @@ pub(super) fn head(
     answer: &Answer,
     span: Option<&Range<u64>>,
     len: u64,
-) -> pingora::Result<Box<ResponseHeader>> {
+) -> pingora::Result<Response> {
     let facts = &answer.facts;
-    let mut header = Box::new(ResponseHeader::build_no_case(status, Some(14))?);
+    let mut header = Response::new(status);
     if let Some(span) = span {
-        header.insert_header(http::header::CONTENT_LENGTH, HeaderValue::from(span.end - span.start))?;
+        header.set(header::CONTENT_LENGTH, HeaderValue::from(span.end - span.start));
         if status == 206 {
-            header.insert_header(http::header::CONTENT_RANGE, range::content_range(span, len))?;
+            header.set_text(header::CONTENT_RANGE, &range::content_range(span, len))?;
         }
     } else {
         // So that a cut is told from the end; HTTP/1.0 gets no body of unknown length.
-        header.insert_header(http::header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+        header.set_static(header::TRANSFER_ENCODING, "chunked");
     }
     match &facts.content_type {
         Cow::Borrowed(known) => {
-            header.insert_header(http::header::CONTENT_TYPE, HeaderValue::from_static(known))?;
+            header.set_static(header::CONTENT_TYPE, known);
         }
-        Cow::Owned(found) => header.insert_header(http::header::CONTENT_TYPE, found.as_str())?,
+        Cow::Owned(found) => header.set_text(header::CONTENT_TYPE, found)?,
     }
-    header.insert_header(http::header::ACCEPT_RANGES, HeaderValue::from_static("bytes"))?;
-    validators(&mut header, ctx, facts, coding, answer)?;
-    stamp_on(&mut header, ctx, stamp)?;
+    header.set_static(header::ACCEPT_RANGES, "bytes");
+    validators(&mut header, ctx, facts, coding, answer);
+    stamp_on(&mut header, ctx, stamp);
     Ok(header)
 }
 
 /// What a 304 must repeat of the 200 (RFC 9110 section 15.4.5), and what both say of coding and caching.
-fn validators(
-    header: &mut ResponseHeader,
-    ctx: &Ctx,
-    facts: &Facts,
-    coding: Coding,
-    answer: &Answer,
-) -> pingora::Result<()> {
+fn validators(header: &mut Response, ctx: &Ctx, facts: &Facts, coding: Coding, answer: &Answer) {
     if let Some(etag) = &facts.etag {
-        header.insert_header(http::header::ETAG, etag.header().clone())?;
+        header.set(header::ETAG, etag.header().clone());
     }
     if let Some(changed) = facts.last_modified.and_then(super::date::of) {
-        header.insert_header(http::header::LAST_MODIFIED, changed)?;
+        header.set(header::LAST_MODIFIED, changed);
     }
     let cache_control = match facts.cache_for {
         // Without `public`, what was asked for with a credential stays out of shared caches (RFC 9111 section 3.5).
@@ -158,49 +153,46 @@ fn validators(
         CacheFor::Package => "public, max-age=3600",
         CacheFor::Revalidate => "no-cache",
     };
-    header.insert_header(http::header::CACHE_CONTROL, HeaderValue::from_static(cache_control))?;
+    header.set_static(header::CACHE_CONTROL, cache_control);
     if let Some(name) = coding.token() {
-        header.insert_header(http::header::CONTENT_ENCODING, HeaderValue::from_static(name))?;
+        header.set_static(header::CONTENT_ENCODING, name);
     }
     if answer.compressible || answer.zstd.is_some() || coding != Coding::Identity {
-        header.insert_header(http::header::VARY, HeaderValue::from_static("Accept-Encoding"))?;
+        header.set_static(header::VARY, "Accept-Encoding");
     }
-    Ok(())
 }
 
 /// `Date`, `Via` and the request id.
-pub(super) fn stamp_on(header: &mut ResponseHeader, ctx: &Ctx, stamp: &Stamp) -> pingora::Result<()> {
-    header.insert_header(http::header::DATE, super::date::now())?;
-    header.insert_header(http::header::VIA, stamp.via.clone())?;
-    header.insert_header(REQUEST_ID, &ctx.request.hex()[..])?;
-    Ok(())
+pub(super) fn stamp_on(header: &mut Response, ctx: &Ctx, stamp: &Stamp) {
+    header.set(header::DATE, super::date::now());
+    header.set(header::VIA, stamp.via.clone());
+    // Digits are always taken.
+    if let Ok(id) = HeaderValue::from_bytes(&ctx.request.hex()) {
+        header.set(REQUEST_ID, id);
+    }
 }
 
 /// Sends the headers and notes the status for the access log.
-pub(super) async fn send_head(
-    session: &mut Session,
-    header: Box<ResponseHeader>,
-    end: bool,
-) -> pingora::Result<()> {
+pub(super) async fn send_head(session: &mut Session<'_>, header: Response, end: bool) -> pingora::Result<()> {
     session.write_response_header(header, end).await
 }
 
 async fn not_modified(
-    session: &mut Session,
+    session: &mut Session<'_>,
     ctx: &mut Ctx,
     stamp: &Stamp,
     answer: &Answer,
     coding: Coding,
 ) -> pingora::Result<()> {
-    let mut header = Box::new(ResponseHeader::build_no_case(304, Some(8))?);
-    validators(&mut header, ctx, &answer.facts, coding, answer)?;
-    header.remove_header(&http::header::CONTENT_ENCODING);
-    stamp_on(&mut header, ctx, stamp)?;
+    let mut header = Response::new(304);
+    validators(&mut header, ctx, &answer.facts, coding, answer);
+    header.remove(&header::CONTENT_ENCODING);
+    stamp_on(&mut header, ctx, stamp);
     send_head(session, header, true).await
 }
 
 pub(super) async fn unsatisfiable(
-    session: &mut Session,
+    session: &mut Session<'_>,
     ctx: &mut Ctx,
     stamp: &Stamp,
     len: u64,
@@ -209,13 +201,13 @@ pub(super) async fn unsatisfiable(
         Problem::range_not_satisfiable(format!("the file has {len} bytes; the range begins behind its end"))
             .to_json(ctx.request);
     let mut header = small_head(416, "application/problem+json", body.len(), ctx, stamp)?;
-    header.insert_header(http::header::CONTENT_RANGE, range::unsatisfied(len))?;
+    header.set_text(header::CONTENT_RANGE, &range::unsatisfied(len))?;
     small_body(session, header, body).await
 }
 
 /// Writes a problem document (RFC 9457) with the request id that the log has too.
 pub async fn problem(
-    session: &mut Session,
+    session: &mut Session<'_>,
     ctx: &mut Ctx,
     stamp: &Stamp,
     problem: Problem,
@@ -223,36 +215,32 @@ pub async fn problem(
     let body = problem.to_json(ctx.request);
     let mut header = small_head(problem.status, "application/problem+json", body.len(), ctx, stamp)?;
     if let Some(seconds) = problem.retry_after {
-        header.insert_header(http::header::RETRY_AFTER, HeaderValue::from(seconds))?;
+        header.set(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     match problem.status {
-        401 => challenges(&mut header)?,
+        401 => challenges(&mut header),
         407 => {
-            header.insert_header(
-                http::header::PROXY_AUTHENTICATE,
-                "Basic realm=\"condagate\", charset=\"UTF-8\"",
-            )?;
+            header.set_static(header::PROXY_AUTHENTICATE, BASIC);
         }
         _ => {}
     }
     if problem.status == 405 {
-        header.insert_header(http::header::ALLOW, HeaderValue::from_static("GET, HEAD"))?;
+        header.set_static(header::ALLOW, "GET, HEAD");
     }
-    header.insert_header(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))?;
+    header.set_static(header::CACHE_CONTROL, "no-cache");
     small_body(session, header, body).await
 }
 
 /// Says what credentials would do. Programs take the first that they know; browsers would ask for a password on the second.
-pub(super) fn challenges(header: &mut ResponseHeader) -> pingora::Result<()> {
-    for way in ["Bearer realm=\"condagate\"", "Basic realm=\"condagate\", charset=\"UTF-8\""] {
-        header.append_header(http::header::WWW_AUTHENTICATE, way)?;
+pub(super) fn challenges(header: &mut Response) {
+    for way in [BEARER, BASIC] {
+        header.add(header::WWW_AUTHENTICATE, HeaderValue::from_static(way));
     }
-    Ok(())
 }
 
 /// Writes a page or a small document made by the gate itself, under an ETag of its content.
 pub async fn page(
-    session: &mut Session,
+    session: &mut Session<'_>,
     ctx: &mut Ctx,
     stamp: &Stamp,
     content_type: &str,
@@ -261,14 +249,14 @@ pub async fn page(
     let asked = Asked::of(session);
     let etag = ETag::strong(&Sha256::of(&body).to_hex());
     let mut header = small_head(200, content_type, body.len(), ctx, stamp)?;
-    header.insert_header(http::header::ETAG, etag.as_str())?;
-    header.insert_header(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))?;
+    header.set(header::ETAG, etag.header().clone());
+    header.set_static(header::CACHE_CONTROL, "no-cache");
     let conditions =
         Preconditions { if_none_match: asked.if_none_match.as_deref(), ..Preconditions::default() };
     if conditional::evaluate(&conditions, true, Some(&etag), None) == conditional::Outcome::NotModified {
-        header.set_status(304)?;
-        header.remove_header(&http::header::CONTENT_LENGTH);
-        header.remove_header(&http::header::CONTENT_TYPE);
+        header.status = 304;
+        header.remove(&header::CONTENT_LENGTH);
+        header.remove(&header::CONTENT_TYPE);
         return send_head(session, header, true).await;
     }
     small_body(session, header, body).await
@@ -276,7 +264,7 @@ pub async fn page(
 
 /// Writes a document that is new at each request, under `status`.
 pub(super) async fn document(
-    session: &mut Session,
+    session: &mut Session<'_>,
     ctx: &mut Ctx,
     stamp: &Stamp,
     status: u16,
@@ -284,7 +272,7 @@ pub(super) async fn document(
     body: Bytes,
 ) -> pingora::Result<()> {
     let mut header = small_head(status, content_type, body.len(), ctx, stamp)?;
-    header.insert_header(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"))?;
+    header.set_static(header::CACHE_CONTROL, "no-store");
     small_body(session, header, body).await
 }
 
@@ -294,16 +282,16 @@ fn small_head(
     len: usize,
     ctx: &Ctx,
     stamp: &Stamp,
-) -> pingora::Result<Box<ResponseHeader>> {
-    let mut header = Box::new(ResponseHeader::build_no_case(status, Some(10))?);
-    header.insert_header(http::header::CONTENT_TYPE, content_type)?;
-    header.insert_header(http::header::CONTENT_LENGTH, HeaderValue::from(len))?;
-    stamp_on(&mut header, ctx, stamp)?;
+) -> pingora::Result<Response> {
+    let mut header = Response::new(status);
+    header.set_text(header::CONTENT_TYPE, content_type)?;
+    header.set(header::CONTENT_LENGTH, HeaderValue::from(len));
+    stamp_on(&mut header, ctx, stamp);
     Ok(header)
 }
 
-async fn small_body(session: &mut Session, header: Box<ResponseHeader>, body: Bytes) -> pingora::Result<()> {
-    let head_only = session.req_header().method == http::Method::HEAD || body.is_empty();
+async fn small_body(session: &mut Session<'_>, header: Response, body: Bytes) -> pingora::Result<()> {
+    let head_only = session.request().method == http::Method::HEAD || body.is_empty();
     send_head(session, header, head_only).await?;
     if head_only {
         return Ok(());

@@ -11,9 +11,9 @@ use tokio::runtime::Builder;
 use tokio::sync::{oneshot, watch};
 
 use super::Handler;
+use super::answers::{Answers, Shared};
 use super::drain::Drain;
 use super::front::{FrontApp, FrontSettings};
-use super::gateway::{Gateway, Shared};
 use super::listen::Bound;
 use super::workers::Workers;
 use crate::clock::SharedClock;
@@ -114,8 +114,9 @@ pub fn run(parts: ServerParts) -> Result<Stopped, ServerError> {
     let drain = Arc::new(Drain::new(parts.eyes.metrics.in_flight.clone()));
     let shared = Arc::new(Shared { eyes: parts.eyes, clock: parts.clock, ids: parts.ids });
     let health = Arc::clone(&shared.eyes.health);
-    let proxy = Gateway::proxy(parts.handler, Arc::clone(&shared));
-    let front = Arc::new(FrontApp::new(proxy, shared, parts.front, Arc::clone(&drain), parts.stop.0.clone()));
+    let answers = Arc::new(Answers::new(parts.handler, Arc::clone(&shared)));
+    let front =
+        Arc::new(FrontApp::new(answers, shared, parts.front, Arc::clone(&drain), parts.stop.0.clone()));
     let served = runtime.block_on(async {
         health.set_listening();
         if let Some(ready) = parts.ready {

@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pingora::proxy::Session;
 
-use super::Ctx;
+use super::message::Response;
 use super::refuse;
 use super::request::Asked;
 use super::respond::{self, Stamp};
+use super::{Ctx, Session};
 use crate::cache::{BodyMode, FillError, Follower};
 use crate::delivery::{Answer, Body, ColdReader, NamedBy, Refusal, package_etag, place_etag};
 use crate::http::coding::Coding;
@@ -20,7 +20,7 @@ use crate::http::problem::Problem;
 const DIGEST_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Sends `span` of a body that lies in a file or in memory.
-pub(super) async fn body(session: &mut Session, body: &Body, span: Range<u64>) -> pingora::Result<()> {
+pub(super) async fn body(session: &mut Session<'_>, body: &Body, span: Range<u64>) -> pingora::Result<()> {
     let mut reader = match body {
         Body::Bytes(bytes) => {
             let slice = slice(bytes, &span);
@@ -57,7 +57,7 @@ fn cut(why: &str) -> Box<pingora::Error> {
 /// Sends what is not complete yet: a download while it runs, an index while it is built. Headers wait for the first byte (or the end)
 /// of the body, so that what fails at once is a problem document and not a cut connection.
 pub(super) async fn growing(
-    session: &mut Session,
+    session: &mut Session<'_>,
     ctx: &mut Ctx,
     stamp: &Stamp,
     asked: &Asked,
@@ -152,10 +152,10 @@ impl Coming {
 }
 
 async fn follow(
-    session: &mut Session,
+    session: &mut Session<'_>,
     ctx: &mut Ctx,
     stamp: &Stamp,
-    header: Box<pingora::http::ResponseHeader>,
+    header: Response,
     mut coming: Coming,
     empty: bool,
 ) -> pingora::Result<()> {

@@ -6,14 +6,26 @@ use std::ops::Range;
 
 use super::{Framing, Head, HeadLimits, Refusal};
 
+/// Where in a head a header line has its name and its value, blanks around it left out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line {
+    /// As written: upper and lower case are the same.
+    pub name: Range<usize>,
+    /// May be empty.
+    pub value: Range<usize>,
+}
+
 /// What has been learnt from the lines so far.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     /// Where the request line ends, line end included; 0 before there was one.
     first_line: usize,
+    target: Range<usize>,
     form: Form,
     minor: u8,
-    headers: usize,
+    /// See [`Head::is_plain`].
+    plain: bool,
+    lines: Vec<Line>,
     host: Option<(Range<usize>, Range<usize>)>,
     content_length: Option<u64>,
     chunked: bool,
@@ -59,13 +71,18 @@ impl Fields {
         if !text[..method_end].iter().copied().all(is_token) {
             return Err(malformed_line());
         }
-        if !is_target(target) {
+        let harmless = is_harmless(target);
+        if !harmless && !is_target(target) {
             return Err(Refusal::new(
                 400,
                 "The request target contains a blank or a byte that must be percent-encoded.",
             ));
         }
         self.minor = version(&text[version_at + 1..])?;
+        let reads = matches!(&text[..method_end], b"GET" | b"HEAD");
+        self.plain = reads && harmless && target[0] == b'/' && self.minor == 1;
+        self.target = line.start + method_end + 1..line.start + version_at;
+        self.lines.reserve(8);
         self.form = form(&text[..method_end], target, line.start + method_end + 1)?;
         self.first_line = line.end + 2;
         Ok(())
@@ -77,8 +94,7 @@ impl Fields {
         line: Range<usize>,
         limits: &HeadLimits,
     ) -> Result<(), Refusal> {
-        self.headers += 1;
-        if self.headers > limits.max_headers {
+        if self.lines.len() >= limits.max_headers {
             let sentence = format!("The request has more than {} header lines.", limits.max_headers);
             return Err(Refusal { status: 431, sentence: sentence.into() });
         }
@@ -87,24 +103,40 @@ impl Fields {
             return Err(Refusal::new(400, "A header line is folded; send every header on one line."));
         }
         let colon = memchr::memchr(b':', text).unwrap_or(0);
-        let name = &text[..colon];
+        let (name, rest) = (&text[..colon], text.get(colon + 1..).unwrap_or_default());
         if name.is_empty() || !name.iter().copied().all(is_token) {
             return Err(Refusal::new(400, "A header line has no valid name before its colon."));
         }
-        if !text[colon + 1..].iter().copied().all(is_value) {
+        if !rest.iter().copied().all(is_value) {
             return Err(Refusal::new(400, "A header value contains a control character."));
         }
-        let value = text[colon + 1..].trim_ascii();
-        let start =
-            line.start + colon + 1 + text[colon + 1..].len() - text[colon + 1..].trim_ascii_start().len();
+        let value = rest.trim_ascii();
+        let start = line.start + colon + 1 + rest.len() - rest.trim_ascii_start().len();
+        let at = start..start + value.len();
+        self.lines.push(Line { name: line.start..line.start + colon, value: at.clone() });
+        self.known(name, line.start..line.end + 2, at, value)
+    }
+
+    /// Header lines that say something of the connection, of what follows the head, or of who is meant.
+    fn known(
+        &mut self,
+        name: &[u8],
+        line: Range<usize>,
+        at: Range<usize>,
+        value: &[u8],
+    ) -> Result<(), Refusal> {
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => {
-                self.host_line(line.start..line.end + 2, start..start + value.len(), value)
+            4 if name.eq_ignore_ascii_case(b"host") => return self.host_line(line, at, value),
+            14 if name.eq_ignore_ascii_case(b"content-length") => return self.length_line(value),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => return self.coding_line(value),
+            6 if name.eq_ignore_ascii_case(b"expect") => self.plain = false,
+            7 if name.eq_ignore_ascii_case(b"upgrade") => self.plain = false,
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                self.plain &= value.eq_ignore_ascii_case(b"keep-alive");
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.length_line(value),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.coding_line(value),
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 
     fn host_line(&mut self, line: Range<usize>, at: Range<usize>, value: &[u8]) -> Result<(), Refusal> {
@@ -157,7 +189,17 @@ impl Fields {
         let same =
             |at: &Range<usize>| self.host.as_ref().is_some_and(|(_, v)| buf[v.clone()] == buf[at.clone()]);
         let authority = authority.filter(|at| !same(at));
-        Ok(Head { skip, len, framing, authority, host: self.host.take(), first_line: self.first_line })
+        Ok(Head {
+            skip,
+            len,
+            framing,
+            is_plain: self.plain && skip == 0 && framing == Framing::Length(0),
+            target: self.target.clone(),
+            lines: std::mem::take(&mut self.lines),
+            authority,
+            host: self.host.take(),
+            first_line: self.first_line,
+        })
     }
 
     fn framing(&self) -> Result<Framing, Refusal> {
@@ -257,14 +299,22 @@ fn is_authority(text: &[u8]) -> bool {
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    !host.is_empty() && host_ok && port_ok && ::http::uri::Authority::try_from(text).is_ok()
+    // A name of these bytes is one to the engine's URL type too; addresses in brackets are left to it.
+    !host.is_empty()
+        && host_ok
+        && port_ok
+        && (text[0] != b'[' || ::http::uri::Authority::try_from(text).is_ok())
 }
 
-/// Visible ASCII that a URL may hold. What RFC 3986 does not allow is taken only as far as the engine's URL type takes it.
+/// Visible ASCII that a URL may hold, none of it missing. What RFC 3986 does not allow is taken only as far as the engine's URL type
+/// takes it.
 fn is_target(target: &[u8]) -> bool {
-    !target.is_empty()
-        && target.iter().all(|b| (0x21..=0x7e).contains(b))
-        && (target.iter().all(|b| TABLE[*b as usize] & 4 != 0) || ::http::Uri::try_from(target).is_ok())
+    target.iter().all(|b| (0x21..=0x7e).contains(b)) && ::http::Uri::try_from(target).is_ok()
+}
+
+/// Bytes that mean the same to every parser; most targets have no others.
+fn is_harmless(target: &[u8]) -> bool {
+    !target.is_empty() && target.iter().all(|b| TABLE[*b as usize] & 4 != 0)
 }
 
 /// tchar of RFC 9110 section 5.6.2.

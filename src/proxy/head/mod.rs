@@ -15,6 +15,7 @@ use std::ops::Range;
 use bytes::{BufMut, BytesMut};
 
 use fields::Fields;
+pub use fields::Line;
 
 /// The most header lines the engine's parser takes.
 pub const ENGINE_MAX_HEADERS: usize = 256;
@@ -73,6 +74,13 @@ pub struct Head {
     pub len: usize,
     /// What follows.
     pub framing: Framing,
+    /// It asks for something in the way nearly all do: GET or HEAD of HTTP/1.1, a path of common letters, nothing behind the head, no
+    /// wishes about the connection but that it stays.
+    pub is_plain: bool,
+    /// Where its target stands.
+    pub target: Range<usize>,
+    /// Its header lines, in order.
+    pub lines: Vec<Line>,
     /// The authority of an absolute-form or CONNECT target.
     authority: Option<Range<usize>>,
     /// The whole `Host` line, line end included, and its value.

@@ -5,13 +5,12 @@ use std::io::ErrorKind;
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
-use pingora::proxy::Session;
 use tokio::time::Instant;
 
 use super::*;
 use crate::proxy::api::{self, Api, Crossing};
 use crate::proxy::respond::Stamp;
-use crate::proxy::{Ctx, Inflow};
+use crate::proxy::{Ctx, Inflow, Session};
 
 /// How each body ended for the API.
 pub(super) type Ends = Arc<Mutex<Vec<String>>>;
@@ -19,7 +18,7 @@ pub(super) type Ends = Arc<Mutex<Vec<String>>>;
 /// An API that behaves as the path says.
 pub(super) async fn answer(
     scripted: &Scripted,
-    session: &mut Session,
+    session: &mut Session<'_>,
     ctx: &mut Ctx,
     path: &str,
 ) -> pingora::Result<()> {

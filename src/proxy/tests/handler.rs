@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pingora::http::ResponseHeader;
-use pingora::proxy::Session;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use pingora::{Error, ErrorType};
 use tokio::sync::Semaphore;
 
-use crate::proxy::{Ctx, Handler, meant};
+use crate::proxy::message::Response;
+use crate::proxy::{Ctx, Handler, Session, meant};
 use crate::telemetry::{Metrics, Outcome, RouteKind};
 
 /// What needs a second act waits for a permit.
@@ -21,10 +21,10 @@ pub(super) struct Scripted {
 
 #[async_trait]
 impl Handler for Scripted {
-    async fn handle(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<()> {
-        let named = meant(session.req_header());
+    async fn handle(&self, session: &mut Session<'_>, ctx: &mut Ctx) -> pingora::Result<()> {
+        let named = meant(session.request());
         let (method, path, query) =
-            (session.req_header().method.to_string(), named.path.to_owned(), named.query);
+            (session.request().method.to_string(), named.path.to_owned(), named.query);
         let said = format!("{method} {:?} {query:?} {}", named.host, named.absolute);
         let query = query.unwrap_or_default().to_owned();
         ctx.kind = RouteKind::Package;
@@ -41,25 +41,31 @@ impl Handler for Scripted {
             }
             "/gone" => {
                 // Only the end of the stream may wake this, never a pipelined request.
-                let read = session.downstream_session.read_body_or_idle(true).await;
+                let left = session.left().await;
                 self.permits.add_permits(1);
-                read.map(|_| ())
+                left
             }
             crossed if crossed.starts_with("/api/") => {
                 super::crossing::answer(self, session, ctx, crossed).await
             }
             "/body" | "/refuse-body" | "/big" => bodies(session, &path).await,
             "/fail" => failures(session, &query).await,
+            "/whole" => {
+                let length = if query == "chunked" { Length::Chunked } else { Length::UntilClose };
+                write(session, 200, length, "half").await?;
+                session.write_response_body(Some(Bytes::from_static(b"behind")), true).await
+            }
+            "/not-modified" => session.write_response_header(Response::new(304), true).await,
             _ => write(session, 200, Length::Of(said.len()), &said).await,
         }
     }
 }
 
-async fn bodies(session: &mut Session, path: &str) -> pingora::Result<()> {
+async fn bodies(session: &mut Session<'_>, path: &str) -> pingora::Result<()> {
     match path {
         "/body" => {
             let mut length = 0;
-            while let Some(part) = session.downstream_session.read_request_body().await? {
+            while let Some(part) = session.read_request_body().await? {
                 length += part.len();
             }
             let text = length.to_string();
@@ -76,7 +82,7 @@ async fn bodies(session: &mut Session, path: &str) -> pingora::Result<()> {
     }
 }
 
-async fn failures(session: &mut Session, how: &str) -> pingora::Result<()> {
+async fn failures(session: &mut Session<'_>, how: &str) -> pingora::Result<()> {
     match how {
         "panic" => panic!("on purpose"),
         "early" => return Error::e_explain(ErrorType::HTTPStatus(502), "upstream sent nonsense"),
@@ -97,13 +103,13 @@ enum Length {
     UntilClose,
 }
 
-async fn write(session: &mut Session, status: u16, length: Length, body: &str) -> pingora::Result<()> {
-    let mut header = ResponseHeader::build(status, None)?;
+async fn write(session: &mut Session<'_>, status: u16, length: Length, body: &str) -> pingora::Result<()> {
+    let mut head = Response::new(status);
     match length {
-        Length::Of(length) => header.insert_header("Content-Length", length)?,
-        Length::Chunked => header.insert_header("Transfer-Encoding", "chunked")?,
+        Length::Of(length) => head.set(CONTENT_LENGTH, length.into()),
+        Length::Chunked => head.set_static(TRANSFER_ENCODING, "chunked"),
         Length::UntilClose => {}
     }
-    session.write_response_header(Box::new(header), false).await?;
+    session.write_response_header(head, false).await?;
     session.write_response_body(Some(Bytes::copy_from_slice(body.as_bytes())), false).await
 }

@@ -1,0 +1,167 @@
+//! One request and the way its answer goes: straight to the connection, or through the engine.
+//!
+//! Belongs here: what handlers need of either way. Does not: how each works (`lean`, the engine).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session as Engine;
+
+use super::conn::Conn;
+use super::lean::Lean;
+use super::message::{Request, Response};
+
+/// See the module's description.
+pub struct Session<'a> {
+    request: Request,
+    written: Option<Response>,
+    way: Way<'a>,
+}
+
+enum Way<'a> {
+    Lean(Lean<'a>),
+    Engine(&'a mut Engine),
+}
+
+impl<'a> Session<'a> {
+    /// A plain request, whose answer is written to the connection it came on.
+    pub(super) fn lean(conn: &'a mut Conn, request: Request) -> Self {
+        let bodiless = request.method == http::Method::HEAD;
+        Self { request, written: None, way: Way::Lean(Lean::new(conn, bodiless)) }
+    }
+
+    /// Any request.
+    pub(super) fn engine(engine: &'a mut Engine) -> Self {
+        Self { request: Request::of_engine(engine.req_header()), written: None, way: Way::Engine(engine) }
+    }
+
+    /// What was asked.
+    #[must_use]
+    pub const fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The next piece of the request's body; `None` behind its end.
+    ///
+    /// # Errors
+    /// When the client left, or its framing is broken.
+    pub async fn read_request_body(&mut self) -> pingora::Result<Option<Bytes>> {
+        match &mut self.way {
+            Way::Lean(_) => Ok(None),
+            Way::Engine(engine) => engine.downstream_session.read_request_body().await,
+        }
+    }
+
+    /// Whether there is nothing left to read of the request's body.
+    pub fn is_body_done(&mut self) -> bool {
+        match &mut self.way {
+            Way::Lean(_) => true,
+            Way::Engine(engine) => engine.is_body_done(),
+        }
+    }
+
+    /// How long a client may send nothing of its body.
+    pub fn set_read_timeout(&mut self, stall: Option<Duration>) {
+        match &mut self.way {
+            Way::Lean(_) => {}
+            Way::Engine(engine) => engine.set_read_timeout(stall),
+        }
+    }
+
+    /// Asks a client that waits for a word to send its body.
+    ///
+    /// # Errors
+    /// When it has left.
+    pub async fn write_continue_response(&mut self) -> pingora::Result<()> {
+        let Way::Engine(engine) = &mut self.way else { return Ok(()) };
+        // The engine takes this for an answer before the body's end, and would close the connection.
+        let keepalive = engine.get_keepalive();
+        engine.write_continue_response().await?;
+        engine.set_keepalive(keepalive);
+        Ok(())
+    }
+
+    /// Sends the answer's head; `end` says that no body follows. A second one is not sent.
+    ///
+    /// # Errors
+    /// When the client has left.
+    pub async fn write_response_header(&mut self, response: Response, end: bool) -> pingora::Result<()> {
+        if self.written.is_some() {
+            tracing::warn!("a second head of one answer was not sent");
+            return Ok(());
+        }
+        match &mut self.way {
+            Way::Lean(lean) => lean.head(&response).await?,
+            Way::Engine(engine) => engine.write_response_header(for_engine(&response)?, end).await?,
+        }
+        self.written = Some(response);
+        Ok(())
+    }
+
+    /// Sends a piece of its body; `end` says that it was the last.
+    ///
+    /// # Errors
+    /// When the client has left, or takes no bytes for too long.
+    pub async fn write_response_body(&mut self, piece: Option<Bytes>, end: bool) -> pingora::Result<()> {
+        match &mut self.way {
+            Way::Lean(lean) => lean.piece(piece.as_deref().unwrap_or_default(), end).await,
+            Way::Engine(engine) => engine.write_response_body(piece, end).await,
+        }
+    }
+
+    /// The answer's head, once it was sent.
+    #[must_use]
+    pub const fn response_written(&self) -> Option<&Response> {
+        self.written.as_ref()
+    }
+
+    /// Bytes of the answer's body handed to the connection.
+    #[must_use]
+    pub fn body_bytes_sent(&self) -> u64 {
+        match &self.way {
+            Way::Lean(lean) => lean.sent,
+            Way::Engine(engine) => engine.body_bytes_sent() as u64,
+        }
+    }
+
+    /// The connection ends with this answer.
+    pub fn close_after(&mut self) {
+        match &mut self.way {
+            Way::Lean(lean) => lean.stays = false,
+            Way::Engine(engine) => engine.set_keepalive(None),
+        }
+    }
+
+    /// Returns when the client has left, with an error.
+    ///
+    /// # Errors
+    /// Always; only what it says differs.
+    #[cfg(test)]
+    pub(super) async fn left(&mut self) -> pingora::Result<()> {
+        match &mut self.way {
+            Way::Lean(lean) => lean.left().await,
+            Way::Engine(engine) => engine.downstream_session.read_body_or_idle(true).await.map(drop),
+        }
+    }
+
+    /// The bytes of the request's head, to be used again, if the connection is good for another one.
+    ///
+    /// # Errors
+    /// When the client has left.
+    pub(super) async fn finish(self) -> pingora::Result<Option<bytes::BytesMut>> {
+        match self.way {
+            Way::Lean(lean) => Ok(lean.finish().await?.then(|| self.request.into_bytes())),
+            // The engine finishes its own.
+            Way::Engine(_) => Ok(None),
+        }
+    }
+}
+
+fn for_engine(response: &Response) -> pingora::Result<Box<ResponseHeader>> {
+    let mut header = ResponseHeader::build_no_case(response.status, Some(response.headers().len()))?;
+    for (name, value) in response.headers() {
+        header.append_header(name, value)?;
+    }
+    Ok(Box::new(header))
+}
