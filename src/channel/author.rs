@@ -26,9 +26,9 @@ impl Author {
         let actor = principal.actor();
         let user = match &principal.user {
             Some(user) => user.clone(),
-            None => made_up(&actor)?,
+            None => made_up(actor)?,
         };
-        Some(Self { actor, user, address: visitor.address() })
+        Some(Self { actor: actor.to_owned(), user, address: visitor.address() })
     }
 
     /// Somebody at the command line of the machine; `account` is the machine's name for them.

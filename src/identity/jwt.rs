@@ -48,12 +48,19 @@ impl From<JwtError> for Refused {
 impl Identity {
     /// Whose JWT this is.
     pub(super) async fn by_jwt(self: &Arc<Self>, token: &Secret<String>) -> Result<Arc<Principal>, Refused> {
-        let (hash, now) = (auth::token::hash_of(token.reveal()), self.clock.now());
-        let state = self.people.state_number();
+        let hash = auth::token::hash_of(token.reveal());
+        if let Some(known) = self.people.remembered(&hash) {
+            return known.map_err(|_| JwtError::Expired.into());
+        }
+        let (state, now) = (self.people.state_number(), self.clock.now());
         if let Some((seen, principal)) = self.jwt.verified.get(&hash)
             && seen == state
         {
-            return if principal.is_expired(now) { Err(JwtError::Expired.into()) } else { Ok(principal) };
+            return if principal.is_expired(now) {
+                Err(JwtError::Expired.into())
+            } else {
+                Ok(self.people.remember(state, hash, &principal))
+            };
         }
         let principal = Arc::new(self.verify(token, now).await?);
         self.jwt.verified.insert(hash, (state, Arc::clone(&principal)));

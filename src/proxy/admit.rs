@@ -224,7 +224,7 @@ impl Admission {
             }
             _ => want::needs(plan).first().map_or_else(String::new, ToString::to_string),
         };
-        let actor = ctx.principal.as_ref().map_or_else(|| "anonymous".to_owned(), |who| who.actor());
+        let actor = ctx.principal.as_ref().map_or("anonymous", |who| who.actor()).to_owned();
         self.trail.denied(&Happened {
             actor,
             kind,

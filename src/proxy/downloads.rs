@@ -1,4 +1,4 @@
-//! Who got which package: what the trail is told at the end of a request.
+//! Tells the trail who got what: after a recall that is the first question.
 //!
 //! Belongs here: what counts as a download. Does not: keeping it (`trail`).
 
@@ -8,13 +8,16 @@ use http::header;
 
 use super::{Ctx, Session};
 use crate::conda::digest::Sha256;
-use crate::trail::{Download, Trail};
+use crate::store::model::TokenId;
+use crate::trail::{Got, Trail, day_of};
 
 /// Notes that a token was used and, if a package was sent from its beginning, who got it. One that was cut counts: enough of it may
 /// be on the other side.
 pub(super) fn note(trail: &Arc<Trail>, session: &Session<'_>, ctx: &mut Ctx) {
-    let token = ctx.principal.as_ref().and_then(|principal| principal.token.as_ref());
-    if let Some(token) = token {
+    let token = ctx.principal.as_ref().and_then(|principal| Some((principal, principal.token.as_ref()?)));
+    if let Some((principal, token)) = token
+        && principal.is_news(ctx.at)
+    {
         trail.used(token, ctx.at);
     }
     let Some(file) = ctx.package.take() else { return };
@@ -23,26 +26,34 @@ pub(super) fn note(trail: &Arc<Trail>, session: &Session<'_>, ctx: &mut Ctx) {
     }
     let etag = session.response_written().and_then(|head| head.get(&header::ETAG)?.to_str().ok());
     let sha256 = etag.and_then(|etag| Sha256::from_hex(etag.trim_matches('"')));
-    let (at, make) = (ctx.at, {
-        let actor = ctx.principal.as_ref().map_or_else(|| "anonymous".into(), |who| who.actor().into());
-        let token = token.map_or_else(Box::default, |token| token.as_str().into());
-        let address = ctx.address.map_or_else(Box::default, |ip| ip.to_string().into());
-        move |sha256| move |day| Download { sha256, file, day, actor, token, address }
-    });
     match (sha256, ctx.fill.take()) {
-        (Some(sha256), _) => trail.downloaded(at, make(sha256)),
+        (Some(sha256), _) => trail.downloaded(&got(ctx, &file, &sha256)),
         // The index knows it by MD5 only; the digest is known once the file is stored.
         (None, Some(under_way)) => {
-            let trail = Arc::clone(trail);
+            let (trail, principal) = (Arc::clone(trail), ctx.principal.clone());
+            let mut late = Ctx::new(ctx.request, ctx.at);
+            (late.principal, late.address) = (principal, ctx.address);
             drop(tokio::spawn(async move {
                 if let Some(sha256) =
                     under_way.done().await.ok().and_then(|blob| Sha256::from_hex(blob.etag().opaque()))
                 {
-                    trail.downloaded(at, make(sha256));
+                    trail.downloaded(&got(&late, &file, &sha256));
                 }
             }));
         }
         (None, None) => {}
+    }
+}
+
+fn got<'a>(ctx: &'a Ctx, file: &'a str, sha256: &'a Sha256) -> Got<'a> {
+    let principal = ctx.principal.as_ref();
+    Got {
+        sha256,
+        file,
+        day: day_of(ctx.at),
+        actor: principal.map_or("anonymous", |who| who.actor()),
+        token: principal.and_then(|who| who.token.as_ref()).map_or("", TokenId::as_str),
+        address: ctx.address,
     }
 }
 

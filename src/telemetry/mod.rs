@@ -8,6 +8,7 @@ pub mod health;
 pub mod labels;
 pub mod log;
 pub mod metrics;
+pub mod shard;
 
 use std::sync::Arc;
 

@@ -7,12 +7,14 @@
 //! Belongs here: collecting, sampling, writing in batches, forgetting what is old. Does not: what is worth an event (callers), the
 //! tables (`store`).
 
+mod counters;
 mod denials;
 mod keep;
 mod spool;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,7 @@ use crate::clock::{SharedClock, UnixMillis};
 use crate::conda::digest::Sha256;
 use crate::store::lazy::LazyStore;
 use crate::store::model::{AuditEvent, AuditId, Downloads, TokenId};
+use counters::Counters;
 use denials::Denials;
 use spool::{Left, Spool};
 
@@ -33,8 +36,6 @@ use spool::{Left, Spool};
 const EVERY: Duration = Duration::from_secs(5);
 /// Most events kept while they can't be written.
 const EVENTS: usize = 20_000;
-/// Most counters of downloads kept while they can't be written.
-const COUNTERS: usize = 200_000;
 /// Most tokens whose last use is kept.
 const USES: usize = 200_000;
 /// One turn in so many keeps what waits in a file.
@@ -72,27 +73,58 @@ pub struct Happened<'a> {
     pub detail: serde_json::Value,
 }
 
-/// Somebody got a file.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Download {
+/// Somebody got a file, as its caller tells it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Got<'a> {
     /// What.
-    pub sha256: Sha256,
+    pub sha256: &'a Sha256,
     /// Under which name: `channel/subdir/file`.
-    pub file: Box<str>,
-    /// Days since 1970-01-01.
+    pub file: &'a str,
+    /// Days since 1970-01-01: [`day_of`].
     pub day: u32,
     /// Who: `user:<id>`, `anonymous`.
-    pub actor: Box<str>,
+    pub actor: &'a str,
     /// With which token; empty for none.
-    pub token: Box<str>,
-    /// From where, without port.
-    pub address: Box<str>,
+    pub token: &'a str,
+    /// From where.
+    pub address: Option<IpAddr>,
+}
+
+impl Got<'_> {
+    fn kept(&self) -> Download {
+        Download {
+            sha256: *self.sha256,
+            file: self.file.into(),
+            day: self.day,
+            actor: self.actor.into(),
+            token: self.token.into(),
+            address: self.address.map_or_else(Box::default, |ip| ip.to_string().into()),
+        }
+    }
+}
+
+/// The same, kept.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Download {
+    sha256: Sha256,
+    file: Box<str>,
+    day: u32,
+    actor: Box<str>,
+    token: Box<str>,
+    address: Box<str>,
+}
+
+impl Download {
+    fn got(&self, address: Option<IpAddr>) -> Got<'_> {
+        let Self { sha256, file, day, actor, token, address: _ } = self;
+        Got { sha256, file, day: *day, actor, token, address }
+    }
 }
 
 /// See the module's description.
 pub struct Trail {
     events: Mutex<Vec<AuditEvent>>,
-    downloads: Mutex<AHashMap<Download, u64>>,
+    downloads: Counters,
     uses: Mutex<AHashMap<TokenId, UnixMillis>>,
     denials: Denials,
     lost: Mutex<u64>,
@@ -112,7 +144,7 @@ impl Trail {
         });
         Arc::new(Self {
             events: Mutex::new(left.events),
-            downloads: Mutex::new(left.downloads.into_iter().collect()),
+            downloads: Counters::new(left.downloads),
             uses: Mutex::new(left.uses.into_iter().collect()),
             denials: Denials::new(settings.denials_per_minute),
             lost: Mutex::default(),
@@ -165,21 +197,13 @@ impl Trail {
     }
 
     /// Counts a download.
-    pub fn downloaded(&self, at: UnixMillis, make: impl FnOnce(u32) -> Download) {
-        if !self.settings.downloads {
-            return;
-        }
-        let download = make(day_of(at));
-        let mut downloads = self.downloads.lock();
-        let full = downloads.len() >= COUNTERS;
-        match downloads.get_mut(&download) {
-            Some(count) => *count += 1,
-            None if full => *self.lost.lock() += 1,
-            None => drop(downloads.insert(download, 1)),
+    pub fn downloaded(&self, got: &Got<'_>) {
+        if self.settings.downloads && !self.downloads.add(got, 1) {
+            *self.lost.lock() += 1;
         }
     }
 
-    /// Notes that a token was used.
+    /// Notes that a token was used. All workers meet here, so callers spare it what it has heard already within the second.
     pub fn used(&self, token: &TokenId, at: UnixMillis) {
         let mut uses = self.uses.lock();
         let full = uses.len() >= USES;
@@ -226,12 +250,7 @@ impl Trail {
         } else if is_time {
             let left = Left {
                 events: self.events.lock().clone(),
-                downloads: self
-                    .downloads
-                    .lock()
-                    .iter()
-                    .map(|(download, count)| (download.clone(), *count))
-                    .collect(),
+                downloads: self.downloads.all(),
                 uses: self.uses.lock().iter().map(|(token, at)| (token.clone(), *at)).collect(),
             };
             self.spool.save(&left)
@@ -259,7 +278,7 @@ impl Trail {
     }
 
     fn is_empty(&self) -> bool {
-        self.events.lock().is_empty() && self.downloads.lock().is_empty() && self.uses.lock().is_empty()
+        self.events.lock().is_empty() && self.downloads.is_empty() && self.uses.lock().is_empty()
     }
 
     /// One by one, in order; what can't be written stays.
@@ -280,26 +299,17 @@ impl Trail {
 
     /// What is written is taken off afterwards: an attempt that is given up loses nothing.
     async fn flush_downloads(&self, store: &crate::store::Store) {
-        loop {
-            let batch: Vec<(Download, u64)> = {
-                let downloads = self.downloads.lock();
-                downloads.iter().take(BATCH).map(|(download, count)| (download.clone(), *count)).collect()
-            };
-            if batch.is_empty() {
-                return;
-            }
-            let rows: Vec<_> = batch.iter().map(|(download, count)| row(download, *count)).collect();
-            if let Err(error) = store.downloads().add(&rows).await {
-                return tracing::debug!(%error, "counters of downloads wait for the store");
-            }
-            let mut downloads = self.downloads.lock();
-            for (download, written) in batch {
-                let left = downloads.get(&download).map_or(0, |count| count.saturating_sub(written));
-                if left == 0 {
-                    downloads.remove(&download);
-                } else {
-                    downloads.insert(download, left);
+        for table in 0..self.downloads.tables() {
+            loop {
+                let batch = self.downloads.some(table, BATCH);
+                if batch.is_empty() {
+                    break;
                 }
+                let rows: Vec<_> = batch.iter().map(|(download, count)| row(download, *count)).collect();
+                if let Err(error) = store.downloads().add(&rows).await {
+                    return tracing::debug!(%error, "counters of downloads wait for the store");
+                }
+                self.downloads.written(table, batch);
             }
         }
     }

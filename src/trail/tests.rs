@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use super::{Download, Happened, Trail, TrailSettings, day_of};
+use super::{Got, Happened, Trail, TrailSettings, day_of};
 use crate::clock::{ManualClock, UnixMillis};
 use crate::conda::digest::Sha256;
 use crate::store::lazy::LazyStore;
@@ -29,16 +29,15 @@ fn happened(kind: &str) -> Happened<'_> {
     Happened { actor: "user:u".to_owned(), kind, target: "x", address: "192.0.2.1", result: "ok", detail }
 }
 
-fn download(actor: &str) -> impl FnOnce(u32) -> Download {
-    let (actor, file) = (actor.into(), "c/noarch/a-1-0.conda".into());
-    |day| Download {
-        sha256: Sha256::of(b"a"),
-        file,
-        day,
+fn download(trail: &Trail, actor: &str) {
+    trail.downloaded(&Got {
+        sha256: &Sha256::of(b"a"),
+        file: "c/noarch/a-1-0.conda",
+        day: day_of(NOW),
         actor,
-        token: "".into(),
-        address: "192.0.2.1".into(),
-    }
+        token: "",
+        address: Some([192, 0, 2, 1].into()),
+    });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,7 +51,7 @@ async fn what_happened_waits_for_the_store_and_is_written_once() {
         trail.denied(&happened(kind));
     }
     for actor in ["anonymous", "user:u", "anonymous"] {
-        trail.downloaded(NOW, download(actor));
+        download(&trail, actor);
     }
     trail.used(&TokenId::new("t").unwrap(), NOW);
     trail.flush(&lazy(None)).await;
@@ -87,7 +86,7 @@ async fn what_is_old_is_forgotten_and_nothing_is_counted_where_that_is_off() {
     let works = lazy(Some(store.clone()));
     let trail = Trail::new(SETTINGS, clock.clone(), dir.path().join("spool"));
     trail.event(&happened("login"));
-    trail.downloaded(NOW, download("anonymous"));
+    download(&trail, "anonymous");
     trail.flush(&works).await;
     let mut keeper = super::keep::Keeper::new(SETTINGS.retention);
     for (days, left) in [(29, 1), (3, 0)] {
@@ -98,6 +97,6 @@ async fn what_is_old_is_forgotten_and_nothing_is_counted_where_that_is_off() {
         assert_eq!((events.len(), counts.len()), (left, left), "after {days} more days");
     }
     let quiet = Trail::new(TrailSettings { downloads: false, ..SETTINGS }, clock, dir.path().join("none"));
-    quiet.downloaded(NOW, download("anonymous"));
+    download(&quiet, "anonymous");
     assert!(quiet.is_empty() && !quiet.counts_downloads());
 }

@@ -113,7 +113,7 @@ impl Talk<'_> {
     /// The same, as audit events name them.
     pub(super) fn actor(&self) -> Result<String, No> {
         self.author()?;
-        Ok(self.visitor.principal.as_ref().map_or_else(String::new, |who| who.actor()))
+        Ok(self.visitor.principal.as_ref().map_or_else(String::new, |who| who.actor().to_owned()))
     }
 
     /// Refuses, before a body is read, who may not publish there: strangers, those without the right, everybody where there is no such

@@ -12,6 +12,7 @@ pub mod entries;
 pub mod follow;
 pub mod full;
 pub mod principal;
+mod recent;
 pub mod state;
 pub mod tokens;
 
@@ -115,6 +116,8 @@ pub struct People {
     watchers: RwLock<Vec<Watcher>>,
     clock: SharedClock,
     max_age: Duration,
+    /// See [`recent::new_people`].
+    number: u64,
 }
 
 impl People {
@@ -139,6 +142,7 @@ impl People {
             watchers: RwLock::default(),
             clock,
             max_age,
+            number: recent::new_people(),
         };
         (Arc::new(this), asked)
     }
@@ -207,6 +211,11 @@ impl People {
         *self.trouble.write() = Some(why);
     }
 
+    /// Whether what is known at `now` is young enough to be believed.
+    fn is_fresh(&self, now: UnixMillis) -> bool {
+        now.since(self.heard_at()) <= self.max_age
+    }
+
     /// What is in force, unless it is too old to be believed.
     fn in_force(&self) -> Result<Arc<Loaded>, Refused> {
         let down = |what: &str| {
@@ -214,8 +223,7 @@ impl People {
             Refused::Unavailable(format!("{what}{why}"))
         };
         let loaded = self.loaded.load_full().ok_or_else(|| down("users and tokens are not read yet"))?;
-        let age = self.clock.now().since(self.heard_at());
-        if age > self.max_age {
+        if !self.is_fresh(self.clock.now()) {
             return Err(down("what is known of users and tokens is too old"));
         }
         Ok(loaded)
@@ -227,10 +235,13 @@ impl People {
     /// # Errors
     /// Why it is not good, as a sentence.
     pub async fn by_token(&self, secret: &Secret<String>) -> Result<Arc<Principal>, Refused> {
+        let hash = auth::token::hash_of(secret.reveal());
+        if let Some(known) = self.remembered(&hash) {
+            return known;
+        }
         if !auth::token::is_ours(secret.reveal()) {
             return Err(Refused::Malformed);
         }
-        let hash = auth::token::hash_of(secret.reveal());
         match self.look_up(&hash) {
             Err(Refused::Unknown) if !self.unknown.contains_key(&hash) => {}
             // After the machine slept, say: a look at the store makes it young again.
@@ -249,7 +260,26 @@ impl People {
         found
     }
 
+    /// What this worker found out under the state in force of the credential with this digest.
+    #[must_use]
+    pub fn remembered(&self, hash: &Sha256) -> Option<Result<Arc<Principal>, Refused>> {
+        let principal = recent::get(self.number, self.state_number(), hash)?;
+        let now = self.clock.now();
+        // What is too old is looked up the long way, which says so.
+        self.is_fresh(now)
+            .then(|| if principal.is_expired(now) { Err(Refused::Expired) } else { Ok(principal) })
+    }
+
+    /// Remembers on this worker whose credential has this digest, as was found out under a state of this number. Gives a copy of
+    /// the worker's own.
+    #[must_use]
+    pub fn remember(&self, state: u64, hash: Sha256, principal: &Principal) -> Arc<Principal> {
+        recent::put(self.number, state, hash, principal)
+    }
+
     fn look_up(&self, hash: &Sha256) -> Result<Arc<Principal>, Refused> {
+        // Before the state is read: what belongs to a newer one is then not remembered under it.
+        let number = self.state_number();
         let loaded = match self.in_force() {
             Ok(loaded) => loaded,
             // Nothing was ever read: the store may be there by now.
@@ -264,9 +294,12 @@ impl People {
             loaded.verdicts.insert(*hash, found.clone());
             found
         };
-        known.and_then(
-            |principal| if principal.is_expired(now) { Err(Refused::Expired) } else { Ok(principal) },
-        )
+        let principal = known?;
+        if principal.is_expired(now) {
+            Err(Refused::Expired)
+        } else {
+            Ok(self.remember(number, *hash, &principal))
+        }
     }
 
     /// Waits until the store has been asked after this call began; whether it answered.

@@ -3,6 +3,7 @@
 //! Belongs here: the value. Does not: how it was proven (`auth`, [`super`]), what it may do (`policy::access`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::state::State;
 use super::tokens::TokenEntry;
@@ -11,7 +12,7 @@ use crate::policy::access::{Caller, Globs, Granted, Right, Scope};
 use crate::store::model::{TokenId, UserId};
 
 /// A user, as long as a credential is good.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Principal {
     /// The user; none for somebody that only an outside issuer knows.
     pub user: Option<UserId>,
@@ -24,6 +25,8 @@ pub struct Principal {
     /// Of the user's row when this was made.
     pub revision: u64,
     key: Box<str>,
+    actor: Box<str>,
+    noted: Noted,
     groups: Box<[Box<str>]>,
     superuser: bool,
     scopes: Option<Box<[Scope]>>,
@@ -47,6 +50,8 @@ impl Principal {
             expires: None,
             revision: user.revision,
             key: user.key.as_str().into(),
+            actor: format!("user:{id}").into(),
+            noted: Noted::default(),
             groups: groups.iter().map(|(_, name)| Box::from(*name)).collect(),
             superuser: user.superuser,
             scopes: None,
@@ -81,6 +86,8 @@ impl Principal {
             expires: None,
             revision: 0,
             key: key.into(),
+            actor: format!("outside:{key}").into(),
+            noted: Noted::default(),
             groups: groups.into(),
             superuser: false,
             scopes: None,
@@ -143,16 +150,40 @@ impl Principal {
 
     /// As audit events name it: `user:<id>`.
     #[must_use]
-    pub fn actor(&self) -> String {
-        match &self.user {
-            Some(id) => format!("user:{id}"),
-            None => format!("outside:{}", self.key),
+    pub const fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    /// Whether this use of it is worth noting: the first within its second.
+    #[must_use]
+    pub fn is_news(&self, at: UnixMillis) -> bool {
+        let second = at.seconds();
+        let known = self.noted.0.load(Ordering::Relaxed) == second;
+        if !known {
+            self.noted.0.store(second, Ordering::Relaxed);
         }
+        !known
     }
 
     /// Whether the credential's time is over.
     #[must_use]
     pub fn is_expired(&self, now: UnixMillis) -> bool {
         self.expires.is_some_and(|at| at <= now)
+    }
+}
+
+/// The second in which a use was noted last.
+#[derive(Debug)]
+struct Noted(AtomicI64);
+
+impl Default for Noted {
+    fn default() -> Self {
+        Self(AtomicI64::new(i64::MIN))
+    }
+}
+
+impl Clone for Noted {
+    fn clone(&self) -> Self {
+        Self(AtomicI64::new(self.0.load(Ordering::Relaxed)))
     }
 }

@@ -10,21 +10,18 @@
 mod line;
 mod writer;
 
-use std::cell::Cell;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 
 use super::log::Format;
+use super::shard;
 pub use line::{End, Line};
 use writer::Writer;
 
-/// Buffers; more than workers, so that two of them rarely share one.
-const SHARDS: usize = 16;
 /// A buffer this large is written at once instead of at the next tick.
 const URGENT: usize = 64 * 1024;
 /// A buffer this large takes no more lines.
@@ -74,7 +71,7 @@ struct Open {
 
 /// What workers and the writer share.
 struct Shared {
-    shards: [Shard; SHARDS],
+    shards: [Shard; shard::COUNT],
     writer: Writer,
     lost: Counter,
 }
@@ -111,7 +108,7 @@ impl AccessLog {
         let Some(open) = &self.0 else { return };
         let shared = &open.shared;
         let (before, after) = {
-            let mut buffer = shared.shards[my_shard()].0.lock();
+            let mut buffer = shared.shards[shard::mine()].0.lock();
             let before = buffer.len();
             if before >= FULL {
                 shared.lost.inc();
@@ -145,20 +142,6 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.shared.writer.stop(CLOSE_WAIT);
     }
-}
-
-fn my_shard() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    let mine = MINE.get();
-    if mine != usize::MAX {
-        return mine;
-    }
-    let mine = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
-    MINE.set(mine);
-    mine
 }
 
 #[cfg(test)]
