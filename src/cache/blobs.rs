@@ -84,6 +84,12 @@ impl Blob {
         self.body.small()
     }
 
+    /// The same where it lies: all workers count the uses of what they share in one place.
+    #[must_use]
+    pub fn small_here(&self) -> Option<&[u8]> {
+        self.body.small_here()
+    }
+
     /// Reads `range`, cut to the file's length.
     #[must_use]
     pub fn reader(&self, range: Range<u64>, mode: BodyMode) -> BodyReader {

@@ -107,6 +107,10 @@ impl FileBody {
         self.small.clone()
     }
 
+    pub(super) fn small_here(&self) -> Option<&[u8]> {
+        self.small.as_deref()
+    }
+
     /// Whether the whole file is in the memory tier.
     pub(super) const fn in_memory(&self) -> bool {
         self.small.is_some()

@@ -3,8 +3,9 @@
 //! Belongs here: a bounded table of open files, the weak list of everything still being read, last-use times that
 //! wait to be written. Does not: finding blobs on disk (`blobs`).
 
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -29,8 +30,11 @@ impl LastUse {
         Self { at: AtomicI64::new(at.0), written: AtomicI64::new(at.0) }
     }
 
+    /// To a tenth of a second: a place that every worker writes at every hit would have them wait for each other.
     pub(super) fn touch(&self, now: UnixMillis) {
-        self.at.store(now.0, Ordering::Relaxed);
+        if now.0.abs_diff(self.at.load(Ordering::Relaxed)) >= 100 {
+            self.at.store(now.0, Ordering::Relaxed);
+        }
     }
 
     /// The time, when the index does not know it yet; from now on it counts as known.
@@ -70,8 +74,54 @@ impl Live {
     }
 }
 
+/// Blobs that a thread remembers, each in the one place that its digest can have.
+const RECENT: usize = 256;
+/// So often one is taken from there before the table hears of it again, which must know what is used.
+const UNHEARD: u8 = 32;
+
+/// A blob that a thread took from a table. It is not held: whether it is in use must not depend on this.
+struct Recent {
+    /// Of [`OpenBlobs::edition`].
+    edition: u64,
+    digest: Sha256,
+    blob: Weak<Blob>,
+    taken: u8,
+}
+
+thread_local! {
+    static LATELY: RefCell<[Option<Recent>; RECENT]> = const { RefCell::new([const { None }; RECENT]) };
+}
+
+/// The blob, if this thread took it lately from that edition.
+fn lately(edition: u64, digest: &Sha256) -> Option<Arc<Blob>> {
+    LATELY.with_borrow_mut(|recent| {
+        let recent = recent.get_mut(usize::from(digest.0[0]) % RECENT)?.as_mut()?;
+        if recent.edition != edition || recent.digest != *digest || recent.taken >= UNHEARD {
+            return None;
+        }
+        recent.taken += 1;
+        recent.blob.upgrade()
+    })
+}
+
+fn remember(edition: u64, digest: Sha256, blob: &Arc<Blob>) {
+    LATELY.with_borrow_mut(|recent| {
+        if let Some(place) = recent.get_mut(usize::from(digest.0[0]) % RECENT) {
+            *place = Some(Recent { edition, digest, blob: Arc::downgrade(blob), taken: 0 });
+        }
+    });
+}
+
+/// A number that no edition of any table of this process had before.
+fn new_edition() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
 /// The open blobs, bounded by count and by the bytes of those that are held in memory.
 pub(super) struct OpenBlobs {
+    /// Another one whenever something was put in or taken out on purpose: what threads remember is then past.
+    edition: AtomicU64,
     hot: moka::sync::Cache<Sha256, Arc<Blob>, ahash::RandomState>,
     live: Mutex<Live>,
     pub(super) uses: Arc<UseLog>,
@@ -91,21 +141,29 @@ impl OpenBlobs {
             // Not TinyLFU: what a fill has just stored must be found by the crowd that waited for it.
             .eviction_policy(moka::policy::EvictionPolicy::lru())
             .build_with_hasher(ahash::RandomState::new());
-        Self { hot, live: Mutex::default(), uses: Arc::default() }
+        Self { edition: AtomicU64::new(new_edition()), hot, live: Mutex::default(), uses: Arc::default() }
     }
 
     pub(super) fn get(&self, digest: &Sha256) -> Option<Arc<Blob>> {
-        self.hot.get(digest)
+        // Before the table is asked: what changes meanwhile makes it past.
+        let edition = self.edition.load(Ordering::Acquire);
+        lately(edition, digest).or_else(|| {
+            let blob = self.hot.get(digest)?;
+            remember(edition, *digest, &blob);
+            Some(blob)
+        })
     }
 
     pub(super) fn insert(&self, blob: &Arc<Blob>) {
         let weak = Arc::downgrade(blob.body());
         self.live.lock().add(*blob.digest(), weak);
         self.hot.insert(*blob.digest(), Arc::clone(blob));
+        self.edition.store(new_edition(), Ordering::Release);
     }
 
     pub(super) fn forget(&self, digest: &Sha256) {
         self.hot.invalidate(digest);
+        self.edition.store(new_edition(), Ordering::Release);
     }
 
     /// Whether anyone reads the blob or holds it in order to.
@@ -156,6 +214,7 @@ impl OpenBlobs {
     /// Closes every blob nobody reads.
     pub(super) fn clear(&self) {
         self.hot.invalidate_all();
+        self.edition.store(new_edition(), Ordering::Release);
         self.hot.run_pending_tasks();
     }
 }

@@ -22,7 +22,7 @@ use crate::auth::credential::{self, Credential, Offered, Presented};
 use crate::conda::url::{ChannelDoc, Route};
 use crate::http::problem::Problem;
 use crate::identity::Identity;
-use crate::policy::access::{Access, Caller, Verdict};
+use crate::policy::access::{Access, Caller, Reach, Verdict};
 use crate::policy::network::Network;
 use crate::secret::Secret;
 use crate::snapshot::people::{Principal, Refused};
@@ -196,11 +196,12 @@ impl Admission {
             if need.is_surely_open(access) {
                 continue;
             }
+            if let Some(reach) = need.reach(access, &caller) {
+                gated |= reach == Reach::Some;
+                continue;
+            }
             let why = match need.decide(access, &caller) {
-                Verdict::Allowed(_) => {
-                    gated |= principal.is_some() && need.is_gated(access);
-                    continue;
-                }
+                Verdict::Allowed(_) => continue,
                 Verdict::Denied(_) if principal.is_none() && here && need.is_open_on_this_machine(access) => {
                     gated = true;
                     continue;
@@ -222,7 +223,7 @@ impl Admission {
             Plan::Dialect(dialect) => {
                 dialect.channel().map_or_else(String::new, |channel| format!("the channel `{channel}`"))
             }
-            _ => want::needs(plan).first().map_or_else(String::new, ToString::to_string),
+            _ => want::needs(plan).next().map_or_else(String::new, |need| need.to_string()),
         };
         let actor = ctx.principal.as_ref().map_or("anonymous", |who| who.actor()).to_owned();
         self.trail.denied(&Happened {

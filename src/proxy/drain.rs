@@ -1,7 +1,6 @@
 //! How many requests are being read or answered, and waiting until none is.
 
-use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -15,22 +14,24 @@ const SETTLE: Duration = Duration::from_millis(30);
 #[derive(Debug)]
 pub(super) struct Drain {
     busy: Level,
+    /// Somebody wants to hear when one ends.
+    waited_for: AtomicBool,
     idle: Notify,
 }
 
 /// Held while a request is in flight.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Drain>);
+pub(super) struct Busy<'a>(&'a Drain);
 
 impl Drain {
     pub(super) fn new(busy: Level) -> Self {
-        Self { busy, idle: Notify::new() }
+        Self { busy, waited_for: AtomicBool::new(false), idle: Notify::new() }
     }
 
     /// One more request.
-    pub(super) fn enter(self: &Arc<Self>) -> Busy {
+    pub(super) fn enter(&self) -> Busy<'_> {
         self.busy.inc();
-        Busy(Arc::clone(self))
+        Busy(self)
     }
 
     /// Requests in flight.
@@ -44,8 +45,8 @@ impl Drain {
             let idle = self.idle.notified();
             tokio::pin!(idle);
             idle.as_mut().enable();
-            // The gauge is relaxed: whoever counts down after this must see the waiter, or the waiter the count.
-            fence(Ordering::SeqCst);
+            // Whoever counts down after this sees that it is waited for; who did before is in the count.
+            self.waited_for.store(true, Ordering::SeqCst);
             if self.in_flight() > 0 {
                 idle.await;
                 continue;
@@ -58,10 +59,10 @@ impl Drain {
     }
 }
 
-impl Drop for Busy {
+impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        if self.0.busy.dec() == 1 {
-            fence(Ordering::SeqCst);
+        self.0.busy.dec();
+        if self.0.waited_for.load(Ordering::SeqCst) {
             self.0.idle.notify_waiters();
         }
     }
@@ -69,6 +70,8 @@ impl Drop for Busy {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]

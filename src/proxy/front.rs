@@ -7,6 +7,7 @@
 //! wide and answered with a bare status and no log line, and a pipelined request is lost. Plain requests do not need the engine at all.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, timeout_at};
 
 use super::answers::{Answers, Shared};
 use super::conn::{Conn, Patience};
@@ -77,13 +78,13 @@ pub(super) struct FrontApp {
 }
 
 /// What came of waiting for a request.
-enum Next {
+enum Next<'a> {
     /// A head and its bytes, held as in flight from its first byte on.
-    Request(Head, BytesMut, Busy),
+    Request(Head, BytesMut, Busy<'a>),
     /// The client is gone, or idle for too long.
     Closed,
     /// To be answered here.
-    Refused(Refusal, Busy),
+    Refused(Refusal, Busy<'a>),
 }
 
 /// Counts an open connection.
@@ -144,8 +145,10 @@ impl FrontApp {
     /// Request after request, until the connection ends.
     async fn serve(&self, mut conn: Box<Conn>, about: &Arc<Connection>) {
         let mut first = true;
+        // One alarm for all requests: moving it is cheaper than a new one each time.
+        let mut alarm = std::pin::pin!(sleep(self.settings.header_timeout));
         loop {
-            let (head, bytes, in_flight) = match self.next(&mut conn, about, first).await {
+            let (head, bytes, in_flight) = match self.next(&mut conn, about, first, alarm.as_mut()).await {
                 Next::Request(head, bytes, in_flight) => (head, bytes, in_flight),
                 Next::Closed => return,
                 Next::Refused(refusal, in_flight) => {
@@ -197,12 +200,23 @@ impl FrontApp {
     }
 
     /// Waits for the next head, which has one deadline however its bytes trickle in.
-    async fn next(&self, conn: &mut Conn, about: &Connection, first: bool) -> Next {
+    async fn next(
+        &self,
+        conn: &mut Conn,
+        about: &Connection,
+        first: bool,
+        mut alarm: Pin<&mut Sleep>,
+    ) -> Next<'_> {
         if conn.arrived().is_empty() {
             let patience = if first { self.settings.header_timeout } else { self.settings.idle_timeout };
-            match timeout(patience, conn.fill()).await {
-                Ok(Ok(1..)) => {}
-                _ => return Next::Closed,
+            alarm.as_mut().reset(Instant::now() + patience);
+            let more = tokio::select! {
+                biased;
+                filled = conn.fill() => filled.is_ok_and(|bytes| bytes > 0),
+                () = alarm => false,
+            };
+            if !more {
+                return Next::Closed;
             }
         }
         let in_flight = self.drain.enter();

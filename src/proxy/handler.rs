@@ -61,7 +61,10 @@ impl Door {
         admission: Admission,
         settings: DoorSettings,
     ) -> Result<Self, http::header::InvalidHeaderValue> {
-        let stamp = Stamp { via: header::HeaderValue::from_str(&format!("1.1 {}", settings.pseudonym))? };
+        let via = format!("1.1 {}", settings.pseudonym);
+        header::HeaderValue::from_str(&via)?;
+        // For good: it is sent with every answer, and all workers would count its uses in one place.
+        let stamp = Stamp { via: header::HeaderValue::from_static(via.leak()) };
         let own_host = settings.public.as_ref().and_then(|url| url.host_str()).map(str::to_ascii_lowercase);
         let base_path =
             settings.public.as_ref().map_or("", |url| url.path()).trim_end_matches('/').to_owned();
@@ -98,6 +101,38 @@ impl Door {
         }
     }
 
+    /// What is to be done for the caller; or what it is told instead, and what it may not have.
+    async fn decide(
+        &self,
+        session: &Session<'_>,
+        ctx: &mut Ctx,
+    ) -> Result<Plan, Box<(Option<Plan>, Problem)>> {
+        let meant = host::meant(session.request());
+        let host = meant.host.map(host::bare);
+        let method = &session.request().method;
+        let incoming = Incoming { host: host.as_deref(), absolute: meant.absolute, method, path: meant.path };
+        let own = Own { host: self.own_host.as_deref(), base: &self.base_path };
+        // Held, not counted: all workers would count the uses of its parts in one place.
+        let view = self.live.view();
+        let rules = view.rules();
+        let Planned { plan, token, foreign } = plan::plan(&view, &own, &incoming);
+        if !takes(&plan, method) {
+            let problem = Problem::method_not_allowed("only GET and HEAD do anything here");
+            return Err(Box::new((None, problem)));
+        }
+        let asking = Asking { token: token.as_ref(), foreign };
+        if let Err(problem) = self.admission.admit(session, ctx, rules.access(), &plan, &asking).await {
+            return Err(Box::new((Some(plan), *problem)));
+        }
+        if !rules.policy().has_audiences() {
+            return Ok(plan);
+        }
+        // Others may see something else under this address.
+        ctx.gated = true;
+        let who = ctx.principal.as_ref().map_or(Caller::ANONYMOUS, |who| who.caller());
+        Ok(plan.for_audience(rules.policy().audience_of(&who)))
+    }
+
     async fn execute(&self, session: &mut Session<'_>, ctx: &mut Ctx, plan: Plan) -> pingora::Result<()> {
         let stamp = &self.stamp;
         let shard_index = plan.is_shard_index();
@@ -116,7 +151,7 @@ impl Door {
             Plan::Plain(PlainFile::Local { dir, rest, .. }) => {
                 return local::answer(session, ctx, stamp, &delivery, &dir, &rest).await;
             }
-            deliverable => self.deliver(&delivery, ctx, deliverable).await,
+            deliverable => self.deliver(&delivery, ctx, &deliverable).await,
         };
         match delivered {
             Ok(answer) => respond::answer(session, ctx, stamp, answer).await,
@@ -137,15 +172,13 @@ impl Door {
     }
 
     /// Delivers, and names the channel to the eyes once upstream has shown that it exists: nobody fills label sets with made-up names.
-    async fn deliver(&self, delivery: &Delivery, ctx: &mut Ctx, plan: Plan) -> Result<Answer, Refusal> {
+    async fn deliver(&self, delivery: &Delivery, ctx: &mut Ctx, plan: &Plan) -> Result<Answer, Refusal> {
         ctx.kind = plan.kind();
         ctx.package = plan.package_path();
-        let label = plan.channel().map(|(label, _)| Arc::clone(label));
-        let proxied = plan.proxied().map(Arc::clone);
         let delivered = delivered(delivery, plan).await;
-        if let (Some(label), Ok(_)) = (label, &delivered) {
-            let find = || self.control.eyes.metrics.channel(&label);
-            let known = proxied.map(|channel| Arc::clone(channel.series.get_or_init(find)));
+        if let (Some((label, _)), Ok(_)) = (plan.channel(), &delivered) {
+            let find = || self.control.eyes.metrics.channel(label);
+            let known = plan.proxied().map(|channel| Arc::clone(channel.series.get_or_init(find)));
             ctx.channel = Some(known.unwrap_or_else(find));
         }
         delivered
@@ -206,22 +239,22 @@ impl Door {
     }
 }
 
-async fn delivered(delivery: &Delivery, plan: Plan) -> Result<Answer, Refusal> {
+async fn delivered(delivery: &Delivery, plan: &Plan) -> Result<Answer, Refusal> {
     match plan {
         Plan::Package { channel, asked, subdir, archive } => {
-            delivery.package(&channel, &asked, &subdir, &archive).await
+            delivery.package(channel, asked, subdir, archive).await
         }
         Plan::Sidecar { channel, asked, subdir, file } => {
-            delivery.sidecar(&channel, &asked, &subdir, &file).await
+            delivery.sidecar(channel, asked, subdir, file).await
         }
-        Plan::Index { channel, asked, subdir, file } => delivery.index(&channel, &asked, &subdir, file).await,
+        Plan::Index { channel, asked, subdir, file } => delivery.index(channel, asked, subdir, *file).await,
         Plan::Shard { channel, asked, subdir, digest } => {
-            delivery.shard(&channel, &asked, &subdir, &digest).await
+            delivery.shard(channel, asked, subdir, digest).await
         }
-        Plan::Doc { channel, asked, doc } => delivery.document(&channel, &asked, doc).await,
-        Plan::Virtual { channel, route } => delivery.of_virtual(&channel, &route).await,
+        Plan::Doc { channel, asked, doc } => delivery.document(channel, asked, *doc).await,
+        Plan::Virtual { channel, route } => delivery.of_virtual(channel, route).await,
         Plan::Plain(PlainFile::Upstream { upstream, path, ttl, .. }) => {
-            delivery.plain(&upstream, &path, ttl).await
+            delivery.plain(upstream, path, *ttl).await
         }
         Plan::Plain(PlainFile::Local { .. })
         | Plan::Problem(_)
@@ -238,40 +271,16 @@ impl Handler for Door {
         if let Some(problem) = self.refused_early(session) {
             return respond::problem(session, ctx, &self.stamp, problem).await;
         }
-        let (planned, access, policy) = {
-            let meant = host::meant(session.request());
-            let host = meant.host.map(host::bare);
-            let method = &session.request().method;
-            let incoming =
-                Incoming { host: host.as_deref(), absolute: meant.absolute, method, path: meant.path };
-            let own = Own { host: self.own_host.as_deref(), base: &self.base_path };
-            let view = self.live.view();
-            let rules = view.rules();
-            let policy = rules.policy().has_audiences().then(|| Arc::clone(rules.policy()));
-            (plan::plan(&view, &own, &incoming), Arc::clone(rules.access()), policy)
-        };
-        let Planned { plan, token, foreign } = planned;
-        if !takes(&plan, &session.request().method) {
-            let problem = Problem::method_not_allowed("only GET and HEAD do anything here");
-            return respond::problem(session, ctx, &self.stamp, problem).await;
-        }
-        let asking = Asking { token: token.as_ref(), foreign };
-        match self.admission.admit(session, ctx, &access, &plan, &asking).await {
-            Ok(()) => {
-                let plan = match policy {
-                    None => plan,
-                    Some(policy) => {
-                        // Others may see something else under this address.
-                        ctx.gated = true;
-                        let who = ctx.principal.as_ref().map_or(Caller::ANONYMOUS, |who| who.caller());
-                        plan.for_audience(policy.audience_of(&who))
-                    }
-                };
+        match self.decide(session, ctx).await {
+            Ok(plan) => {
                 let done = self.execute(session, ctx, plan).await;
                 downloads::note(&self.admission.trail, session, ctx);
                 done
             }
-            Err(problem) => self.turn_away(session, ctx, &plan, *problem).await,
+            Err(refused) => match *refused {
+                (Some(plan), problem) => self.turn_away(session, ctx, &plan, problem).await,
+                (None, problem) => respond::problem(session, ctx, &self.stamp, problem).await,
+            },
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Belongs here: the one function that answers it. Does not: which upstream that host stands for (`policy`), the path's
 //! grammar (`conda::url`).
 
+use std::borrow::Cow;
+
 use super::message::Request;
 
 /// What a request target and its headers name.
@@ -39,12 +41,13 @@ pub fn meant(request: &Request) -> Meant<'_> {
 
 /// A host as rules name it: lower case, no port, no final dot. Brackets of an IPv6 address stay.
 #[must_use]
-pub fn bare(host: &str) -> String {
+pub fn bare(host: &str) -> Cow<'_, str> {
     let end = match host.rfind(']') {
         Some(bracket) => bracket + 1,
         None => host.find(':').unwrap_or(host.len()),
     };
-    host[..end].trim_end_matches('.').to_ascii_lowercase()
+    let bare = host[..end].trim_end_matches('.');
+    if bare.bytes().any(|b| b.is_ascii_uppercase()) { bare.to_ascii_lowercase().into() } else { bare.into() }
 }
 
 /// The authority that the target itself carries, and what follows it.

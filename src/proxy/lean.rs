@@ -2,7 +2,7 @@
 //!
 //! Nearly all requests are GET or HEAD of HTTP/1.1 with nothing behind the head ([`super::head::Head::is_plain`]). Their answers need
 //! none of what the engine has for the rest (bodies of requests, `Expect`, upgrades, HTTP/1.0, HTTP/2), and half of a hit's time went there.
-//! What is sent is byte for byte what the engine would send; a test holds that.
+//! What is sent is byte for byte what the engine would send; a test holds that, and names the two exceptions.
 //!
 //! Belongs here: framing an answer (RFC 9112 section 6). Does not: what it says (`respond`), when the socket takes it (`conn`).
 

@@ -238,7 +238,7 @@ fn here(view: &View, target: Target) -> Plan {
         (Route::Home, _) => Plan::Home,
         (Route::Control(rest), _) => Plan::Control(rest),
         (route, Some(Place::Virtual(channel))) => Plan::Virtual { channel, route },
-        (route, Some(Place::Source(channel))) => of_channel(route, |_| Some(Arc::clone(&channel))),
+        (route, Some(Place::Source(channel))) => of_channel(route, |_| Some(channel)),
         (route, None) => match route.channel().filter(|asked| view.waits_for_store(&asked.name)) {
             Some(asked) => Plan::Problem(not_known_yet(asked)),
             None => of_channel(route, |_| None),
@@ -286,7 +286,7 @@ fn on_host(view: &View, host: HostTarget, target: Target, raw_path: &str) -> Pla
 const PASSED_BY: &str = "rules of this gate are about packages of this channel, and they can't be asked about what is passed through \
                          with a caller's own upstream token; ask without the token, or those who run this gateway";
 
-fn of_channel(route: Route, find: impl Fn(&ChannelRef) -> Option<Arc<Channel>>) -> Plan {
+fn of_channel(route: Route, find: impl FnOnce(&ChannelRef) -> Option<Arc<Channel>>) -> Plan {
     let missing = |asked: &ChannelRef| {
         Plan::Problem(Problem::not_found(format!(
             "no rule of this gate places the channel `{asked}`; add it under `channels:` in the rules"

@@ -110,6 +110,17 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Sends a body that lies in memory.
+    ///
+    /// # Errors
+    /// As [`Self::write_response_body`].
+    pub async fn write_whole_body(&mut self, body: &[u8]) -> pingora::Result<()> {
+        match &mut self.way {
+            Way::Lean(lean) => lean.piece(body, true).await,
+            Way::Engine(engine) => engine.write_response_body(Some(Bytes::copy_from_slice(body)), true).await,
+        }
+    }
+
     /// The answer's head, once it was sent.
     #[must_use]
     pub const fn response_written(&self) -> Option<&Response> {

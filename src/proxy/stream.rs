@@ -23,10 +23,16 @@ const DIGEST_PATIENCE: Duration = Duration::from_millis(100);
 pub(super) async fn body(session: &mut Session<'_>, body: &Body, span: Range<u64>) -> pingora::Result<()> {
     let mut reader = match body {
         Body::Bytes(bytes) => {
-            let slice = slice(bytes, &span);
-            return session.write_response_body(Some(slice), true).await;
+            let part = bytes.slice(place(&span, bytes.len()));
+            return session.write_response_body(Some(part), true).await;
         }
-        Body::Blob(blob) => blob.reader(span.clone(), BodyMode::Mapped),
+        Body::Blob(blob) => match blob.small_here() {
+            Some(bytes) => {
+                let part = &bytes[place(&span, bytes.len())];
+                return session.write_whole_body(part).await;
+            }
+            None => blob.reader(span.clone(), BodyMode::Mapped),
+        },
         Body::File(file) => file.reader(span.clone(), BodyMode::Mapped),
         Body::Fill(_) | Body::Cold(_) => return Err(cut("a download was handed to the file writer")),
     };
@@ -43,9 +49,9 @@ pub(super) async fn body(session: &mut Session<'_>, body: &Body, span: Range<u64
     Ok(())
 }
 
-fn slice(bytes: &Bytes, span: &Range<u64>) -> Bytes {
-    let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
-    bytes.slice(at(span.start)..at(span.end))
+fn place(span: &Range<u64>, len: usize) -> Range<usize> {
+    let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(len);
+    at(span.start)..at(span.end)
 }
 
 /// An error that makes the engine cut the connection, so that nobody takes a short body for a whole one.

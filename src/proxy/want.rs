@@ -5,36 +5,47 @@
 use super::plan::Plan;
 use crate::conda::archive::ArchiveName;
 use crate::conda::url::Route;
-use crate::snapshot::{Need, PlainFile};
+use crate::snapshot::{Need, PlainFile, VirtualChannel};
 
 /// All that is needed; nothing for pages of the gate itself.
-pub(super) fn needs(plan: &Plan) -> Vec<Need<'_>> {
-    match plan {
-        Plan::Package { channel, archive, .. } => vec![Need::of_channel(channel, Some(name_of(archive)))],
-        Plan::Sidecar { channel, file, .. } => vec![Need::of_channel(channel, package_of(file))],
+pub(super) fn needs(plan: &Plan) -> impl Iterator<Item = Need<'_>> {
+    // Nearly always one, which needs no list.
+    let (one, more) = match plan {
+        Plan::Virtual { channel, route } => (None, of_virtual(channel, route)),
+        other => (need(other), Vec::new()),
+    };
+    one.into_iter().chain(more)
+}
+
+fn of_virtual<'a>(channel: &'a VirtualChannel, route: &'a Route) -> Vec<Need<'a>> {
+    let package = match route {
+        Route::Package { archive, .. } => Some(name_of(archive)),
+        Route::Sidecar { file, .. } => package_of(file),
+        _ => None,
+    };
+    Need::of_virtual(channel, package)
+}
+
+fn need(plan: &Plan) -> Option<Need<'_>> {
+    Some(match plan {
+        Plan::Package { channel, archive, .. } => Need::of_channel(channel, Some(name_of(archive))),
+        Plan::Sidecar { channel, file, .. } => Need::of_channel(channel, package_of(file)),
         Plan::Index { channel, .. }
         | Plan::Shard { channel, .. }
         | Plan::Doc { channel, .. }
-        | Plan::Pass { channel: Some(channel), .. } => vec![Need::of_channel(channel, None)],
-        Plan::Virtual { channel, route } => Need::of_virtual(
-            channel,
-            match route {
-                Route::Package { archive, .. } => Some(name_of(archive)),
-                Route::Sidecar { file, .. } => package_of(file),
-                _ => None,
-            },
-        ),
+        | Plan::Pass { channel: Some(channel), .. } => Need::of_channel(channel, None),
         Plan::Plain(PlainFile::Upstream { prefix, needs_identity, .. }) => {
-            vec![Need::of_file(prefix, *needs_identity)]
+            Need::of_file(prefix, *needs_identity)
         }
-        Plan::Plain(PlainFile::Local { prefix, .. }) => vec![Need::of_file(prefix, false)],
+        Plan::Plain(PlainFile::Local { prefix, .. }) => Need::of_file(prefix, false),
         // Who may publish is asked where it is known what is published.
-        Plan::Pass { channel: None, .. }
+        Plan::Virtual { .. }
+        | Plan::Pass { channel: None, .. }
         | Plan::Problem(_)
         | Plan::Home
         | Plan::Control(_)
-        | Plan::Dialect(_) => Vec::new(),
-    }
+        | Plan::Dialect(_) => return None,
+    })
 }
 
 /// The package's name; a wheel's whole name where it has no parts.

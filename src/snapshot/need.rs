@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::{Channel, Place, VirtualChannel};
-use crate::policy::access::{Access, Ask, Caller, Right, Thing, Verdict};
+use crate::policy::access::{Access, Ask, Caller, Reach, Right, Thing, Verdict};
 
 /// One thing that is needed.
 pub struct Need<'a> {
@@ -80,10 +80,11 @@ impl<'a> Need<'a> {
         self.own_credentials && !self.closed && open().is_allowed()
     }
 
-    /// Whether it is not for everybody.
+    /// For whom it is; `None` where the caller may not have it.
     #[must_use]
-    pub fn is_gated(&self, access: &Access) -> bool {
-        !self.decide(access, &Caller::ANONYMOUS).is_allowed()
+    pub fn reach(&self, access: &Access, caller: &Caller<'_>) -> Option<Reach> {
+        access
+            .reach(caller, &Ask { what: self.thing(self.own_credentials || self.closed), right: Right::Read })
     }
 
     /// Whether nothing needs to be asked: there are no access rules, and it comes from a public upstream.

@@ -17,6 +17,7 @@ use crate::policy::{
     ChannelRule, ChannelSource, FileSource, HostedRule, Pattern, Policy, Rules, SourceNames, Unlisted,
     VirtualRule, WholeIndex,
 };
+use crate::telemetry::shard;
 use crate::upstream::{Upstream, Upstreams};
 
 /// How many channel names a view remembers; when mistyped ones fill it, it starts anew.
@@ -160,14 +161,21 @@ pub struct View {
     rules: Arc<Rules>,
     upstreams: Arc<Upstreams>,
     hosted: HostedChannels,
-    channels: RwLock<AHashMap<ChannelName, Option<Place>>>,
+    /// What names mean, as each worker found out for itself: channels are counted references, and all of them in one place would have
+    /// the workers wait for each other at every request.
+    channels: [Names; shard::COUNT],
 }
+
+/// On a cache line of its own.
+#[derive(Default)]
+#[repr(align(128))]
+struct Names(RwLock<AHashMap<ChannelName, Option<Place>>>);
 
 impl View {
     /// A view of `rules`.
     #[must_use]
     pub fn new(rules: Arc<Rules>, upstreams: Arc<Upstreams>, hosted: HostedChannels) -> Self {
-        Self { rules, upstreams, hosted, channels: RwLock::default() }
+        Self { rules, upstreams, hosted, channels: Default::default() }
     }
 
     /// The hosted channels of the store.
@@ -227,11 +235,12 @@ impl View {
     /// What `name` means; `None` when no rule matches it.
     #[must_use]
     pub fn place(&self, name: &ChannelName) -> Option<Place> {
-        if let Some(known) = self.channels.read().get(name) {
+        let names = &self.channels[shard::mine()].0;
+        if let Some(known) = names.read().get(name) {
             return known.clone();
         }
         let found = self.resolve(name);
-        let mut channels = self.channels.write();
+        let mut channels = names.write();
         if channels.len() >= REMEMBERED_CHANNELS {
             channels.clear();
         }

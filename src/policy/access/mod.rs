@@ -120,6 +120,35 @@ impl Thing<'_> {
     }
 }
 
+/// For whom something is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// Whoever asks.
+    Everybody,
+    /// Some callers only.
+    Some,
+}
+
+/// What gives a right, as long as it is looked at.
+#[derive(Clone, Copy)]
+enum Reason<'a> {
+    Superuser,
+    Public,
+    Rule(&'a Arc<AccessRef>),
+    Grant(&'a str),
+}
+
+impl From<Reason<'_>> for Why {
+    fn from(reason: Reason<'_>) -> Self {
+        match reason {
+            Reason::Superuser => Self::Superuser,
+            Reason::Public => Self::Public,
+            Reason::Rule(rule) => Self::Rule(Arc::clone(rule)),
+            Reason::Grant(id) => Self::Grant(id.into()),
+        }
+    }
+}
+
 /// One entry of `access:`.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -190,18 +219,31 @@ impl Access {
     /// Whether a caller may do something, and why.
     #[must_use]
     pub fn decide(&self, caller: &Caller<'_>, ask: &Ask<'_>) -> Verdict {
-        if let Ok(why) = self.given(&Caller::ANONYMOUS, ask) {
-            return Verdict::Allowed(why);
-        }
-        match self.given(caller, ask) {
-            Ok(_) if !within(caller.scopes, ask) => Verdict::Denied(Why::Scopes(ask.right)),
-            Ok(why) => Verdict::Allowed(why),
+        match self.judged(caller, ask) {
+            Ok((_, reason)) => Verdict::Allowed(reason.into()),
             Err(why) => Verdict::Denied(why),
         }
     }
 
+    /// For whom is what a caller may do, without the reason; `None` where the caller may not. The same answer as [`Self::decide`], and
+    /// no worker waits for another to count the uses of an entry.
+    #[must_use]
+    pub fn reach(&self, caller: &Caller<'_>, ask: &Ask<'_>) -> Option<Reach> {
+        self.judged(caller, ask).ok().map(|(reach, _)| reach)
+    }
+
+    fn judged<'a>(&'a self, caller: &Caller<'a>, ask: &Ask<'a>) -> Result<(Reach, Reason<'a>), Why> {
+        if let Ok(reason) = self.given(&Caller::ANONYMOUS, ask) {
+            return Ok((Reach::Everybody, reason));
+        }
+        match self.given(caller, ask)? {
+            _ if !within(caller.scopes, ask) => Err(Why::Scopes(ask.right)),
+            reason => Ok((Reach::Some, reason)),
+        }
+    }
+
     /// What gives a caller the right, scopes aside; or why nothing does.
-    fn given(&self, caller: &Caller<'_>, ask: &Ask<'_>) -> Result<Why, Why> {
+    fn given<'a>(&'a self, caller: &Caller<'a>, ask: &Ask<'a>) -> Result<Reason<'a>, Why> {
         match ask.what {
             Thing::Channel { name, .. } => given(self.about_channel(name), self.anonymous, caller, ask),
             Thing::File { prefix, .. } => {
@@ -240,11 +282,11 @@ impl Access {
 fn given<'a>(
     about: impl Iterator<Item = &'a Entry>,
     anonymous: bool,
-    caller: &Caller<'_>,
-    ask: &Ask<'_>,
-) -> Result<Why, Why> {
+    caller: &Caller<'a>,
+    ask: &Ask<'a>,
+) -> Result<Reason<'a>, Why> {
     if caller.superuser {
-        return Ok(Why::Superuser);
+        return Ok(Reason::Superuser);
     }
     let mut closed = ask.what.is_private();
     let mut limited = false;
@@ -252,18 +294,18 @@ fn given<'a>(
         closed = true;
         if entry.given.right_of(caller).is_some_and(|right| right >= ask.right) {
             if reaches(entry.packages.as_ref(), ask) {
-                return Ok(Why::Rule(Arc::clone(&entry.source)));
+                return Ok(Reason::Rule(&entry.source));
             }
             limited = true;
         }
     }
     if let Some(grant) = caller.grants.iter().find(|grant| grant.gives(ask)) {
-        return Ok(Why::Grant(grant.id.clone()));
+        return Ok(Reason::Grant(&grant.id));
     }
     let is_public = !closed && ask.right == Right::Read;
     match caller.user {
-        None if is_public && anonymous => Ok(Why::Public),
-        Some(_) if is_public => Ok(Why::Public),
+        None if is_public && anonymous => Ok(Reason::Public),
+        Some(_) if is_public => Ok(Reason::Public),
         None => Err(Why::NeedsCredential),
         Some(_) if limited => Err(Why::OtherPackages(ask.right)),
         Some(_) => Err(Why::NotGiven(ask.right)),

@@ -107,7 +107,8 @@ impl Fields {
         if name.is_empty() || !name.iter().copied().all(is_token) {
             return Err(Refusal::new(400, "A header line has no valid name before its colon."));
         }
-        if !rest.iter().copied().all(is_value) {
+        // No early exit: this way the compiler looks at many bytes at once.
+        if !rest.iter().fold(true, |good, b| good & is_value(*b)) {
             return Err(Refusal::new(400, "A header value contains a control character."));
         }
         let value = rest.trim_ascii();
@@ -314,7 +315,7 @@ fn is_target(target: &[u8]) -> bool {
 
 /// Bytes that mean the same to every parser; most targets have no others.
 fn is_harmless(target: &[u8]) -> bool {
-    !target.is_empty() && target.iter().all(|b| TABLE[*b as usize] & 4 != 0)
+    !target.is_empty() && target.iter().all(|b| TABLE[*b as usize] & 2 != 0)
 }
 
 /// tchar of RFC 9110 section 5.6.2.
@@ -324,10 +325,10 @@ const fn is_token(b: u8) -> bool {
 
 /// What may stand in a header value: visible bytes, blank, tab, and bytes beyond ASCII.
 const fn is_value(b: u8) -> bool {
-    TABLE[b as usize] & 2 != 0
+    (b >= 0x20 && b != 0x7f) || b == b'\t'
 }
 
-/// Bit 0: tchar. Bit 1: header value. Bit 2: a URL byte that no parser minds.
+/// Bit 0: tchar. Bit 1: a URL byte that no parser minds.
 static TABLE: [u8; 256] = {
     let mut table = [0_u8; 256];
     let mut i = 0;
@@ -352,10 +353,9 @@ static TABLE: [u8; 256] = {
                     | b'|'
                     | b'~'
             );
-        let value = (b >= 0x20 && b != 0x7f) || b == b'\t';
         let url = b.is_ascii_alphanumeric()
             || matches!(b, b'-' | b'.' | b'_' | b'~' | b'/' | b'?' | b'%' | b'+' | b'=' | b'&');
-        table[i] = token as u8 | ((value as u8) << 1) | ((url as u8) << 2);
+        table[i] = token as u8 | ((url as u8) << 1);
         i += 1;
     }
     table

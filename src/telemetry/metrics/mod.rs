@@ -5,6 +5,7 @@
 
 mod policy;
 mod series;
+mod tally;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,9 +25,7 @@ use super::labels::RouteKind;
 pub use policy::{PolicySeries, RuleEffect};
 pub use series::{ChannelSeries, UpstreamSeries};
 use series::{Tallies, UpstreamLabels};
-
-/// A gauge that counts up and down.
-pub type Level = Gauge;
+pub use tally::{Level, Tally};
 
 /// How many channels get a label of their own; the rest share [`OTHER`].
 pub const MAX_CHANNELS: usize = 200;
@@ -88,11 +87,11 @@ impl FillResult {
 /// Every metric of the gate.
 pub struct Metrics {
     registry: Registry,
-    requests: [[Counter; 6]; RouteKind::COUNT],
+    requests: [[Tally; 6]; RouteKind::COUNT],
     /// Body bytes written to clients.
-    pub sent_bytes: Counter,
+    pub sent_bytes: Tally,
     /// Requests being answered.
-    pub in_flight: Gauge,
+    pub in_flight: Level,
     /// Client connections open.
     pub connections: Gauge,
     /// Client connections accepted.
@@ -141,13 +140,13 @@ impl Metrics {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "a registry is made on purpose, never by accident")]
     pub fn new() -> Self {
-        let requests = Family::<RequestLabels, Counter>::default();
+        let requests = Family::<RequestLabels, Tally>::default();
         let tallies = Tallies::default();
         let metrics = Self {
             registry: Registry::with_prefix("condagate"),
             requests: request_counters(&requests),
-            sent_bytes: Counter::default(),
-            in_flight: Gauge::default(),
+            sent_bytes: Tally::default(),
+            in_flight: Level::default(),
             connections: Gauge::default(),
             accepted: Counter::default(),
             over_limit: Counter::default(),
@@ -179,7 +178,7 @@ impl Metrics {
         metrics.registered(requests)
     }
 
-    fn registered(mut self, requests: Family<RequestLabels, Counter>) -> Self {
+    fn registered(mut self, requests: Family<RequestLabels, Tally>) -> Self {
         let mut registry = std::mem::take(&mut self.registry);
         self.register_proxy(&mut registry, requests);
         self.register_cache(&mut registry);
@@ -188,7 +187,7 @@ impl Metrics {
         self
     }
 
-    fn register_proxy(&self, registry: &mut Registry, requests: Family<RequestLabels, Counter>) {
+    fn register_proxy(&self, registry: &mut Registry, requests: Family<RequestLabels, Tally>) {
         let room = registry.sub_registry_with_prefix("proxy");
         room.register("requests", "Requests answered, by kind of route and class of status", requests);
         room.register("sent_bytes", "Body bytes written to clients", self.sent_bytes.clone());
@@ -344,7 +343,7 @@ impl Metrics {
     }
 }
 
-fn request_counters(family: &Family<RequestLabels, Counter>) -> [[Counter; 6]; RouteKind::COUNT] {
+fn request_counters(family: &Family<RequestLabels, Tally>) -> [[Tally; 6]; RouteKind::COUNT] {
     const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
     RouteKind::ALL.map(|kind| {
         CLASSES.map(|status| family.get_or_create_owned(&RequestLabels { kind: kind.as_str(), status }))

@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::super::labels::Outcome;
+use super::tally::Tally;
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub(super) struct ChannelLabels {
@@ -30,15 +31,15 @@ pub(super) struct UpstreamResultLabels {
 /// Answers and bytes by channel and outcome.
 #[derive(Clone, Default)]
 pub(super) struct Tallies {
-    pub(super) answers: Family<ChannelLabels, Counter>,
-    pub(super) bytes: Family<ChannelLabels, Counter>,
+    pub(super) answers: Family<ChannelLabels, Tally>,
+    pub(super) bytes: Family<ChannelLabels, Tally>,
 }
 
 /// What one channel's requests report into. An outcome's series exists from its first answer on.
 pub struct ChannelSeries {
     name: String,
     tallies: Tallies,
-    by_outcome: [OnceLock<(Counter, Counter)>; Outcome::COUNT],
+    by_outcome: [OnceLock<(Tally, Tally)>; Outcome::COUNT],
 }
 
 impl ChannelSeries {
