@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::cache::Fill;
 use crate::clock::UnixMillis;
+use crate::conda::digest::Sha256;
 use crate::id::RequestId;
 use crate::snapshot::people::Principal;
 use crate::telemetry::metrics::ChannelSeries;
@@ -36,6 +37,8 @@ pub struct Ctx {
     pub address: Option<IpAddr>,
     /// The package file that is asked for: `channel/subdir/file`.
     pub package: Option<Box<str>>,
+    /// Its digest, where it is sent from the cache.
+    pub(super) digest: Option<Sha256>,
     /// The download it comes from, where one is under way.
     pub(super) fill: Option<Fill>,
     /// Some credential came along, good or not.
@@ -60,6 +63,7 @@ impl Ctx {
             principal: None,
             address: None,
             package: None,
+            digest: None,
             fill: None,
             offered: false,
             gated: false,

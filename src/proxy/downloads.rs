@@ -24,9 +24,7 @@ pub(super) fn note(trail: &Arc<Trail>, session: &Session<'_>, ctx: &mut Ctx) {
     if !trail.counts_downloads() || session.body_bytes_sent() == 0 || !is_from_the_beginning(session) {
         return;
     }
-    let etag = session.response_written().and_then(|head| head.get(&header::ETAG)?.to_str().ok());
-    let sha256 = etag.and_then(|etag| Sha256::from_hex(etag.trim_matches('"')));
-    match (sha256, ctx.fill.take()) {
+    match (ctx.digest.or_else(|| named(session)), ctx.fill.take()) {
         (Some(sha256), _) => trail.downloaded(&got(ctx, &file, &sha256)),
         // The index knows it by MD5 only; the digest is known once the file is stored.
         (None, Some(under_way)) => {
@@ -43,6 +41,12 @@ pub(super) fn note(trail: &Arc<Trail>, session: &Session<'_>, ctx: &mut Ctx) {
         }
         (None, None) => {}
     }
+}
+
+/// The digest that the answer's ETag names.
+fn named(session: &Session<'_>) -> Option<Sha256> {
+    let etag = session.response_written()?.get(&header::ETAG)?.to_str().ok()?;
+    Sha256::from_hex(etag.trim_matches('"'))
 }
 
 fn got<'a>(ctx: &'a Ctx, file: &'a str, sha256: &'a Sha256) -> Got<'a> {

@@ -28,8 +28,8 @@ pub fn meant(request: &Request) -> Meant<'_> {
     let target = std::str::from_utf8(request.target()).unwrap_or("/");
     let header = || request.text(&::http::header::HOST);
     let (authority, rest) = split(target, request.method == ::http::Method::CONNECT);
-    let (path, query) = match rest.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
+    let (path, query) = match memchr::memchr(b'?', rest.as_bytes()) {
+        Some(at) => (&rest[..at], Some(&rest[at + 1..])),
         None => (rest, None),
     };
     let path = if path.is_empty() && request.method != ::http::Method::CONNECT { "/" } else { path };
@@ -42,9 +42,10 @@ pub fn meant(request: &Request) -> Meant<'_> {
 /// A host as rules name it: lower case, no port, no final dot. Brackets of an IPv6 address stay.
 #[must_use]
 pub fn bare(host: &str) -> Cow<'_, str> {
-    let end = match host.rfind(']') {
+    let bytes = host.as_bytes();
+    let end = match memchr::memrchr(b']', bytes) {
         Some(bracket) => bracket + 1,
-        None => host.find(':').unwrap_or(host.len()),
+        None => memchr::memchr(b':', bytes).unwrap_or(host.len()),
     };
     let bare = host[..end].trim_end_matches('.');
     if bare.bytes().any(|b| b.is_ascii_uppercase()) { bare.to_ascii_lowercase().into() } else { bare.into() }

@@ -144,9 +144,14 @@ impl Response {
         Ok(())
     }
 
-    /// One more line of a header.
+    /// One more line of a header; also for one that is certainly not there yet, which then needs no look.
     pub fn add(&mut self, name: HeaderName, value: HeaderValue) {
         self.headers.push((name, value));
+    }
+
+    /// The same with what never changes.
+    pub fn add_static(&mut self, name: HeaderName, value: &'static str) {
+        self.add(name, HeaderValue::from_static(value));
     }
 
     /// Takes a header out.

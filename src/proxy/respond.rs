@@ -50,8 +50,10 @@ pub async fn answer(
         return problem(session, ctx, stamp, Problem::internal(refusal)).await;
     }
     ctx.outcome = answer.facts.outcome;
-    if let Body::Fill(fill) = &answer.body {
-        ctx.fill = ctx.package.is_some().then(|| fill.clone());
+    match &answer.body {
+        Body::Fill(fill) => ctx.fill = ctx.package.is_some().then(|| fill.clone()),
+        Body::Blob(blob) => ctx.digest = Some(*blob.digest()),
+        Body::File(_) | Body::Bytes(_) | Body::Cold(_) => {}
     }
     // A download's own facts come with its head; conditions are judged against them.
     if let Err(error) = stream::prepare(&asked, &mut answer).await {
@@ -117,21 +119,21 @@ pub(super) fn head(
     let facts = &answer.facts;
     let mut header = Response::new(status);
     if let Some(span) = span {
-        header.set(header::CONTENT_LENGTH, HeaderValue::from(span.end - span.start));
+        header.add(header::CONTENT_LENGTH, HeaderValue::from(span.end - span.start));
         if status == 206 {
             header.set_text(header::CONTENT_RANGE, &range::content_range(span, len))?;
         }
     } else {
         // So that a cut is told from the end; HTTP/1.0 gets no body of unknown length.
-        header.set_static(header::TRANSFER_ENCODING, "chunked");
+        header.add_static(header::TRANSFER_ENCODING, "chunked");
     }
     match &facts.content_type {
         Cow::Borrowed(known) => {
-            header.set_static(header::CONTENT_TYPE, known);
+            header.add_static(header::CONTENT_TYPE, known);
         }
         Cow::Owned(found) => header.set_text(header::CONTENT_TYPE, found)?,
     }
-    header.set_static(header::ACCEPT_RANGES, "bytes");
+    header.add_static(header::ACCEPT_RANGES, "bytes");
     validators(&mut header, ctx, facts, coding, answer);
     stamp_on(&mut header, ctx, stamp);
     Ok(header)
@@ -140,10 +142,10 @@ pub(super) fn head(
 /// What a 304 must repeat of the 200 (RFC 9110 section 15.4.5), and what both say of coding and caching.
 fn validators(header: &mut Response, ctx: &Ctx, facts: &Facts, coding: Coding, answer: &Answer) {
     if let Some(etag) = &facts.etag {
-        header.set(header::ETAG, etag.header().clone());
+        header.add(header::ETAG, etag.header().clone());
     }
     if let Some(changed) = facts.last_modified.and_then(super::date::of) {
-        header.set(header::LAST_MODIFIED, changed);
+        header.add(header::LAST_MODIFIED, changed);
     }
     let cache_control = match facts.cache_for {
         // Without `public`, what was asked for with a credential stays out of shared caches (RFC 9111 section 3.5).
@@ -153,22 +155,22 @@ fn validators(header: &mut Response, ctx: &Ctx, facts: &Facts, coding: Coding, a
         CacheFor::Package => "public, max-age=3600",
         CacheFor::Revalidate => "no-cache",
     };
-    header.set_static(header::CACHE_CONTROL, cache_control);
+    header.add_static(header::CACHE_CONTROL, cache_control);
     if let Some(name) = coding.token() {
-        header.set_static(header::CONTENT_ENCODING, name);
+        header.add_static(header::CONTENT_ENCODING, name);
     }
     if answer.compressible || answer.zstd.is_some() || coding != Coding::Identity {
-        header.set_static(header::VARY, "Accept-Encoding");
+        header.add_static(header::VARY, "Accept-Encoding");
     }
 }
 
 /// `Date`, `Via` and the request id.
 pub(super) fn stamp_on(header: &mut Response, ctx: &Ctx, stamp: &Stamp) {
-    header.set(header::DATE, super::date::now());
-    header.set(header::VIA, stamp.via.clone());
+    header.add(header::DATE, super::date::now());
+    header.add(header::VIA, stamp.via.clone());
     // Digits are always taken.
     if let Ok(id) = HeaderValue::from_bytes(&ctx.request.hex()) {
-        header.set(REQUEST_ID, id);
+        header.add(REQUEST_ID, id);
     }
 }
 

@@ -162,7 +162,9 @@ fn place(above: &str) -> Option<(ChannelRef, Subdir)> {
 
 /// `<name>` or `<name>/label/<label>`: no component of a name can be `label`, so the first one divides.
 fn channel(text: &str) -> Option<ChannelRef> {
-    match text.split_once("/label/") {
+    // Most names are one word, which is seen at a glance.
+    let divided = if text.contains('/') { text.split_once("/label/") } else { None };
+    match divided {
         None => Some(ChannelRef { name: ChannelName::parse(text)?, label: None }),
         Some((name, label)) if ChannelRef::is_label(label) => {
             Some(ChannelRef { name: ChannelName::parse(name)?, label: Some(label.into()) })
