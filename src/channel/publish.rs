@@ -15,6 +15,7 @@ use crate::conda::digest::{Expected, Md5, Sha256};
 use crate::conda::subdir::Subdir;
 use crate::identity::Visitor;
 use crate::policy::access::Right;
+use crate::snapshot::Place;
 use crate::store::StoreError;
 use crate::store::model::{Channel, Package, PackageState};
 
@@ -170,6 +171,7 @@ impl Hosting {
         };
         done.map_err(|error| ready.lost(error))?;
         self.desk().tell(channel, &ready.inspected.subdir);
+        self.make_known(ready).await;
         self.desk().added(channel, ready.received.size);
         let detail = json!({
             "sha256": package.sha256.to_hex(), "size": package.size, "labels": row::labels_of(&package),
@@ -179,6 +181,21 @@ impl Hosting {
         self.desk().note(ready.author, kind, &ready.target(), detail).await?;
         self.note_contents(ready.received.sha256, &ready.inspected).await;
         Ok(ready.published(true))
+    }
+
+    /// A channel that was made a moment ago, by the command line say, may not be known to who serves it: then its name would still mean
+    /// an upstream's.
+    async fn make_known(&self, ready: &Ready<'_>) {
+        let place = self.0.live.view().place(&ready.upload.channel);
+        let is_known = match place {
+            Some(Place::Source(channel)) => channel
+                .hosted()
+                .is_some_and(|hosted| hosted.id() == Some(&ready.channel.id) && !hosted.deleted),
+            _ => false,
+        };
+        if !is_known {
+            self.desk().tell_of_channels().await;
+        }
     }
 
     /// The same bytes under the same name: nothing to do but what an earlier attempt may not have come to.

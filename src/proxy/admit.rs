@@ -209,7 +209,7 @@ impl Admission {
                 Verdict::Denied(why) => why,
             };
             self.note(ctx, "access.denied", plan, &why.sentence());
-            let sentence = format!("{need} can't be read: {}", why.sentence());
+            let sentence = format!("{need} can't be read: {}", why.clause());
             return Err(Box::new(match principal {
                 Some(_) => Problem::forbidden(sentence),
                 None => challenge(sentence, foreign),
