@@ -183,17 +183,17 @@ def large(folder, size):
     with tarfile.open(inner, "w", format=tarfile.GNU_FORMAT) as tar:
         member = tarfile.TarInfo("lib/payload")
         member.size = size
-        block = os.urandom(1 << 20)
 
-        class Repeat(io.RawIOBase):
+        class Noise(io.RawIOBase):
             left = size
 
             def read(self, want=-1):
-                take = min(self.left, want if want >= 0 else self.left, len(block))
+                take = min(self.left, want if want >= 0 else self.left, 1 << 20)
                 self.left -= take
-                return block[:take]
+                # What compresses well is taken for a bomb.
+                return os.urandom(take)
 
-        tar.addfile(member, Repeat())
+        tar.addfile(member, Noise())
     packed = folder / "pkg.tar.zst"
     subprocess.run(["zstd", "-q", "--fast=10", "--no-check", "-T2", "-o", packed, inner], check=True)
     inner.unlink()
