@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{ChannelSettings, row};
-use crate::clock::UnixMillis;
+use crate::http::date::rfc3339 as time;
 use crate::store::model::{Channel, Package};
 
 /// A hosted channel.
@@ -96,10 +96,4 @@ impl From<&Package> for PackageView {
             attestations: package.attestations.as_ref().map(ToString::to_string),
         }
     }
-}
-
-/// As RFC 3339 has it, in UTC.
-fn time(moment: UnixMillis) -> String {
-    jiff::Timestamp::from_millisecond(moment.0)
-        .map_or_else(|_| "9999-12-31T23:59:59Z".to_owned(), |moment| moment.to_string())
 }

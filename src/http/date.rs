@@ -1,4 +1,4 @@
-//! HTTP dates (RFC 9110, 5.6.7): whole seconds, always GMT.
+//! HTTP dates (RFC 9110, 5.6.7): whole seconds, always GMT; and moments as JSON has them (RFC 3339).
 
 use std::time::Duration;
 
@@ -21,6 +21,13 @@ pub fn format(moment: UnixMillis) -> String {
 #[must_use]
 pub fn parse(value: &str) -> Option<UnixMillis> {
     httpdate::parse_http_date(trim(value)).ok().map(UnixMillis::from_system)
+}
+
+/// A moment as RFC 3339 has it, in UTC: `2026-01-31T12:00:00.5Z`.
+#[must_use]
+pub fn rfc3339(moment: UnixMillis) -> String {
+    jiff::Timestamp::from_millisecond(moment.0)
+        .map_or_else(|_| "9999-12-31T23:59:59Z".to_owned(), |moment| moment.to_string())
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ fn write(file: &Path, until: UnixMillis) -> Result<(), SetupError> {
     remove(&beside)?;
     let write = || {
         let mut out = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&beside)?;
-        write!(out, "{}-{}\ngood until {}\n", new_id(), new_id(), super::view::time(until))?;
+        write!(out, "{}-{}\ngood until {}\n", new_id(), new_id(), crate::http::date::rfc3339(until))?;
         out.sync_all()?;
         fs::rename(&beside, file)
     };

@@ -74,7 +74,7 @@ impl People {
         let (token, secret) = self.minted(&owner, new.name, scopes, expires);
         self.store.tokens().create(&token).await?;
         let mut detail = told(&token, &owner);
-        detail["expires"] = json!(token.expires.map(super::view::time));
+        detail["expires"] = json!(token.expires.map(crate::http::date::rfc3339));
         let done = Done { kind: "token.create", target: target(&token), detail };
         self.recorded_or_undone(by, done, &token).await?;
         Ok(Issued { token, secret, owner: owner.name })
@@ -201,7 +201,7 @@ impl People {
         }
         let mut detail = told(&old, &owner);
         detail["successor"] = json!(token.id.as_str());
-        detail["good_until"] = json!(super::view::time(until));
+        detail["good_until"] = json!(crate::http::date::rfc3339(until));
         self.record(by, Done { kind: "token.rotate", target: target(&old), detail }).await?;
         let old = Token { successor: Some(token.id.clone()), expires: Some(until), ..old };
         Ok((Issued { token, secret, owner: owner.name }, old))

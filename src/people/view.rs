@@ -7,14 +7,8 @@ use serde_json::Value;
 
 use super::tokens::Issued;
 use crate::clock::UnixMillis;
+use crate::http::date::rfc3339 as time;
 use crate::store::model::{AuditEvent, Downloads, Grant, Group, Subject, Token, User};
-
-/// A moment as RFC 3339 has it, in UTC: `2026-01-31T12:00:00.5Z`.
-#[must_use]
-pub fn time(moment: UnixMillis) -> String {
-    jiff::Timestamp::from_millisecond(moment.0)
-        .map_or_else(|_| "9999-12-31T23:59:59Z".to_owned(), |moment| moment.to_string())
-}
 
 /// A user.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

@@ -19,7 +19,7 @@ import time
 import zlib
 
 from . import channel, gated, peers
-from .procs import Failed, tree
+from .procs import Failed, Peak, tree
 from .report import mib
 
 SECRET = "a long enough passphrase for the bench"
@@ -224,33 +224,6 @@ def store(out, parts):
         zipped.write(directory + b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, count, count, len(directory), start, 0))
 
 
-class Rss:
-    """The most resident anonymous memory of a process while something runs."""
-
-    def __init__(self, pid):
-        self.pid, self.done = pid, threading.Event()
-        self.before = self.most = self.now()
-        self.thread = threading.Thread(target=self.watch, daemon=True)
-
-    def now(self):
-        for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) * 1024
-        return 0
-
-    def watch(self):
-        while not self.done.wait(0.02):
-            self.most = max(self.most, self.now())
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.done.set()
-        self.thread.join()
-
-
 def heavy(bench, binary, upstream, size, report):
     """One large package, beside `cat > file; sha256sum file`."""
     folder = bench.sub("large")
@@ -263,7 +236,7 @@ def heavy(bench, binary, upstream, size, report):
     subprocess.run(f"cat {package} > {folder}/copy; sync {folder}/copy; sha256sum {folder}/copy", shell=True, check=True, stdout=subprocess.DEVNULL)
     plain = time.monotonic() - begin
     (folder / "copy").unlink()
-    with Rss(server.child.pid) as rss, open(package, "rb") as body:
+    with Peak(server.child.pid, every=0.02) as peak, open(package, "rb") as body:
         begin = time.monotonic()
         put(connect(server), token, f"/team/linux-64/{package.name}", body, length)
         took = time.monotonic() - begin
@@ -271,7 +244,7 @@ def heavy(bench, binary, upstream, size, report):
     shutil.rmtree(folder)
     report.row(f"a package of {length / 1e9:.1f} GB beside `cat > file; sync; sha256sum`", f"{plain / took:.2f} × ({length / took / 1e6:.0f} MB/s)",
                "≥ 0.7 ×", plain / took >= 0.7)
-    grown = rss.most - rss.before
+    grown = peak.most - peak.before
     report.row("… growth of memory (RssAnon)", mib(grown), "≤ 32 MiB", grown <= 32 << 20)
 
 

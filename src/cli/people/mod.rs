@@ -3,7 +3,7 @@
 //! The commands open the store themselves; running gates follow it and need not be told. Secrets come from standard input,
 //! a file or a terminal, never from the command line, and a new token goes to standard output alone.
 //!
-//! Belongs here: what is typed and printed, exit codes. Does not: what is done (`people`).
+//! Belongs here: what is typed and printed, exit codes. Does not: what is done (`people`, `channel`).
 
 mod args;
 mod audit;

@@ -43,7 +43,7 @@ pub(super) async fn answer(command: &TokenCommand, desk: &mut Desk<'_, '_>) -> R
         TokenCommand::List { user, .. } => list(desk, user.as_deref()).await?,
         TokenCommand::Rotate { id, overlap, .. } => {
             let (issued, old) = desk.people.rotate_token(&desk.by, id, *overlap).await?;
-            let until = old.expires.map(crate::people::view::time).unwrap_or_default();
+            let until = old.expires.map(crate::http::date::rfc3339).unwrap_or_default();
             desk.note(format_args!("the token {} is good until {until}; this one takes its place", old.id));
             show(desk, &issued);
         }

@@ -260,7 +260,7 @@ async fn news(store: &Store, walk: &mut Walk<'_>, asked: &ChannelRef) -> Result<
     );
     for row in &newest {
         let link = format!("/{asked}/{}/{}", row.subdir, row.file);
-        let date = httpdate::fmt_http_date(row.uploaded_at.to_system());
+        let date = crate::http::date::format(row.uploaded_at);
         let _ = write!(
             xml,
             "<item><title>{}</title><link>{}</link><guid isPermaLink=\"false\">{}</guid><pubDate>{date}</pubDate></item>",
