@@ -96,11 +96,7 @@ pub(crate) fn full(dir: &Path, records: u64) {
 
 pub(crate) fn again(dir: &Path, _: u64) {
     let place = place(dir);
-    // Another process made it: it is read and hashed once, as after a start of the gate.
-    let before = measure("opening it again, as after a start", 0, || {
-        let opened = place.store.open_current(&place.channel, &place.subdir).expect("a sound generation");
-        opened.expect("the one before")
-    });
+    let before = measure("opening it again, as after a start", 0, || place.opened());
     let generation = measure(AGAIN, len(&dir.join("more.json")), || {
         place.publish_whole(dir, place.build_ruled(dir, "more.json.zst", Some(&before), NOW + 1_200_000))
     });
