@@ -23,11 +23,11 @@ pub fn parse(value: &str) -> Option<UnixMillis> {
     httpdate::parse_http_date(trim(value)).ok().map(UnixMillis::from_system)
 }
 
-/// A moment as RFC 3339 has it, in UTC: `2026-01-31T12:00:00.5Z`.
+/// A moment as RFC 3339 has it, in UTC, always with milliseconds, so that texts sort as moments do: `2026-01-31T12:00:00.500Z`.
 #[must_use]
 pub fn rfc3339(moment: UnixMillis) -> String {
     jiff::Timestamp::from_millisecond(moment.0)
-        .map_or_else(|_| "9999-12-31T23:59:59Z".to_owned(), |moment| moment.to_string())
+        .map_or_else(|_| "9999-12-31T23:59:59.999Z".to_owned(), |moment| format!("{moment:.3}"))
 }
 
 #[cfg(test)]
@@ -58,6 +58,17 @@ mod tests {
         assert_eq!(format(UnixMillis(784_111_777_999)), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(format(UnixMillis(i64::MIN)), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(format(UnixMillis(i64::MAX)), "Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+
+    #[test]
+    fn moments_have_one_width() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_795_757_479_360, "2026-11-27T05:31:19.360Z"),
+            (i64::MAX, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(rfc3339(UnixMillis(millis)), text);
+        }
     }
 
     proptest! {
