@@ -2,6 +2,7 @@
 //!
 //! Belongs here: wiring, the schedule. Does not: what is done (`channel`).
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +12,11 @@ use tokio::time::MissedTickBehavior;
 
 use super::Core;
 use super::society::Society;
-use crate::channel::{Desk, Hosting, HostingParts, ReceiveSettings, Told};
+use crate::channel::{Desk, Hosting, HostingParts, ReceiveSettings, Told, inspect};
+use crate::conda::archive::ArchiveName;
 use crate::conda::subdir::Subdir;
 use crate::config::Config;
-use crate::delivery::Delivery;
+use crate::delivery::{self, Delivery};
 use crate::proxy::server::Stop;
 use crate::snapshot::people::People;
 use crate::store::model::Channel;
@@ -34,9 +36,30 @@ impl Told for Teller {
         self.delivery.hosted_changed(&channel.id, subdir);
     }
 
+    fn changed_everywhere(&self, channel: &Channel) {
+        self.delivery.hosted_changed_everywhere(&channel.id);
+    }
+
     async fn channels_changed(&self) {
         // Where that takes too long, the snapshot follows within seconds by itself.
         let _known = self.people.catch_up().await;
+    }
+}
+
+/// Looks into packages for who makes indexes.
+pub(super) struct Opener;
+
+impl delivery::Opener for Opener {
+    fn file(
+        &self,
+        archive: &File,
+        (name, size): (&ArchiveName, u64),
+        (path, longest): (&str, u64),
+    ) -> Result<Option<Vec<u8>>, String> {
+        let picked =
+            inspect::pick(archive, (name, size), (&inspect::Limits::default(), longest), &|at| at == path);
+        let picked = picked.map_err(|error| error.to_string())?;
+        Ok(picked.into_iter().next().map(|(_, bytes)| bytes))
     }
 }
 

@@ -288,6 +288,7 @@ impl Core {
         let store = society::lazy_store(&config, runtime.handle());
         let delivery = Delivery::new(DeliveryParts {
             store: store.clone(),
+            opener: Arc::new(hosting::Opener),
             cache: cache.clone(),
             generations: Arc::clone(&generations),
             clock: Arc::clone(clock),

@@ -11,6 +11,7 @@ use super::{Author, HostError};
 use crate::clock::SharedClock;
 use crate::conda::archive::ArchiveName;
 use crate::conda::channel::ChannelName;
+use crate::conda::patches;
 use crate::conda::subdir::Subdir;
 use crate::store::lazy::LazyStore;
 use crate::store::model::{Channel, Package};
@@ -22,6 +23,9 @@ use crate::store::{Store, StoreError};
 pub trait Told: Send + Sync {
     /// Rows of a channel's subdir have changed in the store.
     fn changed(&self, channel: &Channel, subdir: &Subdir);
+
+    /// Something has that every index of the channel is made with.
+    fn changed_everywhere(&self, channel: &Channel);
 
     /// Channels themselves have. Comes back when requests that begin from now on know it.
     async fn channels_changed(&self);
@@ -113,9 +117,12 @@ impl Desk {
         }
     }
 
-    pub(super) fn tell(&self, channel: &Channel, subdir: &Subdir) {
+    pub(super) fn tell(&self, channel: &Channel, subdir: &Subdir, file: &ArchiveName) {
         if let Some(told) = &self.told {
             told.changed(channel, subdir);
+            if patches::is_patches_file(file.as_str()) {
+                told.changed_everywhere(channel);
+            }
         }
     }
 

@@ -9,6 +9,7 @@
 //! | `desk` | what needs the store only, with or without a gate |
 //! | `receive` | bytes on their way in: limits, room on the disk |
 //! | `publish` | from a file that came in to a package of a channel |
+//! | `patching` | packages that change the records of others |
 //! | `row` | from an opened package to its row |
 //! | `retract` | yank, restore, delete |
 //! | `promote` | labels; copies in other channels |
@@ -25,6 +26,7 @@ mod channels;
 mod desk;
 mod error;
 pub mod inspect;
+mod patching;
 mod promote;
 mod publish;
 mod receive;

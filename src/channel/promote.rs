@@ -57,7 +57,7 @@ impl Desk {
         if labels != was.labels {
             let next = Package { labels, changed_at: self.clock.now(), ..was.clone() };
             store.packages().update(&next).await?;
-            self.tell(&channel, subdir);
+            self.tell(&channel, subdir, file);
             let detail = json!({"was": row::labels_of(&was), "now": row::labels_of(&next)});
             self.note(author, "package.label", &format!("{name}/{subdir}/{file}"), detail).await?;
             return Ok(row::labels_of(&next));
@@ -109,7 +109,7 @@ impl Desk {
                 other => other?,
             },
         }
-        self.tell(&aim, subdir);
+        self.tell(&aim, subdir, file);
         self.added(&aim, next.size);
         let detail =
             json!({"sha256": next.sha256.to_hex(), "from": from.as_str(), "labels": row::labels_of(&next)});

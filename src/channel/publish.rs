@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::inspect::{self, Digests, Inspected};
 use super::settings::Candidate;
-use super::{Author, ChannelSettings, HostError, Hosting, Received, row};
+use super::{Author, ChannelSettings, HostError, Hosting, Received, patching, row};
 use crate::conda::archive::{ArchiveKind, ArchiveName};
 use crate::conda::channel::ChannelName;
 use crate::conda::digest::{Expected, Md5, Sha256};
@@ -130,7 +130,13 @@ impl Hosting {
         let _turn = self.0.inspecting.acquire().await.map_err(closed)?;
         let digests = Digests { sha256: received.sha256, md5: received.md5, size: received.size };
         let (taken, file) = (std::sync::Arc::clone(&received.taken), upload.file.clone());
-        let work = move || inspect::inspect(taken.file(), &file, &digests, &inspect::Limits::default());
+        let channel = upload.channel.clone();
+        let work = move || {
+            let limits = inspect::Limits::default();
+            let inspected = inspect::inspect(taken.file(), &file, &digests, &limits)?;
+            patching::check(taken.file(), (&file, digests.size), &channel, &limits)?;
+            Ok::<_, HostError>(inspected)
+        };
         let opened = tokio::task::spawn_blocking(work).await;
         let inspected = opened.map_err(|_| {
             HostError::Internal("looking into the package failed inside; the gate's log says why".to_owned())
@@ -170,7 +176,7 @@ impl Hosting {
             }
         };
         done.map_err(|error| ready.lost(error))?;
-        self.desk().tell(channel, &ready.inspected.subdir);
+        self.desk().tell(channel, &ready.inspected.subdir, &upload.file);
         self.make_known(ready).await;
         self.desk().added(channel, ready.received.size);
         let detail = json!({
@@ -213,7 +219,7 @@ impl Hosting {
                 self.desk().store().await?.packages().update(&next).await?;
             }
         }
-        self.desk().tell(&ready.channel, &ready.inspected.subdir);
+        self.desk().tell(&ready.channel, &ready.inspected.subdir, &ready.upload.file);
         let detail = json!({"sha256": was.sha256.to_hex(), "again": true});
         self.desk().note(ready.author, "package.publish", &ready.target(), detail).await?;
         Ok(ready.published(false))

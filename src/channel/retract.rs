@@ -102,7 +102,7 @@ impl Desk {
         }
         let next = Package { state: what.state(), changed_at: self.clock.now(), ..was };
         store.packages().update(&next).await?;
-        self.tell(&channel, subdir);
+        self.tell(&channel, subdir, file);
         self.forget_usage(&channel);
         let detail = json!({"sha256": next.sha256.to_hex(), "reason": reason});
         self.note(author, what.kind(), &target, detail).await?;

@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod channel;
 pub mod digest;
+pub mod patches;
 pub mod spec;
 pub mod subdir;
 pub mod url;

@@ -34,6 +34,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 pub use answer::{Answer, Body, CacheFor, Facts, NamedBy, Outcome, place_etag};
+pub use hosted::Opener;
 pub use indexes::{ColdReader, Events, IndexSettings};
 pub use local::{Entry, Listing};
 pub use packages::package_etag;
@@ -74,6 +75,8 @@ pub struct DeliveryParts {
     pub generations: Arc<GenerationStore>,
     /// Packages of hosted channels.
     pub store: LazyStore,
+    /// Who looks into them.
+    pub opener: Arc<dyn Opener>,
     /// Where "now" comes from.
     pub clock: SharedClock,
     /// Fills, refreshes and builds run here, never on a front-door worker.
@@ -110,12 +113,12 @@ impl Delivery {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: DeliveryParts) -> Self {
-        let DeliveryParts { cache, generations, store, clock, runtime, settings, events } = parts;
+        let DeliveryParts { cache, generations, store, opener, clock, runtime, settings, events } = parts;
         let objects = objects::Objects::new(Arc::clone(&clock), settings.negative_ttl, settings.index.retry);
         let indexes = indexes::Indexes::new(&settings.index);
         let shards = shards::ShardState::new();
         let rulings = rulings::Rulings::new(20_000);
-        let hosted = hosted::HostedState::new(store);
+        let hosted = hosted::HostedState::new(store, opener);
         let inner = Inner {
             cache,
             generations,

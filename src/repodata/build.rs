@@ -133,6 +133,8 @@ pub struct Identity {
     pub gathered: bool,
     /// For a hosted channel: up to which number of the store's counter it says everything.
     pub number: Option<u64>,
+    /// For a hosted channel: the digest of the package whose patches its records have.
+    pub patches: Option<Sha256>,
 }
 
 /// A document that lies on disk.
@@ -211,7 +213,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
     let staging = Staging::create(input.out_dir)?;
     let (rewritten, members) = rewrite(input, &staging)?;
     let Rewritten { written, purpose, mut report, removed } = rewritten;
-    let Identity { path, digest, etag, last_modified, modified_at, gathered, number } =
+    let Identity { path, digest, etag, last_modified, modified_at, gathered, number, patches } =
         input.raw.identity()?;
     let mut made = Made::new(staging.path(), modified_at.unwrap_or(input.now));
     let json_len = written.json.len;
@@ -242,6 +244,7 @@ pub fn build(input: &BuildInput<'_>) -> Result<Built, BuildError> {
         sha256: digest.map(|digest| digest.to_hex()),
         gathered,
         number,
+        patches: patches.map(|patches| patches.to_hex()),
         members: Vec::new(),
     };
     let rules_revision = input.court.judge.revision();

@@ -241,6 +241,11 @@ impl Generation {
         self.state.load().manifest.source.as_ref()?.number
     }
 
+    /// For a hosted channel: the digest of the package whose patches its records have.
+    pub fn source_patches(&self) -> Option<Sha256> {
+        Sha256::from_hex(self.state.load().manifest.source.as_ref()?.patches.as_deref()?)
+    }
+
     /// Whether a merged index was made of this generation of a member, or without the member.
     pub fn is_made_of(&self, member: &ChannelRef, id: Option<&str>) -> bool {
         let (state, name) = (self.state.load(), member.to_string());

@@ -1,6 +1,7 @@
 //! The document of a hosted channel's subdir, made from the rows of the store: what a generation is then built from, like upstream's.
 //!
 //! Rows come one by one, in the order of file names; what they say goes to files of the two groups, which are read behind one another.
+//! A channel's own patches (`hosted_patches`) are part of what its records say, as conda-index has it: rules see them patched.
 //! Of each record the store's word counts for the digest, the size and since when it is there (CEP 47); whatever else it says stays.
 //!
 //! Belongs here: from rows to that document. Does not: reading rows (`delivery`), rules, and all that clients get (`build`).
@@ -15,6 +16,7 @@ use sha2::{Digest as _, Sha256 as Hasher};
 use super::build::{Identity, RawDocument, Withdrawn};
 use super::edit;
 use super::error::BuildError;
+use super::hosted_patches::HostedPatches;
 use super::judging::{KnownFile, Ruling};
 use super::scan::{Group, Record};
 use super::sightings::{Origin, Sighting};
@@ -54,6 +56,7 @@ pub struct HostedWriter {
     removed: Vec<String>,
     hasher: Hasher,
     text: Vec<u8>,
+    patches: Option<HostedPatches>,
 }
 
 /// The records of one group.
@@ -92,7 +95,18 @@ impl HostedWriter {
             removed: Vec::new(),
             hasher: Hasher::new_with_prefix(format!("condagate hosted 1 {subdir}\n")),
             text: Vec::new(),
+            patches: None,
         })
+    }
+
+    /// With these changes to what is added from now on.
+    #[must_use]
+    pub fn patched(mut self, patches: Option<HostedPatches>) -> Self {
+        if let Some(patches) = &patches {
+            self.hasher.update(patches.package().0);
+        }
+        self.patches = patches;
+        self
     }
 
     /// Adds a row. One that no index can list is left out, which is logged: nothing else may suffer from it.
@@ -106,17 +120,19 @@ impl HostedWriter {
             Some(ArchiveKind::Conda) => Some(1),
             Some(ArchiveKind::Wheel) | None => None,
         };
-        let Some(place) = place.filter(|at| text_of(row, GROUPS[*at].0, &mut self.text)) else {
+        let patches = self.patches.as_ref();
+        let is_withdrawn = row.yanked || patches.is_some_and(|patches| patches.removes(row.file));
+        let Some(place) = place.filter(|at| text_of(row, GROUPS[*at].0, patches, &mut self.text)) else {
             tracing::error!(file = row.file, "a hosted package has a record that no index can list");
             return Ok(());
         };
         let name = Value::from(row.file).to_string();
-        self.hasher.update([u8::from(row.yanked)]);
+        self.hasher.update([u8::from(is_withdrawn)]);
         self.hasher.update((self.text.len() as u64).to_le_bytes());
         self.hasher.update(name.as_bytes());
         self.hasher.update(&self.text);
         let trouble = BuildError::io("write", &self.dir);
-        if row.yanked {
+        if is_withdrawn {
             self.removed.push(row.file.to_owned());
             return put_yanked(&mut self.yanked, row.file, &self.text).map_err(trouble);
         }
@@ -137,13 +153,14 @@ impl HostedWriter {
         let head = format!("{{\"info\":{{\"subdir\":{}}},", Value::from(self.subdir));
         let tail = format!(",\"removed\":{},\"repodata_version\":1}}", Value::from(self.removed));
         let digest = Some(Sha256(self.hasher.finalize().into()));
-        let identity = Identity { path: self.dir.clone(), digest, number, ..Identity::default() };
+        let patches = self.patches.map(|patches| *patches.package());
+        let identity = Identity { path: self.dir.clone(), digest, number, patches, ..Identity::default() };
         Ok(HostedDocument { dir: self.dir, head, tail, identity })
     }
 }
 
 /// The record as the document has it; whether it is one at all.
-fn text_of(row: &HostedRow<'_>, group: Group, out: &mut Vec<u8>) -> bool {
+fn text_of(row: &HostedRow<'_>, group: Group, patches: Option<&HostedPatches>, out: &mut Vec<u8>) -> bool {
     let fixed;
     let mut raw = row.record;
     let is_right = |raw: &[u8]| {
@@ -160,7 +177,8 @@ fn text_of(row: &HostedRow<'_>, group: Group, out: &mut Vec<u8>) -> bool {
     }
     let Some(record) = Record::alone(group, raw) else { return false };
     let seen = Some(Sighting { at: row.uploaded_at, origin: Origin::Gate });
-    let ruling = Ruling { standing: Standing { seen, ..Standing::default() }, ..Ruling::default() };
+    let patches = patches.and_then(|patches| patches.of(row.file)).into_iter().collect();
+    let ruling = Ruling { standing: Standing { seen, ..Standing::default() }, patches, ..Ruling::default() };
     out.clear();
     match edit::record(&record, &ruling, out) {
         Ok(true) => true,
@@ -174,20 +192,21 @@ fn text_of(row: &HostedRow<'_>, group: Group, out: &mut Vec<u8>) -> bool {
 
 /// What is known of a row's file, for asking rules about it; `None` for one that no index can list.
 #[must_use]
-pub fn known_file(row: &HostedRow<'_>) -> Option<KnownFile> {
+pub fn known_file(row: &HostedRow<'_>, patches: Option<&HostedPatches>) -> Option<KnownFile> {
     let group = match ArchiveName::parse(row.file)?.kind() {
         ArchiveKind::TarBz2 => Group::Packages,
         ArchiveKind::Conda => Group::PackagesConda,
         ArchiveKind::Wheel => return None,
     };
     let mut text = Vec::new();
-    if !text_of(row, group, &mut text) {
+    if !text_of(row, group, patches, &mut text) {
         return None;
     }
     let expected = Record::alone(group, &text)?.expected().ok()?;
     let seen = Some(Sighting { at: row.uploaded_at, origin: Origin::Gate });
-    let standing = Standing { seen, departed: row.yanked, removed: row.yanked, ..Standing::default() };
-    Some(KnownFile { file: row.file.to_owned(), expected, record: Some(text), standing, shown: !row.yanked })
+    let withdrawn = row.yanked || patches.is_some_and(|patches| patches.removes(row.file));
+    let standing = Standing { seen, departed: withdrawn, removed: withdrawn, ..Standing::default() };
+    Some(KnownFile { file: row.file.to_owned(), expected, record: Some(text), standing, shown: !withdrawn })
 }
 
 fn put_yanked(out: &mut impl Write, file: &str, text: &[u8]) -> io::Result<()> {

@@ -60,6 +60,9 @@ pub struct Source {
     /// For a hosted channel: up to which number of the store's counter the document says everything.
     #[serde(default)]
     pub number: Option<u64>,
+    /// For a hosted channel: the digest of the package whose patches its records have.
+    #[serde(default)]
+    pub patches: Option<String>,
     /// For a merged index: the members' generations, `<channel>@<id>`; then `sha256` is made from these and the rule.
     #[serde(default)]
     pub members: Vec<String>,

@@ -20,6 +20,7 @@ pub mod frame;
 pub mod generation;
 mod gone;
 pub mod hosted;
+pub mod hosted_patches;
 mod info;
 pub mod judging;
 pub mod manifest;

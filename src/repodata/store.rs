@@ -365,6 +365,16 @@ impl Scratch {
     pub fn path(&self) -> &Path {
         self.0.path()
     }
+
+    /// Writes a file into it; where that is.
+    ///
+    /// # Errors
+    /// Trouble with the disk.
+    pub fn put(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, BuildError> {
+        let path = self.path().join(name);
+        fs::write(&path, bytes).map_err(BuildError::io("write", &path))?;
+        Ok(path)
+    }
 }
 
 #[derive(Debug, Default)]

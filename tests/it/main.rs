@@ -43,6 +43,7 @@ mod hosted_cli;
 mod hosted_cost;
 mod hosted_documents;
 mod hosted_names;
+mod hosted_patches;
 mod hosted_virtual;
 mod hosts_and_proxy;
 mod index;

@@ -18,6 +18,7 @@ mod names;
 mod path;
 mod paths_json;
 mod pax;
+mod pick;
 mod run;
 mod seen;
 mod tarball;
@@ -34,6 +35,7 @@ use serde_json::Value;
 
 use self::contents::{Contents, Section};
 pub use self::error::{Fault, InspectError, MemberFlaw, MetadataFlaw, PackedFlaw, TarFlaw, ZipFlaw};
+pub use self::pick::pick;
 pub use self::run::Limits;
 use self::run::Run;
 use self::unpack::{Packing, Part};

@@ -53,6 +53,10 @@ impl Told for Ear {
     fn changed(&self, channel: &Channel, subdir: &Subdir) {
         self.0.lock().push(format!("{}/{subdir}", channel.name));
     }
+
+    fn changed_everywhere(&self, channel: &Channel) {
+        self.0.lock().push(format!("{}/*", channel.name));
+    }
 }
 
 impl Lab {

@@ -8,6 +8,7 @@ use ahash::AHashMap;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::shelf::Health;
+use crate::conda::patches;
 use crate::conda::subdir::Subdir;
 use crate::delivery::Delivery;
 use crate::store::StoreError;
@@ -97,18 +98,25 @@ impl Delivery {
         let ledger = &self.inner.hosted.shelf;
         let mut pending = AHashMap::new();
         let mut tell_once = |key: String, revision: u64, channel: &ChannelId, subdir: &Subdir| {
-            if follower.pending.get(&key) != Some(&revision) {
+            let is_new = follower.pending.get(&key) != Some(&revision);
+            if is_new {
                 ledger.changed(channel, subdir);
             }
             pending.insert(key, revision);
+            is_new
         };
         for (row, number) in &changes.packages {
             let Some(subdir) = Subdir::parse(&row.subdir) else { continue };
             if let Some(number) = number {
                 ledger.numbered(&row.channel, &subdir, *number);
+                if patches::is_patches(&row.name) {
+                    ledger.changed_everywhere(&row.channel, Some(*number));
+                }
             } else {
                 let key = format!("{}/{subdir}/{}", row.channel, row.file);
-                tell_once(key, row.revision, &row.channel, &subdir);
+                if tell_once(key, row.revision, &row.channel, &subdir) && patches::is_patches(&row.name) {
+                    ledger.changed_everywhere(&row.channel, None);
+                }
             }
         }
         for gone in &changes.gone {

@@ -9,6 +9,7 @@
 //! | `follow` | what other gates changed |
 //! | `index` | the index in force: whether it is up to date, waiting for one that is |
 //! | `rows` | from rows to a generation |
+//! | `patches` | what a package of the channel changes in its records |
 //! | `packages` | files |
 //! | `documents` | documents of the whole channel, attestations |
 //!
@@ -19,9 +20,11 @@ mod documents;
 mod follow;
 mod index;
 mod packages;
+mod patches;
 mod rows;
 mod shelf;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache as Memo;
@@ -35,6 +38,8 @@ use crate::store::lazy::LazyStore;
 use crate::store::model::ChannelId;
 use crate::store::{Store, StoreError};
 use documents::Kept;
+pub use patches::Opener;
+use patches::Patching;
 use shelf::Shelf;
 
 /// The longest wait for the store to be opened.
@@ -49,14 +54,16 @@ pub(super) struct HostedState {
     store: LazyStore,
     shelf: Shelf,
     documents: Memo<(ChannelRef, String), Kept>,
+    patching: Patching,
 }
 
 /// Documents of channels that are kept.
 const DOCUMENTS: u64 = 200;
 
 impl HostedState {
-    pub(super) fn new(store: LazyStore) -> Self {
-        Self { store, shelf: Shelf::default(), documents: Memo::new(DOCUMENTS) }
+    pub(super) fn new(store: LazyStore, opener: Arc<dyn Opener>) -> Self {
+        let patching = Patching::new(opener);
+        Self { store, shelf: Shelf::default(), documents: Memo::new(DOCUMENTS), patching }
     }
 
     async fn store(&self) -> Result<Store, Refusal> {
@@ -70,6 +77,11 @@ impl Delivery {
     /// Says that rows of a subdir have changed and are durable. Requests that begin from now on see them.
     pub fn hosted_changed(&self, channel: &ChannelId, subdir: &Subdir) {
         self.inner.hosted.shelf.changed(channel, subdir);
+    }
+
+    /// Says that something has changed, and is durable, that every index of a channel is made with.
+    pub fn hosted_changed_everywhere(&self, channel: &ChannelId) {
+        self.inner.hosted.shelf.changed_everywhere(channel, None);
     }
 }
 

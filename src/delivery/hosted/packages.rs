@@ -69,7 +69,15 @@ impl Delivery {
             .map_err(|error| trouble(&error))?
             .filter(|row| row.state != PackageState::Deleted && has_label(&row.labels, label.as_deref()));
         let row = row.ok_or_else(|| absent(ask.wanted()))?;
-        let known = known_file(&as_hosted(&row)).ok_or_else(|| absent(ask.wanted()))?;
+        // Rules see records as the index has them.
+        let patches = if ask.channel.judge(&ask.subdir).is_idle() {
+            None
+        } else {
+            let key = (ask.channel.stored_as(&ask.asked), ask.subdir.clone());
+            self.hosted_patches(&store, hosted, &key).await?
+        };
+        let known = known_file(&as_hosted(&row), patches.as_ref());
+        let known = known.ok_or_else(|| absent(ask.wanted()))?;
         self.rule_known(ask.wanted(), &known)?;
         self.hosted_blob(ask, &row.sha256).await
     }

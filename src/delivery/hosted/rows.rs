@@ -14,6 +14,7 @@ use crate::repodata::BuildError;
 use crate::repodata::attach::Attach;
 use crate::repodata::generation::Generation;
 use crate::repodata::hosted::{HostedDocument, HostedRow, HostedWriter};
+use crate::repodata::hosted_patches::HostedPatches;
 use crate::repodata::store::Scratch;
 use crate::snapshot::{Channel, Hosted};
 use crate::store::model::{Package, PackageState};
@@ -63,14 +64,16 @@ impl Delivery {
             if !key.1.is_noarch() || key.0.label.is_some() {
                 return Err(no_such_subdir(asked, &key.1));
             }
-            let spooled = self.spool(None, hosted, key, None).await?;
+            let spooled = self.spool(None, hosted, key, None, None).await?;
             return self.build_rows(channel, key, spooled).await;
         };
         let ledger = &self.inner.hosted.shelf;
         let begun = ledger.begin(&(id.clone(), key.1.clone()));
         let store = self.inner.hosted.store().await?;
         let number = store.settings().revision().await.map_err(|error| trouble(&error))?;
+        let patches = self.hosted_patches(&store, hosted, key).await?;
         if let Some(current) = &current
+            && current.source_patches().as_ref() == patches.as_ref().map(HostedPatches::package)
             && let Some(made_at) = current.source_number()
         {
             let changed = store.packages().is_changed(id, key.1.as_str(), made_at).await;
@@ -79,7 +82,7 @@ impl Delivery {
                 return Ok(self.looked_at(current));
             }
         }
-        let spooled = self.spool(Some(store.clone()), hosted, key, Some(number)).await?;
+        let spooled = self.spool(Some(store.clone()), hosted, key, Some(number), patches).await?;
         if !spooled.has_rows && !self.is_there_empty(&store, hosted, key).await? {
             let refusal = no_such_subdir(asked, &key.1);
             ledger.made(key, begun, number, Some(refusal.to_string()));
@@ -132,12 +135,13 @@ impl Delivery {
         hosted: &Hosted,
         key: &Key,
         number: Option<u64>,
+        patches: Option<HostedPatches>,
     ) -> Result<Spooled, Refusal> {
         let (generations, runtime) = (Arc::clone(&self.inner.generations), self.inner.runtime.clone());
         let (id, key) = (hosted.id().cloned(), key.clone());
         let work = move || {
             let scratch = generations.scratch()?;
-            let mut writer = HostedWriter::create(scratch.path(), key.1.as_str())?;
+            let mut writer = HostedWriter::create(scratch.path(), key.1.as_str())?.patched(patches);
             let mut has_rows = false;
             if let (Some(store), Some(id)) = (store, id) {
                 let mut after: Option<String> = None;
@@ -186,10 +190,11 @@ impl Delivery {
         generation: &Arc<Generation>,
     ) -> Result<(), Refusal> {
         let _build = self.inner.indexes.builds.acquire().await;
-        let is_patched = !generation.manifest().judged.patched.is_empty();
+        let is_patched =
+            !generation.manifest().judged.patched.is_empty() || generation.source_patches().is_some();
         let store = if is_patched { Some(self.inner.hosted.store().await?) } else { None };
         let spooled = match store {
-            Some(store) => Some(self.spool(Some(store), hosted, key, None).await?),
+            Some(store) => Some(self.spool(Some(store), hosted, key, None, None).await?),
             None => None,
         };
         let (generations, target) = (Arc::clone(&self.inner.generations), Arc::clone(generation));

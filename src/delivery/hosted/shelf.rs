@@ -92,6 +92,21 @@ impl Shelf {
         }
     }
 
+    /// Something has changed that every index of a channel is made with; under a number, where the store says it.
+    pub(super) fn changed_everywhere(&self, channel: &ChannelId, number: Option<u64>) {
+        let mut books = self.0.lock();
+        if number.is_none() {
+            books.told += 1;
+        }
+        let told = books.told;
+        for (_, mark) in books.places.iter_mut().filter(|((id, _), _)| id == channel) {
+            match number {
+                Some(number) => mark.number = mark.number.max(number),
+                None => mark.told = told,
+            }
+        }
+    }
+
     /// Rows of a subdir have changed, as the store says under a number.
     pub(super) fn numbered(&self, channel: &ChannelId, subdir: &Subdir, number: u64) {
         let mut books = self.0.lock();
@@ -208,6 +223,23 @@ mod tests {
         shelf.made(&key(), begun, 7, Some("no".to_owned()));
         assert_eq!(shelf.worth(&key(), &place()), Worth::Absent("no".to_owned()));
         shelf.forget();
+        assert_eq!(shelf.worth(&key(), &place()), Worth::Behind);
+    }
+
+    #[test]
+    fn what_all_indexes_are_made_with_puts_all_of_them_behind() {
+        let (shelf, (channel, _)) = (Shelf::default(), place());
+        shelf.follow();
+        let begun = shelf.begin(&place());
+        shelf.made(&key(), begun, 5, None);
+        shelf.changed_everywhere(&ChannelId::new("other").unwrap(), None);
+        shelf.changed_everywhere(&channel, Some(5));
+        assert_eq!(shelf.worth(&key(), &place()), Worth::UpToDate);
+        shelf.changed_everywhere(&channel, Some(6));
+        assert_eq!(shelf.worth(&key(), &place()), Worth::Behind);
+        let begun = shelf.begin(&place());
+        shelf.made(&key(), begun, 6, None);
+        shelf.changed_everywhere(&channel, None);
         assert_eq!(shelf.worth(&key(), &place()), Worth::Behind);
     }
 

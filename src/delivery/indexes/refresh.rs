@@ -409,7 +409,7 @@ pub(super) fn identity_of(object: &Object, path: PathBuf, gathered: bool) -> Ide
         last_modified: validators.last_modified.clone(),
         modified_at: validators.last_modified.as_deref().and_then(crate::http::date::parse),
         gathered,
-        number: None,
+        ..Identity::default()
     }
 }
 

@@ -110,6 +110,7 @@ impl Delivery {
                     return Ok(());
                 }
             }
+            IndexFile::PatchInstructions if self.join_instructions(key, generation).await? => return Ok(()),
             _ => {}
         }
         let sentence =

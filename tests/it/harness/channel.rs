@@ -30,6 +30,7 @@ pub struct Recipe {
     payload: usize,
     old_format: bool,
     about: bool,
+    files: Vec<(String, String)>,
 }
 
 /// A recipe for a small `.conda` package without dependencies.
@@ -41,6 +42,7 @@ pub fn package(name: &str, version: &str) -> Recipe {
         payload: 1_000,
         old_format: false,
         about: false,
+        files: Vec::new(),
     }
 }
 
@@ -60,6 +62,12 @@ impl Recipe {
     /// As `.tar.bz2`.
     pub fn tar_bz2(mut self) -> Self {
         self.old_format = true;
+        self
+    }
+
+    /// With a text file in it.
+    pub fn file(mut self, path: &str, text: &str) -> Self {
+        self.files.push((path.to_owned(), text.to_owned()));
         self
     }
 
@@ -85,7 +93,8 @@ impl Recipe {
         index.insert("timestamp".into(), json!(1_760_000_000_000_u64));
         index.insert("version".into(), json!(version));
         let stem = format!("{name}-{version}-0");
-        let content = [Member::new(&format!("share/{name}/payload.bin"), noise(&stem, self.payload))];
+        let mut content = vec![Member::new(&format!("share/{name}/payload.bin"), noise(&stem, self.payload))];
+        content.extend(self.files.iter().map(|(path, text)| Member::new(path, text.as_str())));
         let mut meta = info(&Value::Object(index.clone()), &content);
         if self.about {
             meta.push(Member::new("info/about.json", json!({"summary": "A test"}).to_string()));
