@@ -124,12 +124,12 @@ impl Desk<'_> {
 
     async fn readable(&self, name: &ChannelName) -> Result<ChannelView, Refusal> {
         let channel = match self.hosting.desk().channel(name).await {
-            Ok(channel) if channel.public => return Ok(ChannelView::from(&channel)),
+            Ok(channel) if channel.public => return Ok(self.hosting.desk().view(&channel)),
             other => other,
         };
         // What is not there is said to those only who might have seen it.
         self.told(self.hosting.check(self.visitor, name, Right::Read, None))?;
-        self.told(channel).map(|channel| ChannelView::from(&channel))
+        self.told(channel).map(|channel| self.hosting.desk().view(&channel))
     }
 }
 
@@ -157,7 +157,7 @@ async fn list(
     let rows = desk.told(hosting.desk().channels(page.after.as_deref(), page.limit()).await)?;
     let next = rows.last().filter(|_| rows.len() == page.limit() as usize).map(|last| last.name.clone());
     let shown: Vec<ChannelView> =
-        rows.iter().filter(|channel| desk.may_read(channel)).map(ChannelView::from).collect();
+        rows.iter().filter(|channel| desk.may_read(channel)).map(|row| hosting.desk().view(row)).collect();
     Ok(Json(json!({"channels": shown, "next": next})).into_response())
 }
 
@@ -192,7 +192,7 @@ async fn create(
         settings: new.settings,
     };
     let channel = desk.told(hosting.desk().create_channel(&author, &name, new).await)?;
-    Ok((StatusCode::CREATED, Json(ChannelView::from(&channel))).into_response())
+    Ok((StatusCode::CREATED, Json(hosting.desk().view(&channel))).into_response())
 }
 
 /// What stands behind `channels/`.
@@ -318,7 +318,7 @@ impl Desk<'_> {
         };
         let change = ChannelChange { public, description, quota, settings };
         let channel = self.told(self.hosting.desk().change_channel(&author, name, change).await)?;
-        Ok(Json(ChannelView::from(&channel)).into_response())
+        Ok(Json(self.hosting.desk().view(&channel)).into_response())
     }
 
     async fn remove(&self, name: &ChannelName, confirm: Option<&str>) -> Answered {

@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::Core;
 use super::society::Society;
-use crate::channel::{Desk, Hosting, HostingParts, ReceiveSettings, Told, inspect};
+use crate::channel::{Desk, Hosting, HostingParts, ReceiveSettings, Told, Written, inspect};
 use crate::conda::archive::ArchiveName;
 use crate::conda::subdir::Subdir;
 use crate::config::Config;
@@ -67,11 +67,17 @@ impl Core {
     pub(super) fn open_hosting(&self, society: &Society) -> Hosting {
         let told = Arc::new(Teller { delivery: self.delivery.clone(), people: Arc::clone(&society.people) });
         Hosting::new(HostingParts {
-            desk: Desk::new(self.store.clone(), Arc::clone(&self.clock), Some(told)),
+            desk: Desk::new(self.store.clone(), Arc::clone(&self.clock), Some(told)).under(self.written()),
             cache: self.cache.clone(),
             live: Arc::clone(&self.live),
             receive: receive(&self.config),
         })
+    }
+
+    /// What the rules say of hosted channels, at any moment.
+    fn written(&self) -> Written {
+        let live = Arc::clone(&self.live);
+        Arc::new(move |name| live.view().rules().hosted(name))
     }
 
     /// Sweeps at the start and from time to time.

@@ -70,6 +70,8 @@ impl Desk {
     ) -> Result<Channel, HostError> {
         check_name(name)?;
         new.settings.check()?;
+        let rule = self.rule(name.as_str());
+        let settings = new.settings.beside(name.as_str(), rule.as_deref(), &ChannelSettings::default())?;
         let id = ChannelId::new(&auth::token::new_id())
             .ok_or_else(|| HostError::Internal("no id for a channel".to_owned()))?;
         let channel = Channel {
@@ -79,7 +81,7 @@ impl Desk {
             public: new.public,
             description: new.description,
             quota: new.quota,
-            settings: new.settings.to_text(),
+            settings: settings.to_text(),
             created: self.clock.now(),
             deleted_at: None,
             revision: 1,
@@ -118,6 +120,13 @@ impl Desk {
             settings.check()?;
         }
         let was = self.channel(name).await?;
+        let settings = match change.settings {
+            None => was.settings.clone(),
+            Some(settings) => {
+                let (rule, old) = (self.rule(name.as_str()), ChannelSettings::of(&was).unwrap_or_default());
+                settings.beside(name.as_str(), rule.as_deref(), &old)?.to_text()
+            }
+        };
         let next = Channel {
             public: change.public.unwrap_or(was.public),
             description: change.description.unwrap_or_else(|| was.description.clone()),
@@ -126,7 +135,7 @@ impl Desk {
                 Quota::Unlimited => None,
                 Quota::Bytes(bytes) => Some(bytes),
             },
-            settings: change.settings.map_or_else(|| was.settings.clone(), |settings| settings.to_text()),
+            settings,
             ..was.clone()
         };
         let revision = self.store().await?.channels().update(&next).await?;

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::sweep::Usage;
-use super::{Author, HostError};
+use super::view::ChannelView;
+use super::{Author, ChannelSettings, HostError};
 use crate::clock::SharedClock;
 use crate::conda::archive::ArchiveName;
 use crate::conda::channel::ChannelName;
 use crate::conda::patches;
 use crate::conda::subdir::Subdir;
+use crate::policy::HostedRule;
 use crate::store::lazy::LazyStore;
 use crate::store::model::{Channel, Package};
 
@@ -31,12 +33,16 @@ pub trait Told: Send + Sync {
     async fn channels_changed(&self);
 }
 
+/// What the rules say of a hosted channel, if they name it.
+pub type Written = Arc<dyn Fn(&ChannelName) -> Option<Arc<HostedRule>> + Send + Sync>;
+
 /// See the module's description. Cheap to clone.
 #[derive(Clone)]
 pub struct Desk {
     store: LazyStore,
     pub(super) clock: SharedClock,
     pub(super) told: Option<Arc<dyn Told>>,
+    written: Option<Written>,
     pub(super) usage: Arc<Usage>,
 }
 
@@ -44,7 +50,32 @@ impl Desk {
     /// On a store. Where there is a gate, `told` is who makes its indexes; without one, gates find out by themselves.
     #[must_use]
     pub fn new(store: LazyStore, clock: SharedClock, told: Option<Arc<dyn Told>>) -> Self {
-        Self { store, clock, told, usage: Arc::default() }
+        Self { store, clock, told, written: None, usage: Arc::default() }
+    }
+
+    /// With the rules: what they say of a channel counts, and can't be set.
+    #[must_use]
+    pub fn under(self, written: Written) -> Self {
+        Self { written: Some(written), ..self }
+    }
+
+    /// What the rules say of a channel.
+    pub(super) fn rule(&self, name: &str) -> Option<Arc<HostedRule>> {
+        self.written.as_ref()?(&ChannelName::parse(name)?)
+    }
+
+    /// The settings that count for a channel: those of the rules, then its own.
+    ///
+    /// # Errors
+    /// [`HostError::Internal`] where its own can't be read.
+    pub fn settings_of(&self, channel: &Channel) -> Result<ChannelSettings, HostError> {
+        Ok(ChannelSettings::of(channel)?.under(self.rule(&channel.name).as_deref()))
+    }
+
+    /// A channel as people see it.
+    #[must_use]
+    pub fn view(&self, channel: &Channel) -> ChannelView {
+        ChannelView::new(channel, self.rule(&channel.name).as_deref())
     }
 
     pub(super) async fn store(&self) -> Result<Store, HostError> {

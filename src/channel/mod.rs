@@ -52,14 +52,14 @@ use crate::snapshot::people::Principal;
 
 pub use author::Author;
 pub use channels::{ChannelChange, NewChannel, Quota};
-pub use desk::{Desk, Told};
+pub use desk::{Desk, Told, Written};
 pub use error::HostError;
 pub use promote::{Copied, Labels};
 pub use publish::{Published, Upload};
 pub use receive::{ReceiveSettings, Received};
 pub use retract::Retract;
 pub use search::{Found, Query};
-pub use settings::{ChannelSettings, UploadRules};
+pub use settings::ChannelSettings;
 pub use sweep::Swept;
 
 /// What hosting needs from the wiring.

@@ -108,7 +108,7 @@ impl Hosting {
             ));
         }
         let channel = self.channel_for_upload(author, &upload.channel).await?;
-        let settings = ChannelSettings::of(&channel)?;
+        let settings = self.desk().settings_of(&channel)?;
         let labels = row::labels(&upload.labels)?;
         let inspected = self.open(&upload, &received).await?;
         let ready =
@@ -254,7 +254,7 @@ impl Ready<'_> {
     /// What the channel's owner has set.
     fn admit(&self) -> Result<(), HostError> {
         let record = row::record(&self.inspected, None)?;
-        self.settings.upload.admit(&Candidate {
+        self.settings.admit(&Candidate {
             name: &self.inspected.name,
             size: self.received.size,
             record: &record,

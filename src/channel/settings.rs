@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::HostError;
-use crate::policy::NameGlobs;
+use crate::policy::{HostedRule, NameGlobs, UploadRules};
 use crate::store::model::Channel;
 
 /// See the module's description.
@@ -19,30 +19,6 @@ pub struct ChannelSettings {
     /// What uploads must be.
     #[serde(skip_serializing_if = "UploadRules::is_empty")]
     pub upload: UploadRules,
-}
-
-/// What uploads must be; nothing set, nothing asked.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct UploadRules {
-    /// Whether other bytes may take the place of a published file, for who asks for it (`force`).
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub overwrite: bool,
-    /// The longest package, in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_size: Option<u64>,
-    /// Names of packages that may come, as globs.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub names: Vec<String>,
-    /// Licences that packages may have, as they are written in them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub licenses: Vec<String>,
-    /// Fields of the record or of `about.json` that must say something.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub require: Vec<String>,
-    /// Whether an attestation must come along.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub attestation: bool,
 }
 
 /// What is asked about an upload.
@@ -91,44 +67,81 @@ impl ChannelSettings {
     }
 }
 
-impl UploadRules {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
+impl ChannelSettings {
+    /// With what the rules say of the channel instead of what its owner has set.
+    #[must_use]
+    pub fn under(self, rule: Option<&HostedRule>) -> Self {
+        let Some(rule) = rule else { return self };
+        let owns = if rule.owns.is_empty() { self.owns } else { rule.owns.texts().to_vec() };
+        Self { owns, upload: rule.upload.clone().unwrap_or(self.upload) }
     }
 
-    pub(super) fn admit(&self, upload: &Candidate<'_>) -> Result<(), HostError> {
-        let refuse = |why: String| Err(HostError::Forbidden(format!("{why}; nothing was published")));
-        if let Some(max) = self.max_size.filter(|max| *max < upload.size) {
-            return Err(HostError::TooLarge(format!(
-                "this channel takes packages of up to {max} bytes, this one has {}; nothing was published",
-                upload.size
-            )));
+    /// What is to be stored of these, where the rules say some of them. What is there already stays; anything else can't be set.
+    pub(super) fn beside(
+        mut self,
+        name: &str,
+        rule: Option<&HostedRule>,
+        was: &Self,
+    ) -> Result<Self, HostError> {
+        let Some(rule) = rule else { return Ok(self) };
+        let written = |key: &str| {
+            Err(HostError::Conflict(format!(
+                "`{key}` of the channel `{name}` is written in the rules of this gate, in its entry under `channels`; it can only be changed there"
+            )))
+        };
+        if !rule.owns.is_empty() {
+            if self.owns != was.owns && self.owns != rule.owns.texts() {
+                return written("owns");
+            }
+            self.owns.clone_from(&was.owns);
         }
-        if !self.names.is_empty() && !globs(&self.names)?.contains(upload.name) {
-            return refuse(format!(
-                "this channel takes packages named {}, this one is `{}`",
-                self.names.join(", "),
-                upload.name
-            ));
+        if let Some(upload) = &rule.upload {
+            if self.upload != was.upload && self.upload != *upload {
+                return written("upload");
+            }
+            self.upload = was.upload.clone();
         }
-        let license = upload.record.get("license").and_then(Value::as_str).unwrap_or("");
-        if !self.licenses.is_empty() && !self.licenses.iter().any(|known| known.eq_ignore_ascii_case(license))
-        {
-            return refuse(format!(
-                "this channel takes packages under {}, this one says `{license}`",
-                self.licenses.join(", ")
-            ));
-        }
-        if let Some(missing) = self.require.iter().find(|field| !says_something(upload, field)) {
-            return refuse(format!(
-                "this channel wants `{missing}` to be filled in (info/index.json or info/about.json)"
-            ));
-        }
-        if self.attestation && !upload.has_attestation {
-            return refuse("this channel wants an attestation with every package".to_owned());
-        }
-        Ok(())
+        Ok(self)
     }
+
+    /// What they say of an upload.
+    pub(super) fn admit(&self, upload: &Candidate<'_>) -> Result<(), HostError> {
+        admit(&self.upload, upload)
+    }
+}
+
+/// What the rules of a channel say of an upload.
+fn admit(rules: &UploadRules, upload: &Candidate<'_>) -> Result<(), HostError> {
+    let refuse = |why: String| Err(HostError::Forbidden(format!("{why}; nothing was published")));
+    if let Some(max) = rules.max_size.filter(|max| *max < upload.size) {
+        return Err(HostError::TooLarge(format!(
+            "this channel takes packages of up to {max} bytes, this one has {}; nothing was published",
+            upload.size
+        )));
+    }
+    if !rules.names.is_empty() && !globs(&rules.names)?.contains(upload.name) {
+        return refuse(format!(
+            "this channel takes packages named {}, this one is `{}`",
+            rules.names.join(", "),
+            upload.name
+        ));
+    }
+    let license = upload.record.get("license").and_then(Value::as_str).unwrap_or("");
+    if !rules.licenses.is_empty() && !rules.licenses.iter().any(|known| known.eq_ignore_ascii_case(license)) {
+        return refuse(format!(
+            "this channel takes packages under {}, this one says `{license}`",
+            rules.licenses.join(", ")
+        ));
+    }
+    if let Some(missing) = rules.require.iter().find(|field| !says_something(upload, field)) {
+        return refuse(format!(
+            "this channel wants `{missing}` to be filled in (info/index.json or info/about.json)"
+        ));
+    }
+    if rules.attestation && !upload.has_attestation {
+        return refuse("this channel wants an attestation with every package".to_owned());
+    }
+    Ok(())
 }
 
 fn globs(texts: &[String]) -> Result<NameGlobs, HostError> {

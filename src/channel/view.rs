@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{ChannelSettings, row};
 use crate::http::date::rfc3339 as time;
+use crate::policy::HostedRule;
 use crate::store::model::{Channel, Package};
 
 /// A hosted channel.
@@ -22,8 +23,11 @@ pub struct ChannelView {
     pub description: String,
     /// Most bytes of packages.
     pub quota: Option<u64>,
-    /// See there.
+    /// Those that count.
     pub settings: ChannelSettings,
+    /// Which of them are written in the rules, and can only be changed there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub in_rules: Vec<&'static str>,
     /// When.
     pub created: String,
     /// Not served since then.
@@ -32,15 +36,21 @@ pub struct ChannelView {
     pub revision: u64,
 }
 
-impl From<&Channel> for ChannelView {
-    fn from(channel: &Channel) -> Self {
+impl ChannelView {
+    /// Of a row, and what the rules say of the channel.
+    #[must_use]
+    pub fn new(channel: &Channel, rule: Option<&HostedRule>) -> Self {
+        let settings = ChannelSettings::of(channel).unwrap_or_default().under(rule);
+        let owns = rule.is_some_and(|rule| !rule.owns.is_empty()).then_some("owns");
+        let upload = rule.is_some_and(|rule| rule.upload.is_some()).then_some("upload");
         Self {
             name: channel.name.clone(),
             id: channel.id.to_string(),
             public: channel.public,
             description: channel.description.clone(),
             quota: channel.quota,
-            settings: ChannelSettings::of(channel).unwrap_or_default(),
+            settings,
+            in_rules: owns.into_iter().chain(upload).collect(),
             created: time(channel.created),
             deleted: channel.deleted_at.map(time),
             revision: channel.revision,

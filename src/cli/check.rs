@@ -5,9 +5,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::args::CheckArgs;
-use super::{Exit, Terminal};
+use super::{Exit, Terminal, show};
 use crate::config::{self, Flags, Sources};
-use crate::policy::{At, Mistake, Rules};
+use crate::policy::{At, ChannelSource, Mistake, Rules};
 use crate::telemetry::log;
 
 pub(super) fn run(args: &CheckArgs, sources: &dyn Fn(Flags) -> Sources, terminal: &mut Terminal<'_>) -> Exit {
@@ -66,6 +66,16 @@ fn summary(dir: &Path, rules: &Rules) -> String {
         text.push_str("\nnote: `");
         text.push_str(&upstream.name);
         text.push_str("` is read with credentials; what comes from it is for callers on this machine, and for whom `access:` and grants name");
+    }
+    for rule in rules.channels() {
+        let ChannelSource::Hosted(hosted) = &rule.source else { continue };
+        let lines = hosted.upload.as_ref().map(|upload| upload.lines(show::readable)).unwrap_or_default();
+        if !lines.is_empty() {
+            let said: Vec<_> = lines.iter().map(|(what, said)| format!("{what}: {said}")).collect();
+            for part in ["\nnote: uploads into `", &rule.id, "` are held to the rules: ", &said.join("; ")] {
+                text.push_str(part);
+            }
+        }
     }
     for note in rules.policy().notes() {
         text.push_str("\nnote: ");

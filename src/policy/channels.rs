@@ -68,6 +68,10 @@ pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<W
     let whole_index = whole_index(&mut fields, path, is_virtual, mistakes);
     let is_only_hosted = is_hosted && !has_upstream && !is_virtual;
     let hosted = is_only_hosted.then(|| hosted::read(&mut fields, mistakes));
+    if let Some(upload) = fields.get("upload").filter(|_| !is_only_hosted) {
+        let path = fields.path_of("upload");
+        mistakes.add(&upload.at, format!("`{path}` only goes with `hosted: true`"));
+    }
     let members = virtuals::read(&mut fields, is_later, is_only_hosted, mistakes);
     fields.finish(mistakes);
 

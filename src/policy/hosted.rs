@@ -9,6 +9,7 @@ use super::mistake::Mistakes;
 use super::node::At;
 use super::read::{Fields, Located, list, text};
 use super::rule::{WrittenChannel, WrittenChannelSource, WrittenFile};
+use super::upload_rules::UploadRules;
 use super::virtual_rule::{MAX_GLOBS, NameGlobs};
 
 /// What only makes sense where an upstream answers.
@@ -19,9 +20,11 @@ const OF_UPSTREAMS: [&str; 4] = ["path", "ttl", "unlisted", "whole_index"];
 pub struct HostedRule {
     /// Names of packages that no upstream answers for in any virtual channel with this member; may be empty.
     pub owns: NameGlobs,
+    /// What uploads must be; `None` leaves that to the channel's owner.
+    pub upload: Option<UploadRules>,
 }
 
-/// Reads `owns`, and refuses what can't stand beside `hosted`.
+/// Reads `owns` and `upload`, and refuses what can't stand beside `hosted`.
 pub(super) fn read(fields: &mut Fields<'_>, mistakes: &mut Mistakes) -> HostedRule {
     for key in OF_UPSTREAMS {
         if let Some(entry) = fields.get(key) {
@@ -31,7 +34,8 @@ pub(super) fn read(fields: &mut Fields<'_>, mistakes: &mut Mistakes) -> HostedRu
     }
     let owns = fields.read("owns", mistakes, list(text));
     let path = fields.path_of("owns");
-    HostedRule { owns: owns.and_then(|owns| globs(&path, owns, mistakes)).unwrap_or_default() }
+    let owns = owns.and_then(|owns| globs(&path, owns, mistakes)).unwrap_or_default();
+    HostedRule { owns, upload: fields.read("upload", mistakes, UploadRules::read).map(|upload| upload.value) }
 }
 
 /// Patterns over names of packages, as `owns` has them.

@@ -7,7 +7,8 @@
 
 use std::sync::Arc;
 
-use super::compiled::{ChannelRule, FileRoute, HostRoute, Pattern, Rules};
+use super::compiled::{ChannelRule, ChannelSource, FileRoute, HostRoute, Pattern, Rules};
+use super::hosted::HostedRule;
 use crate::conda::channel::ChannelName;
 
 impl Rules {
@@ -17,6 +18,15 @@ impl Rules {
         let glob =
             || self.globs.iter().rev().find(|(glob, _)| glob.is_match(name.as_str())).map(|(_, rule)| rule);
         self.exact.get(name).or_else(|| self.respelt(name)).or_else(glob).or(self.any.as_ref()).cloned()
+    }
+
+    /// What the rules say of a channel that they say is hosted here.
+    #[must_use]
+    pub fn hosted(&self, name: &ChannelName) -> Option<Arc<HostedRule>> {
+        match &self.channel(name)?.source {
+            ChannelSource::Hosted(hosted) => Some(Arc::clone(hosted)),
+            ChannelSource::Proxied { .. } | ChannelSource::Virtual(_) => None,
+        }
     }
 
     /// The rule for a name that differs in letter case only: most channel servers take any, and what a rule says of a channel

@@ -25,6 +25,7 @@ pub mod virtual_rule;
 mod channels;
 mod files;
 mod hosted;
+mod upload_rules;
 mod upstreams;
 mod virtuals;
 
@@ -40,4 +41,5 @@ pub use judge::{Policy, SourceNames};
 pub use mistake::{Mistake, Mistakes};
 pub use node::{At, Node};
 pub use notices::Notice;
+pub use upload_rules::UploadRules;
 pub use virtual_rule::{Claim, NameGlobs, Priority, VirtualRule};

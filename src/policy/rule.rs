@@ -134,7 +134,7 @@ pub enum WrittenChannelSource {
     Proxied(Located<String>, Option<String>),
     /// `virtual`
     Virtual(WrittenVirtual),
-    /// `hosted`, and `owns`
+    /// `hosted`, `owns` and `upload`
     Hosted(HostedRule),
 }
 

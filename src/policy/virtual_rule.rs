@@ -163,6 +163,12 @@ impl NameGlobs {
         self.set.is_match(name)
     }
 
+    /// As they are written.
+    #[must_use]
+    pub fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
     /// Whether there are none.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

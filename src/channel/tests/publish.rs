@@ -5,6 +5,7 @@ use futures_util::{StreamExt, stream};
 
 use super::*;
 use crate::conda::digest::{Md5, Sha256};
+use crate::policy::UploadRules;
 use crate::store::model::PackageState;
 
 #[tokio::test]

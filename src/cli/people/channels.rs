@@ -36,7 +36,7 @@ pub(super) async fn answer(command: &HostedCommand, desk: &mut Desk<'_, '_>) -> 
         HostedCommand::Create(new) => create(new, desk).await,
         HostedCommand::List(_) => list(desk).await,
         HostedCommand::Show(OneChannel { name, .. }) => {
-            let view = ChannelView::from(&desk.channels.channel(name).await?);
+            let view = desk.channels.view(&desk.channels.channel(name).await?);
             desk.say(&view, shown(&view));
             Ok(())
         }
@@ -62,7 +62,8 @@ async fn create(new: &ChannelCreate, desk: &mut Desk<'_, '_>) -> Result<(), Fail
         "there is now the channel `{name}`, and {who}; \
          `condagate channel grant {name} --group GROUP --right read` lets people in, `--right write` lets them upload"
     );
-    desk.say(&ChannelView::from(&channel), said);
+    let view = desk.channels.view(&channel);
+    desk.say(&view, said);
     Ok(())
 }
 
@@ -71,7 +72,7 @@ async fn list(desk: &mut Desk<'_, '_>) -> Result<(), Failed> {
     let mut last: Option<String> = None;
     loop {
         let page = desk.channels.channels(last.as_deref(), PAGE).await?;
-        let rows: Vec<ChannelView> = page.iter().map(ChannelView::from).collect();
+        let rows: Vec<ChannelView> = page.iter().map(|row| desk.channels.view(row)).collect();
         listing.rows(&rows);
         let Some(channel) = page.last() else {
             listing.end();
@@ -120,7 +121,8 @@ async fn set(set: &ChannelSet, desk: &mut Desk<'_, '_>) -> Result<(), Failed> {
         },
         settings: Some(settings),
     };
-    let view = ChannelView::from(&desk.channels.change_channel(&desk.author, &set.one.name, change).await?);
+    let changed = desk.channels.change_channel(&desk.author, &set.one.name, change).await?;
+    let view = desk.channels.view(&changed);
     desk.say(&view, shown(&view));
     Ok(())
 }
@@ -150,14 +152,12 @@ fn shown(view: &ChannelView) -> String {
             lines.push(format!("{what:<12} {text}"));
         }
     };
-    let (settings, upload) = (&view.settings, &view.settings.upload);
     more("description", view.description.clone());
-    more("owns", settings.owns.join(", "));
-    more("overwrite", if upload.overwrite { "with `force`".to_owned() } else { String::new() });
-    more("names", upload.names.join(", "));
-    more("licenses", upload.licenses.join(", "));
-    more("require", upload.require.join(", "));
-    more("max size", upload.max_size.map_or_else(String::new, show_size));
-    more("attestation", if upload.attestation { "needed".to_owned() } else { String::new() });
+    more("owns", view.settings.owns.join(", "));
+    for (what, text) in view.settings.upload.lines(show_size) {
+        more(what, text);
+    }
+    let in_rules: Vec<_> = view.in_rules.iter().map(|key| format!("`{key}`")).collect();
+    more("in the rules", in_rules.join(", "));
     lines.join("\n")
 }

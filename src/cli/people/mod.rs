@@ -144,8 +144,12 @@ async fn answer(
         async move { Ok(store) }.boxed()
     }));
     let author = operator::author()?;
+    let mut channels = channel::Desk::new(lazy, Arc::new(SystemClock), None);
+    if let PeopleCommand::Channel(ChannelCommand::Hosted(_)) = command {
+        channels = channels.under(written(sources, terminal));
+    }
     let mut desk = Desk {
-        channels: channel::Desk::new(lazy, Arc::new(SystemClock), None),
+        channels,
         author,
         people: People::new(store, passwords, Arc::new(SystemClock), config.auth.token_ttl),
         by: operator::of(&sources.variables),
@@ -162,6 +166,17 @@ async fn answer(
         PeopleCommand::Package(command) => packages::answer(command, &mut desk).await,
         PeopleCommand::Audit(command) => audit::answer(command, &mut desk).await,
     }
+}
+
+/// What the rules say of hosted channels; nothing while they have mistakes.
+fn written(sources: &Sources, terminal: &mut Terminal<'_>) -> channel::Written {
+    let rules = config::load_with_rules(sources).map(|(_, rules)| rules);
+    if rules.is_err() {
+        terminal.error(format_args!(
+            "the rules have mistakes, which `condagate check` shows; what they say of this channel is not considered\n"
+        ));
+    }
+    Arc::new(move |name| rules.as_ref().ok()?.hosted(name))
 }
 
 /// The work of hashing a password, as it is set.

@@ -1,6 +1,6 @@
 use super::{rules, told};
 use crate::conda::channel::ChannelName;
-use crate::policy::{Anonymous, ChannelSource};
+use crate::policy::{Anonymous, ChannelSource, UploadRules};
 
 #[test]
 fn hosted_channels_are_read() {
@@ -16,6 +16,25 @@ fn hosted_channels_are_read() {
     }
     assert!(rule("not").upstream().is_some());
     assert_eq!(rule("prod").anonymous, Anonymous::Nowhere);
+}
+
+#[test]
+fn what_uploads_must_be_is_read() {
+    let rules = rules(&["channels:\n- {name: a, hosted: true, upload: {overwrite: true, max_size: 2GiB, names: [\"a-*\"], licenses: MIT, require: [license, summary], attestation: true}}\n\
+                         - {name: b, hosted: true, upload: {}}\n- {name: c, hosted: true}"])
+    .unwrap();
+    let upload = |name: &str| rules.hosted(&ChannelName::parse(name).unwrap()).unwrap().upload.clone();
+    let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    let expected = UploadRules {
+        overwrite: true,
+        max_size: Some(2 << 30),
+        names: texts(&["a-*"]),
+        licenses: texts(&["MIT"]),
+        require: texts(&["license", "summary"]),
+        attestation: true,
+    };
+    assert_eq!((upload("A"), upload("b"), upload("c")), (Some(expected), Some(UploadRules::default()), None));
+    assert!(rules.hosted(&ChannelName::parse("conda-forge").unwrap()).is_none());
 }
 
 /// Entries, and every mistake in them.
@@ -53,6 +72,20 @@ const MISTAKES: &[(&str, &[&str])] = &[
             "2:45 `channels[0].owned_by` only goes with `virtual`",
             "2:67 `channels[0].owns` has a pattern that is not valid: it has characters no package name has, or is longer than 128 bytes",
         ],
+    ),
+    (
+        "- {name: x, hosted: true, upload: {overwirte: true, max_size: 5, names: [\"a b\"], licenses: [], attestation: maybe}}",
+        &[
+            "2:36 unknown key `overwirte` in `channels[0].upload` | did you mean `overwrite`?",
+            "2:63 `channels[0].upload.max_size` must be a size with a unit (B, KiB, MiB, GiB, TiB; KB, MB, GB, TB), such as `200GiB`, not `5`",
+            "2:74 `channels[0].upload.names` has a pattern that is not valid: it has characters no package name has, or is longer than 128 bytes",
+            "2:92 `channels[0].upload.licenses` must have 1 to 256 entries, not 0",
+            "2:109 `channels[0].upload.attestation` must be one of `true`, `false`, not `maybe`",
+        ],
+    ),
+    (
+        "- {name: x, upstream: anaconda, upload: {}}",
+        &["2:33 `channels[0].upload` only goes with `hosted: true`"],
     ),
     ("- {name: x, hosted: true, owns: []}", &["2:33 `channels[0].owns` must have 1 to 256 patterns, not 0"]),
     (
