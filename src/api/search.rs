@@ -59,7 +59,7 @@ pub(super) async fn search(
 }
 
 /// The channels that the caller may read; one of them, if one was named.
-async fn readable(desk: &Desk<'_>, only: Option<&str>) -> Result<Vec<Channel>, HostError> {
+pub(super) async fn readable(desk: &Desk<'_>, only: Option<&str>) -> Result<Vec<Channel>, HostError> {
     let (mut found, mut after) = (Vec::new(), None::<String>);
     loop {
         let page = desk.hosting.desk().channels(after.as_deref(), PAGE).await?;

@@ -47,6 +47,12 @@ pub(super) fn labels(asked: &[String]) -> Result<Vec<String>, HostError> {
             bad.escape_debug()
         )));
     }
+    if let Some(bad) = asked.iter().find(|label| label.split('/').any(|part| part.eq_ignore_ascii_case("t")))
+    {
+        return Err(HostError::Invalid(format!(
+            "`{bad}` can't be a label here: in its URL, what follows the `t` would be taken for a token; choose another one"
+        )));
+    }
     let mut labels = asked.to_vec();
     labels.sort_unstable();
     labels.dedup();

@@ -153,6 +153,13 @@ fn anaconda_client_publishes_and_takes_back() {
     let shown = anaconda(&python, &hosted, &["show", "team/alpha"]);
     succeeded("anaconda show", &shown);
     assert!(text_of(&shown).contains("1.1"), "{}", text_of(&shown));
+    let found = anaconda(&python, &hosted, &["search", "lph"]);
+    succeeded("anaconda search", &found);
+    assert!(
+        text_of(&found).contains("team/alpha") && text_of(&found).contains("Found 1 packages"),
+        "{}",
+        text_of(&found)
+    );
     succeeded("anaconda remove", &anaconda(&python, &hosted, &["remove", "-f", "team/alpha/1.1"]));
     assert_eq!(hosted.files("team"), [listed(&other, "linux-64", "main")]);
     let junk = hosted.home().path("built/junk-1.0-0.conda");

@@ -235,10 +235,48 @@ fn labels_copies_and_deletions() {
     let owners: Vec<_> =
         found.as_array().unwrap().iter().map(|found| found["owner"].as_str().unwrap()).collect();
     assert_eq!(owners, ["team", "team/dev"]);
+    for (query, found) in
+        [("lph", 2), ("alpha&platform=linux-64", 0), ("lph&type=pypi", 0), ("", 0), ("beta", 0)]
+    {
+        let answer = document(client.ask(Request::get(&format!("/search?name={query}"))), 200);
+        assert_eq!(answer.as_array().unwrap().len(), found, "{query}: {answer}");
+    }
     assert_eq!(document(hosted.gate.get("/search?name=alpha"), 200), json!([]), "strangers find nothing");
     client.ask(Request::new("DELETE", "/release/team/alpha/1.0")).expect(201);
     client.ask(Request::new("DELETE", "/package/team%2Fdev/alpha")).expect(201);
     assert_eq!((hosted.files("team"), hosted.files("team/dev")), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_package_or_version_called_t_is_no_token() {
+    let hosted = Publishers::new("");
+    let client = Client { hosted: &hosted, base: "" };
+    for (name, version) in [("t", "1.0"), ("tool", "t")] {
+        let built = package(name, version).build("noarch");
+        let place = format!("team/{name}/{version}");
+        for base in ["", "/api"] {
+            let path = |what: &str| format!("{base}/{what}/{place}/noarch/{}", built.file);
+            let body = json!({"distribution_type": "conda", "channels": ["main"], "sha256": sha256_hex(&built.bytes)});
+            let announced = document(client.ask(Request::new("POST", &path("stage")).json(&body)), 200);
+            assert_eq!(client.deliver(&announced, &built).status, 201);
+            let body = json!({"dist_id": announced["dist_id"]});
+            document(client.ask(Request::new("POST", &path("commit")).json(&body)), 200);
+            assert_eq!(document(client.ask(Request::get(&path("dist"))), 200)["version"], version);
+            assert_eq!(client.ask(Request::get(&path("download"))).expect(200), built.bytes);
+            // A token in the path is one all the same.
+            let token = format!("/t/{}{}", hosted.writer.secret, path("download"));
+            assert_eq!(hosted.gate.get(&token).expect(200), built.bytes);
+            let release = format!("{base}/release/{place}");
+            let found = document(client.ask(Request::get(&release)), 200);
+            assert_eq!(found["distributions"][0]["version"], version);
+            client.ask(Request::new("DELETE", &release)).expect(201);
+        }
+    }
+    let alpha = alpha();
+    let announced = document(client.announce("team", &alpha, &["t"]), 200);
+    assert_eq!(client.deliver(&announced, &alpha).status, 201);
+    let said = expect_error(client.commit("team", &announced, &alpha), 422);
+    assert!(said.contains("`t`") && said.contains("token"), "{said}");
 }
 
 #[test]

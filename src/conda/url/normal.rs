@@ -14,12 +14,14 @@ pub(super) struct Normal {
     pub(super) path: String,
     /// What stood behind the first `/t/`.
     pub(super) token: Option<Secret<Arc<str>>>,
+    /// How long the path was when the token was found.
+    pub(super) token_at: usize,
 }
 
 /// Decodes, checks and takes the token out.
 pub(super) fn normalise(raw: &str) -> Result<Normal, PathError> {
     if is_normal(raw.as_bytes()) {
-        return Ok(Normal { path: raw.to_owned(), token: None });
+        return Ok(Normal { path: raw.to_owned(), token: None, token_at: 0 });
     }
     let text = decode(raw)?;
     check_characters(&text)?;
@@ -106,7 +108,7 @@ fn check_decoding_again(text: &str) -> Result<(), PathError> {
 /// whose root is no channel component. `/t//x` is how clients spell "no token"; a `t` at the very end is a name.
 fn walk(text: &str) -> Result<Normal, PathError> {
     let mut path = String::with_capacity(text.len() + 1);
-    let mut token = None;
+    let (mut token, mut token_at) = (None, 0);
     let mut may_hold_token = true;
     let mut segments = text.split('/');
     while let Some(segment) = segments.next() {
@@ -122,6 +124,7 @@ fn walk(text: &str) -> Result<Normal, PathError> {
                     (Some(found), _) => {
                         if !found.is_empty() {
                             token = Some(Secret::new(found.into()));
+                            token_at = path.len();
                             may_hold_token = false;
                         }
                         segments.next();
@@ -137,7 +140,7 @@ fn walk(text: &str) -> Result<Normal, PathError> {
     if path.is_empty() || text.ends_with('/') {
         path.push('/');
     }
-    Ok(Normal { path, token })
+    Ok(Normal { path, token, token_at })
 }
 
 /// Takes `base` (the path of `public_url`, any spelling of its outer slashes) off the front, where it is there.

@@ -29,11 +29,29 @@ pub fn parse(raw_path: &str) -> Result<Target, PathError> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_below(raw_path: &str, base: &str) -> Result<Target, PathError> {
+    let Normal { mut path, token, .. } = below(raw_path, base)?;
+    let route = route_of(&mut path);
+    Ok(Target { route, token, path })
+}
+
+fn below(raw_path: &str, base: &str) -> Result<Normal, PathError> {
     if raw_path.len() > MAX_PATH {
         return Err(PathError::TooLong);
     }
-    let Normal { mut path, token } = normalise(raw_path)?;
-    strip_base(&mut path, base);
+    let mut normal = normalise(raw_path)?;
+    let before = normal.path.len();
+    strip_base(&mut normal.path, base);
+    normal.token_at = normal.token_at.saturating_sub(before - normal.path.len());
+    Ok(normal)
+}
+
+/// [`parse_below`] for a path that may be a dialect's: where packages are named, `t` is one, or a version, and begins no token. Tokens stand
+/// before that, because no part of a channel's name is `t`.
+fn parse_named(raw_path: &str, base: &str) -> Result<Target, PathError> {
+    let Normal { mut path, mut token, token_at } = below(raw_path, base)?;
+    if let Some(found) = token.take_if(|_| dialect::root_of_names(&path).is_some_and(|len| token_at > len)) {
+        path.insert_str(token_at, &format!("/t/{}", found.reveal()));
+    }
     let route = route_of(&mut path);
     Ok(Target { route, token, path })
 }
@@ -55,10 +73,10 @@ pub struct Own {
 /// # Errors
 /// As [`parse`].
 pub fn parse_own(raw_path: &str, base: &str) -> Result<Own, PathError> {
-    let mut target = match parse_below(raw_path, base) {
+    let mut target = match parse_named(raw_path, base) {
         Err(PathError::EncodedSlash) => {
             let slashed = raw_path.replace("%2F", "/").replace("%2f", "/");
-            let target = parse_below(&slashed, base)?;
+            let target = parse_named(&slashed, base)?;
             if dialect::is_below_dialects(&target.path) { Ok(target) } else { Err(PathError::EncodedSlash) }
         }
         parsed => parsed,

@@ -10,7 +10,7 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
-use super::super::talk::{Answered, No, Talk, only, parameter};
+use super::super::talk::{Answered, No, Talk, only};
 use super::done;
 use crate::channel::view::PackageView;
 use crate::channel::{HostError, Retract};
@@ -18,11 +18,7 @@ use crate::conda::archive::ArchiveName;
 use crate::conda::channel::ChannelName;
 use crate::conda::subdir::Subdir;
 use crate::conda::url::dialect::Dist;
-use crate::policy::access::Right;
-use crate::store::model::{Package, PackageState};
-
-/// Channels that a search looks into.
-const SEARCHED: u32 = 1000;
+use crate::store::model::PackageState;
 
 /// The listed files of a package, all or of one version.
 pub(super) async fn files_of(
@@ -155,45 +151,4 @@ async fn delete(talk: &Talk<'_>, owner: &ChannelName, files: &[PackageView]) -> 
         talk.hosting.retract(talk.visitor, (owner, &subdir, &archive), Retract::Delete, None).await?;
     }
     Ok(())
-}
-
-/// Packages of this name, in the hosted channels that the caller may read.
-pub(super) async fn search(talk: &Talk<'_>, request: Request) -> Answered {
-    only("GET, HEAD", request.method())?;
-    let name = parameter(&request, "name").unwrap_or_default().to_ascii_lowercase();
-    let platform = parameter(&request, "platform");
-    drop(request);
-    let mut all = Vec::new();
-    for channel in talk.hosting.desk().channels(None, SEARCHED).await? {
-        let Some(owner) = ChannelName::parse(&channel.name).filter(|_| channel.deleted_at.is_none()) else {
-            continue;
-        };
-        let may_read = channel.public || talk.hosting.check(talk.visitor, &owner, Right::Read, None).is_ok();
-        if !may_read {
-            continue;
-        }
-        let rows = talk.hosting.desk().packages_named(&owner, &name).await?;
-        let listed = |row: &&Package| {
-            row.state == PackageState::Listed
-                && platform.as_ref().is_none_or(|platform| *platform == row.subdir)
-        };
-        let files: Vec<PackageView> = rows.iter().filter(listed).map(PackageView::from).collect();
-        if files.is_empty() {
-            continue;
-        }
-        let of = |get: fn(&PackageView) -> Option<&str>| {
-            let mut values: Vec<&str> = files.iter().filter_map(get).collect();
-            values.sort_unstable();
-            values.dedup();
-            json!(values)
-        };
-        let shown: Vec<Value> = files.iter().map(|file| shown(talk, &owner, file)).collect();
-        all.push(json!({
-            "name": name, "owner": owner.as_str(), "summary": "", "package_types": ["conda"],
-            "conda_platforms": of(|file| Some(&file.subdir)), "versions": of(|file| file.version.as_deref()),
-            "latest_version": files.last().and_then(|file| file.version.as_deref()), "builds": of(|file| file.build.as_deref()),
-            "public": channel.public, "files": shown,
-        }));
-    }
-    Ok(done(StatusCode::OK, Value::Array(all)))
 }

@@ -5,6 +5,7 @@
 //! | `stage` | an upload's three steps: announced, sent, finished |
 //! | `dists` | what there is: packages, releases, files; deleting them |
 //! | `labels` | labels, copies |
+//! | `search` | finding packages |
 //! | `account` | users, tokens, what the client asks to find its way |
 //!
 //! Belongs here: which request goes where. Does not: publishing.
@@ -12,6 +13,7 @@
 mod account;
 mod dists;
 mod labels;
+mod search;
 mod stage;
 
 use axum::Json;
@@ -50,7 +52,7 @@ pub(super) async fn answer(
             dists::release(talk, (owner, package, version), request).await
         }
         Anaconda::Download(dist) => dists::download(talk, dist, &method).await,
-        Anaconda::Search => dists::search(talk, request).await,
+        Anaconda::Search => search::search(talk, request).await,
         Anaconda::Stage(dist) => stage::announce(talk, &dialects.stages, dist, request).await,
         Anaconda::Deliver => Ok(stage::deliver(talk, &dialects.stages, request).await),
         Anaconda::Commit(dist) => stage::commit(talk, &dialects.stages, dist, request).await,

@@ -13,7 +13,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use anaconda::{Anaconda, Dist};
-pub(super) use parse::{is_below_dialects, parse};
+pub(super) use parse::{is_below_dialects, parse, root_of_names};
 
 use crate::conda::archive::ArchiveName;
 use crate::conda::channel::{ChannelName, ChannelRef};

@@ -38,6 +38,14 @@ pub(in super::super) fn is_below_dialects(path: &str) -> bool {
     matches!(root, "api" | "get" | "download") || ANACONDA.contains(&root)
 }
 
+/// How much of a path is the root below which packages are named, if it has one.
+pub(in super::super) fn root_of_names(path: &str) -> Option<usize> {
+    let api = if path.starts_with("/api/") { "/api".len() } else { 0 };
+    let root = path.get(api + 1..)?.split('/').next()?;
+    let names = ["dist", "stage", "commit", "download", "package", "release", "copy"];
+    names.contains(&root).then_some(api + 1 + root.len())
+}
+
 /// What `path` asks for; `None` where it is no dialect's. Downloads are no dialect's: [`super::super::parse_own`] has them.
 pub(in super::super) fn parse(path: &str) -> Option<Dialect> {
     let body = path.trim_matches('/');
