@@ -107,6 +107,7 @@ impl Hosting {
                 "wheels can't be published here; build a `.conda` package of it".to_owned(),
             ));
         }
+        self.check_name(&upload)?;
         let channel = self.channel_for_upload(author, &upload.channel).await?;
         let settings = self.desk().settings_of(&channel)?;
         let labels = row::labels(&upload.labels)?;
@@ -121,6 +122,17 @@ impl Hosting {
             }
         }
         self.put(&ready).await
+    }
+
+    /// A name that looks like another channel's own is somebody's mistake, or meant to be mistaken.
+    fn check_name(&self, upload: &Upload) -> Result<(), HostError> {
+        let Some((name, _, _)) = upload.file.parts() else { return Ok(()) };
+        let Some(like) = self.0.live.view().looks_owned(&upload.channel, name) else { return Ok(()) };
+        Err(HostError::Forbidden(format!(
+            "`{name}` looks like `{like}`, names that another channel of this gate owns, and can't be published to `{}`; choose another \
+             name, or publish it to that channel",
+            upload.channel
+        )))
     }
 
     /// Looks into the package on a blocking thread.

@@ -25,6 +25,7 @@ pub mod virtual_rule;
 mod channels;
 mod files;
 mod hosted;
+mod lookalike;
 mod upload_rules;
 mod upstreams;
 mod virtuals;

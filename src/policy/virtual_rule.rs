@@ -8,6 +8,7 @@ use std::fmt;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use sha2::{Digest, Sha256};
 
+use super::lookalike;
 use crate::clock::UnixMillis;
 use crate::conda::archive::{ArchiveKind, ArchiveName};
 use crate::conda::channel::ChannelRef;
@@ -71,22 +72,31 @@ impl VirtualRule {
         std::iter::once((&self.owns, self.owners.as_slice())).chain(claims)
     }
 
-    /// Whether nobody else owns what `is_owned` finds among owned names. A name that several own is answered for by each of them.
-    fn may(&self, member: usize, is_owned: impl Fn(&NameGlobs) -> bool) -> bool {
+    /// Whether nobody else owns any of these spellings of a name. One that several own is answered for by each of them; one that nobody owns,
+    /// and that looks like an owned one, is answered for by the owners of that.
+    fn may(&self, member: usize, spellings: &[&str]) -> bool {
+        let may = |owned: fn(&NameGlobs, &str) -> bool| {
+            self.claimed(member, |names| spellings.iter().any(|name| owned(names, name)))
+        };
+        may(NameGlobs::contains).or_else(|| may(NameGlobs::has_like)).unwrap_or(true)
+    }
+
+    /// Whether the member is among the owners of what `is_owned` finds; `None` where nobody owns it.
+    fn claimed(&self, member: usize, is_owned: impl Fn(&NameGlobs) -> bool) -> Option<bool> {
         let mut claimed = false;
         for (_, owners) in self.ownership().filter(|(names, _)| is_owned(names)) {
             if owners.contains(&member) {
-                return true;
+                return Some(true);
             }
             claimed = true;
         }
-        !claimed
+        claimed.then_some(false)
     }
 
     /// Whether the member at this place may answer for packages of this name.
     #[must_use]
     pub fn may_answer(&self, member: usize, name: &str) -> bool {
-        self.may(member, |names| names.contains(name))
+        self.may(member, &[name])
     }
 
     /// Whether the member at this place may answer for this file: neither its name nor the name its record gives itself (where
@@ -106,15 +116,24 @@ impl VirtualRule {
             // Wheels write the name up to the first hyphen, with `_` for every `-`, `_` and `.` in it.
             let name = file.split('-').next().unwrap_or(file);
             let hyphened = name.replace('_', "-");
-            return self.may(member, |names| names.contains(name) || names.contains(&hyphened));
+            return self.may(member, &[name, &hyphened]);
         }
         archive.parts().is_none_or(|(name, ..)| self.may_answer(member, name))
     }
 
-    /// The places of those who own a name; nobody where it is anybody's.
+    /// Whether nobody owns a name, and it looks like one that somebody does.
+    #[must_use]
+    pub fn is_lookalike(&self, name: &str) -> bool {
+        let any = |is: fn(&NameGlobs, &str) -> bool| self.ownership().any(|(names, _)| is(names, name));
+        !any(NameGlobs::contains) && any(NameGlobs::has_like)
+    }
+
+    /// The places of those who own a name, or the name that it looks like; nobody where it is anybody's.
     #[must_use]
     pub fn owners_of(&self, name: &str) -> Vec<usize> {
-        let owned = self.ownership().filter(|(names, _)| names.contains(name));
+        let is_like = self.is_lookalike(name);
+        let is_owned = |names: &NameGlobs| if is_like { names.has_like(name) } else { names.contains(name) };
+        let owned = self.ownership().filter(|(names, _)| is_owned(names));
         let mut owners: Vec<_> = owned.flat_map(|(_, owners)| owners.iter().copied()).collect();
         owners.sort_unstable();
         owners.dedup();
@@ -136,6 +155,8 @@ impl VirtualRule {
 pub struct NameGlobs {
     texts: Vec<String>,
     set: GlobSet,
+    /// The same over folded names.
+    folded: GlobSet,
 }
 
 impl NameGlobs {
@@ -144,7 +165,7 @@ impl NameGlobs {
     /// # Errors
     /// The first pattern that is none, and why.
     pub fn new(texts: Vec<String>) -> Result<Self, String> {
-        let mut set = GlobSetBuilder::new();
+        let (mut set, mut folded) = (GlobSetBuilder::new(), GlobSetBuilder::new());
         for text in &texts {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-*?[]{},!^".contains(&b);
             if text.is_empty() || text.len() > MAX_GLOB || !text.bytes().all(plain) {
@@ -152,9 +173,28 @@ impl NameGlobs {
             }
             let glob = GlobBuilder::new(text).case_insensitive(true).build();
             set.add(glob.map_err(|error| error.kind().to_string())?);
+            if let Some(glob) =
+                lookalike::fold_glob(text).and_then(|folded| GlobBuilder::new(&folded).build().ok())
+            {
+                folded.add(glob);
+            }
         }
         let set = set.build().map_err(|error| error.kind().to_string())?;
-        Ok(Self { texts, set })
+        let folded = folded.build().map_err(|error| error.kind().to_string())?;
+        Ok(Self { texts, set, folded })
+    }
+
+    /// Whether a name that none of them matches looks like one that they do ([`lookalike`]).
+    #[must_use]
+    pub fn has_like(&self, name: &str) -> bool {
+        !self.folded.is_empty() && !self.contains(name) && self.folded.is_match(lookalike::fold(name))
+    }
+
+    /// The pattern that a name looks like without being matched by any.
+    #[must_use]
+    pub fn like(&self, name: &str) -> Option<&str> {
+        let is_like = |text: &&String| Self::new(vec![(*text).clone()]).is_ok_and(|one| one.has_like(name));
+        self.has_like(name).then(|| self.texts.iter().find(is_like)).flatten().map(String::as_str)
     }
 
     /// Whether one of them matches.

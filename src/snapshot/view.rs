@@ -202,6 +202,20 @@ impl View {
         self.channel(name).is_some_and(|channel| channel.hosted().is_some())
     }
 
+    /// The pattern of another hosted channel's own names that a package's name looks like without being one; `None` also where the channel
+    /// itself owns the name.
+    #[must_use]
+    pub fn looks_owned(&self, channel: &ChannelName, package: &str) -> Option<String> {
+        let is_this = |name: &ChannelName| name.as_str().eq_ignore_ascii_case(channel.as_str());
+        if self.channel(channel)?.hosted().is_some_and(|hosted| hosted.owns.contains(package)) {
+            return None;
+        }
+        self.names().filter(|name| !is_this(name)).find_map(|name| {
+            let other = self.channel(name)?;
+            other.hosted()?.owns.like(package).map(str::to_owned)
+        })
+    }
+
     /// Whether nobody can tell before the store was read what the name means: it may be hosted, and then no upstream answers for it.
     #[must_use]
     pub fn waits_for_store(&self, name: &ChannelName) -> bool {

@@ -4,7 +4,7 @@ use condagate::policy::access::Right;
 use condagate::store::model::PackageState;
 
 use crate::harness::people::Society;
-use crate::harness::{Request, package};
+use crate::harness::{Channel, Publishers, Request, Setup, package};
 use crate::hosted::Scene;
 
 const PROD: &str = "channels:\n  - {name: team, hosted: true, owns: [\"acme-*\"]}\n  - {name: prod, virtual: [team, theirs], priority: flexible}\n  - {name: outer, virtual: [stock, prod], priority: flexible}\n";
@@ -103,4 +103,52 @@ fn reading_a_virtual_channel_needs_reading_its_hosted_members() {
     society.grant("team", "ada", Right::Read);
     crate::harness::eventually_true("the grant counts", || asks().status == 200);
     scene.view("prod", "noarch").get("repodata.json").expect_problem(401);
+}
+
+#[test]
+fn what_looks_like_an_owned_name_comes_from_the_owner_only() {
+    let scene = Scene::new(PROD);
+    Channel::new("theirs")
+        .with("noarch", &package("acme_tool", "9.9"))
+        .with("noarch", &package("acrne-tool", "9.9"))
+        .with("noarch", &package("acmetool", "9.9"))
+        .publish(&scene.upstream);
+    let id = scene.stock.channel("team", true);
+    let own = scene.stock.put(&id, "noarch", &package("acme-tool", "1"), &[]);
+    let odd = scene.stock.put(&id, "noarch", &package("acme.tool", "1"), &[]);
+    scene.until_listed("team", "noarch", &[&own, &odd]);
+    for name in ["prod", "outer"] {
+        let view = scene.view(name, "noarch");
+        let files: Vec<_> = view.agreed().into_keys().filter(|file| !file.starts_with("foreign")).collect();
+        assert_eq!(files, ["acme-tool-1-0.conda", "acme.tool-1-0.conda", "acmetool-9.9-0.conda"], "{name}");
+        let refused = view.get("acrne-tool-9.9-0.conda").expect_problem(403);
+        assert!(refused["detail"].as_str().unwrap().contains("looks like a name"), "{refused}");
+    }
+    let explained = scene.gate.get("/-/api/v1/explain?url=/prod/noarch/acme_tool-9.9-0.conda").text();
+    assert!(explained.contains("which looks like one of theirs"), "{explained}");
+}
+
+#[test]
+fn what_looks_like_an_owned_name_is_not_taken_elsewhere() {
+    let hosted =
+        Publishers::of(Setup::rules("channels:\n  - {name: team, hosted: true, owns: [\"acme-*\"]}\n"));
+    let put = |channel: &str, name: &str| {
+        let package = package(name, "1.0").build("noarch");
+        let request = Request::new("PUT", &format!("/{channel}/noarch/{}", package.file));
+        hosted.ask(request.body(&package.bytes))
+    };
+    for (channel, name) in [
+        ("team", "acme-x"),
+        ("team", "acme_x"),
+        ("team/dev", "acme-x"),
+        ("team/dev", "acmex"),
+        ("team/dev", "numpy"),
+    ] {
+        put(channel, name).expect(201);
+    }
+    for name in ["acme_x", "acme.x", "acrne-x"] {
+        let problem = put("team/dev", name).expect_problem(403);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(&format!("`{name}` looks like `acme-*`")), "{detail}");
+    }
 }

@@ -225,7 +225,8 @@ impl Choice<'_> {
             let owners = rule.owners_of(&record.name);
             let owners: Vec<_> = owners.into_iter().map(|place| format!("`{}`", member(place))).collect();
             let owners = owners.join(", ");
-            return Some(format!("`owns` of `{label}` lets only {owners} answer for this name."));
+            let why = if rule.is_lookalike(&record.name) { ", which looks like one of theirs" } else { "" };
+            return Some(format!("`owns` of `{label}` lets only {owners} answer for this name{why}."));
         }
         if let Some(as_of) = rule.as_of
             && record.first_seen.is_none_or(|seen| seen > as_of)

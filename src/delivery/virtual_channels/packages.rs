@@ -186,6 +186,17 @@ pub(in crate::delivery) fn left_out(
     subdir: &Subdir,
     archive: &ArchiveName,
 ) -> Refusal {
+    let name = archive.parts().map_or("", |(name, _, _)| name);
+    if channel.rule.is_lookalike(name) {
+        return Refusal::rule(
+            UNLISTED,
+            format!(
+                "`{archive}` is not in the index of the virtual channel `{}/{subdir}`: `{name}` looks like a name that belongs to one of its \
+                 members (`owns`), and only that may answer for it",
+                channel.label
+            ),
+        );
+    }
     Refusal::rule(
         UNLISTED,
         format!(
