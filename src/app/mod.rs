@@ -176,6 +176,7 @@ impl Gate {
             .build()
             .map_err(StartError::Runtime)?;
         let pseudonym = convert::pseudonym();
+        reload::tell_notes(&rules);
         let mut core = Core::open(config, rules, &clock, tuning, &runtime, &pseudonym)?;
         let (store, live) = (core.store.clone(), Arc::clone(&core.live));
         let society = society::Society::open(&core.config, &clock, &runtime, &pseudonym, store, &live)?;

@@ -36,9 +36,7 @@ impl Core {
         if let Err(errors) = self.upstreams.set(convert::upstreams(&rules, self.tune_upstream.as_ref())) {
             return Err(self.keep_old(errors.iter().map(ToString::to_string).collect()));
         }
-        for note in rules.policy().notes() {
-            tracing::warn!(%note, "a rule may not do what it seems to");
-        }
+        tell_notes(&rules);
         let before = self.live.view().rules().policy().rules().len();
         if before > 0 && rules.policy().rules().len() == 0 {
             tracing::warn!(
@@ -98,5 +96,12 @@ impl Core {
                 let _kept = this.reload().await;
             }
         });
+    }
+}
+
+/// What may be meant and may be a mistake, for the log.
+pub(super) fn tell_notes(rules: &crate::policy::Rules) {
+    for note in rules.notes() {
+        tracing::warn!(%note, "a rule may not do what it seems to");
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn run(args: &CheckArgs, sources: &dyn Fn(Flags) -> Sources, terminal
     match checked {
         Ok((config, rules)) => {
             if args.json {
-                let notes: Vec<_> = rules.policy().notes().iter().map(as_json).collect();
+                let notes: Vec<_> = rules.notes().map(as_json).collect();
                 terminal.json(&json!({"mistakes": [], "notes": notes}));
             } else {
                 terminal.line(summary(&config.rules.path, &rules));
@@ -77,7 +77,7 @@ fn summary(dir: &Path, rules: &Rules) -> String {
             }
         }
     }
-    for note in rules.policy().notes() {
+    for note in rules.notes() {
         text.push_str("\nnote: ");
         text.push_str(&note.to_string());
     }

@@ -87,12 +87,14 @@ pub(super) fn compile_written(
     let anonymous = merged.anonymous.unwrap_or(true);
     let access = access::compile::compile(merged.access, anonymous, world, &mut mistakes);
     let notices = notices::merge(merged.notices, &mut mistakes);
+    let notes = mistakes.take_notes();
     mistakes.or(())?;
     let mut rules = assemble(named, channels, files, hosts);
     rules.access = Arc::new(access);
     policy.note_scopes(&rules);
     rules.policy = Arc::new(policy);
     rules.notices = notices;
+    rules.notes = notes;
     rules.revision = revision(&rules);
     Ok(rules)
 }
@@ -281,6 +283,7 @@ fn assemble(
         access: Arc::default(),
         policy: Arc::default(),
         notices: Vec::new(),
+        notes: Vec::new(),
         exact: HashMap::new(),
         globs: Vec::new(),
         any: None,

@@ -14,6 +14,7 @@ use globset::GlobMatcher;
 use super::access::Access;
 use super::hosted::HostedRule;
 use super::judge::Policy;
+use super::mistake::Mistake;
 use super::notices::{self, Notice, NoticeRule};
 use super::virtual_rule::VirtualRule;
 use crate::conda::channel::ChannelName;
@@ -228,6 +229,7 @@ pub struct Rules {
     pub(super) access: Arc<Access>,
     pub(super) policy: Arc<Policy>,
     pub(super) notices: Vec<NoticeRule>,
+    pub(super) notes: Vec<Mistake>,
     pub(super) exact: HashMap<ChannelName, Arc<ChannelRule>>,
     pub(super) globs: Vec<(GlobMatcher, Arc<ChannelRule>)>,
     pub(super) any: Option<Arc<ChannelRule>>,
@@ -298,6 +300,11 @@ impl Rules {
     #[must_use]
     pub fn notices_for(&self, channel: &str) -> Vec<Arc<Notice>> {
         notices::for_channel(&self.notices, channel)
+    }
+
+    /// What may be meant and may be a mistake, for `check` and the log.
+    pub fn notes(&self) -> impl Iterator<Item = &Mistake> {
+        self.notes.iter().chain(self.policy.notes())
     }
 
     /// How many notices there are, for all channels.

@@ -59,18 +59,21 @@ impl fmt::Display for Mistake {
 
 /// Collects mistakes while everything is read, so that all of them can be told at once.
 #[derive(Debug, Default)]
-pub struct Mistakes(Vec<Mistake>);
+pub struct Mistakes {
+    all: Vec<Mistake>,
+    notes: Vec<Mistake>,
+}
 
 impl Mistakes {
     /// No mistakes yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self { all: Vec::new(), notes: Vec::new() }
     }
 
     /// Notes one.
     pub fn push(&mut self, mistake: Mistake) {
-        self.0.push(mistake);
+        self.all.push(mistake);
     }
 
     /// Notes one without a hint.
@@ -85,21 +88,34 @@ impl Mistakes {
 
     /// Adds those of another reader.
     pub fn extend(&mut self, others: Vec<Mistake>) {
-        self.0.extend(others);
+        self.all.extend(others);
+    }
+
+    /// Notes what may be meant, and may be a mistake.
+    pub fn note(&mut self, at: &At, message: impl Into<String>, hint: impl Into<String>) {
+        self.notes.push(Mistake::new(at, message).hint(hint));
+    }
+
+    /// What may be a mistake, by file and place.
+    pub fn take_notes(&mut self) -> Vec<Mistake> {
+        let mut notes = std::mem::take(&mut self.notes);
+        notes.sort();
+        notes.dedup();
+        notes
     }
 
     /// Whether all is well so far.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
     /// All of them, by file and place, each told once.
     #[must_use]
     pub fn into_sorted(mut self) -> Vec<Mistake> {
-        self.0.sort();
-        self.0.dedup();
-        self.0
+        self.all.sort();
+        self.all.dedup();
+        self.all
     }
 
     /// `value` when nothing was noted, else everything that was.

@@ -283,13 +283,17 @@ impl Family<'_, '_> {
         let name = &member.value.name;
         let place = self.placed.find(name).and_then(|n| Some((n, channels.get(n)?)));
         let Some((n, entry)) = place else {
+            // One that is made with the command line or the API, now or later.
             let known = self.placed.exact.keys().map(|name| name.as_str());
-            self.mistakes.add_hint(
+            self.mistakes.note(
                 &member.at,
-                format!("no rule places the member `{name}`"),
+                format!(
+                    "no rule places the member `{name}`: it is the hosted channel of this name, and empty as long as nobody makes one \
+                     (`condagate channel create {name}`)"
+                ),
                 did_you_mean(name.as_str(), known.collect::<Vec<_>>()),
             );
-            return None;
+            return Some(Inherited { ttl: DEFAULT_TTL, anonymous: Anonymous::Nowhere, depth: 0 });
         };
         if !matches!(entry.source, WrittenChannelSource::Virtual(_)) {
             return self.of(n, above);

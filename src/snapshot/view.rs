@@ -14,8 +14,8 @@ use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::policy::access::Caller;
 use crate::policy::judge::audience::AudienceSet;
 use crate::policy::{
-    ChannelRule, ChannelSource, FileSource, HostedRule, Pattern, Policy, Rules, SourceNames, Unlisted,
-    VirtualRule, WholeIndex,
+    ChannelRule, ChannelSource, FileSource, HostedRule, NameGlobs, Pattern, Policy, Rules, SourceNames,
+    Unlisted, VirtualRule, WholeIndex,
 };
 use crate::telemetry::shard;
 use crate::upstream::{Upstream, Upstreams};
@@ -348,7 +348,7 @@ impl View {
         made_of: &Arc<VirtualRule>,
     ) -> Option<VirtualChannel> {
         let members = made_of.members.iter().map(|asked| {
-            let place = self.place(&asked.name)?;
+            let place = self.place(&asked.name).or_else(|| self.not_made_yet(&asked.name))?;
             Some(Member { asked: asked.clone(), place })
         });
         let members = members.collect::<Option<Vec<_>>>()?;
@@ -360,6 +360,16 @@ impl View {
             Arc::new(VirtualRule { claims, ..VirtualRule::clone(made_of) })
         };
         VirtualChannel::new(name, rule, made_of, members, notices)
+    }
+
+    /// A member that no rule places, and that the store has not got: a hosted channel in which there is nothing.
+    fn not_made_yet(&self, name: &ChannelName) -> Option<Place> {
+        if self.rules.channel(name).is_some() || !matches!(self.hosted.find(name), Named::NotHosted) {
+            return None;
+        }
+        let (row, owns) = (HostedRow::Absent, NameGlobs::default());
+        let hosted = Hosted { name: name.clone(), row, deleted: false, private: false, owns };
+        self.hosted_channel(hosted).map(Place::Source)
     }
 
     /// The channel that `name` means on the upstream `host` stands for. Where the rules send this name to that same

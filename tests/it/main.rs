@@ -44,6 +44,7 @@ mod hosted_cost;
 mod hosted_documents;
 mod hosted_names;
 mod hosted_patches;
+mod hosted_unplaced;
 mod hosted_upload_rules;
 mod hosted_virtual;
 mod hosts_and_proxy;

@@ -95,7 +95,7 @@ fn entry(draft: Draft, n: usize) -> Entry {
     }
 }
 
-/// Refuses channels that no rule places.
+/// Notes channels that no rule places: the store may have them, now or later.
 fn check_channels(listed: &Listed, rules: &[Arc<ChannelRule>], m: &mut Mistakes) {
     let names: Vec<&str> = rules
         .iter()
@@ -116,16 +116,22 @@ fn check_channels(listed: &Listed, rules: &[Arc<ChannelRule>], m: &mut Mistakes)
         } else if is_glob(text) {
             let globs = Globs::channels(vec![text.clone()]);
             if !places_many && !names.iter().any(|name| globs.is_match(name)) {
-                m.add_hint(
+                m.note(
                     at,
-                    format!("`{path}`: no rule of `channels` places a channel that `{text}` matches"),
+                    format!(
+                        "`{path}`: no rule of `channels` places a channel that `{text}` matches; it is about hosted channels that are \
+                         made with `condagate channel create`"
+                    ),
                     did_you_mean(text, names.iter().copied()),
                 );
             }
         } else if !rules.iter().any(|rule| places(rule, text)) {
-            m.add_hint(
+            m.note(
                 at,
-                format!("`{path}`: no rule of `channels` places the channel `{text}`"),
+                format!(
+                    "`{path}`: no rule of `channels` places the channel `{text}`; it is about the hosted channel of this name, once it is \
+                     made (`condagate channel create {text}`)"
+                ),
                 did_you_mean(text, names.iter().copied()),
             );
         }
