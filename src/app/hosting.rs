@@ -57,7 +57,7 @@ impl delivery::Opener for Opener {
         (path, longest): (&str, u64),
     ) -> Result<Option<Vec<u8>>, String> {
         let picked =
-            inspect::pick(archive, (name, size), (&inspect::Limits::default(), longest), &|at| at == path);
+            inspect::pick(archive, (name, size), (&inspect::Limits::of_known(), longest), &|at| at == path);
         let picked = picked.map_err(|error| error.to_string())?;
         Ok(picked.into_iter().next().map(|(_, bytes)| bytes))
     }
@@ -104,9 +104,17 @@ impl Core {
 }
 
 fn receive(config: &Config) -> ReceiveSettings {
+    let set = config.upload;
+    let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     ReceiveSettings {
-        longest: config.upload.max_size,
-        at_once: config.upload.at_once,
-        ..ReceiveSettings::default()
+        longest: set.max_size,
+        at_once: set.at_once,
+        inspected_at_once: set.opened_at_once,
+        inspection: inspect::Limits {
+            unpacked: set.max_unpacked,
+            ratio: number(set.max_ratio),
+            members: number(set.max_members),
+            ..inspect::Limits::default()
+        },
     }
 }

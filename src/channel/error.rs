@@ -82,7 +82,9 @@ impl From<InspectError> for HostError {
     fn from(error: InspectError) -> Self {
         match error.fault() {
             Fault::Package => Self::Invalid(format!("{error}; nothing was published")),
-            Fault::TooLarge => Self::TooLarge(format!("{error}; nothing was published")),
+            Fault::TooLarge => Self::TooLarge(format!(
+                "{error}; nothing was published. The gate's administrator can raise `max_unpacked`, `max_ratio` and `max_members` under `upload:`"
+            )),
             Fault::Disk => {
                 tracing::error!(%error, "a package that came in can't be read");
                 Self::Internal(

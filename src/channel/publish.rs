@@ -143,8 +143,8 @@ impl Hosting {
         let digests = Digests { sha256: received.sha256, md5: received.md5, size: received.size };
         let (taken, file) = (std::sync::Arc::clone(&received.taken), upload.file.clone());
         let channel = upload.channel.clone();
+        let limits = self.0.limits.inspection;
         let work = move || {
-            let limits = inspect::Limits::default();
             let inspected = inspect::inspect(taken.file(), &file, &digests, &limits)?;
             patching::check(taken.file(), (&file, digests.size), &channel, &limits)?;
             Ok::<_, HostError>(inspected)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
-use super::{HostError, Hosting};
+use super::{HostError, Hosting, inspect};
 use crate::cache::Taken;
 use crate::conda::digest::{Expected, Md5, Sha256};
 
@@ -21,11 +21,13 @@ pub struct ReceiveSettings {
     pub at_once: usize,
     /// Packages opened at one time; more wait.
     pub inspected_at_once: usize,
+    /// What a package may need while it is opened.
+    pub inspection: inspect::Limits,
 }
 
 impl Default for ReceiveSettings {
     fn default() -> Self {
-        Self { longest: 16 << 30, at_once: 256, inspected_at_once: 4 }
+        Self { longest: 16 << 30, at_once: 256, inspected_at_once: 4, inspection: inspect::Limits::default() }
     }
 }
 

@@ -126,7 +126,7 @@ impl Hosting {
         let looked = tokio::task::spawn_blocking(move || {
             // The MD5 is in the row already, and nothing is made of it here.
             let digests = Digests { sha256, md5: Md5([0; 16]), size };
-            inspect::inspect(blob.body().file(), &file, &digests, &inspect::Limits::default())
+            inspect::inspect(blob.body().file(), &file, &digests, &inspect::Limits::of_known())
         });
         match looked.await {
             Ok(Ok(inspected)) => self.note_contents(row.sha256, &inspected).await,

@@ -225,6 +225,22 @@ fn upload(r: &mut Reader<'_>, top: &mut Fields<'_>) -> UploadConfig {
     let upload = UploadConfig {
         max_size: r.take(fields.as_mut(), "upload.max_size", some_bytes, 16 << 30, |n| show_size(*n)),
         at_once: r.take(fields.as_mut(), "upload.at_once", count(1, 10_000), 256, ToString::to_string),
+        opened_at_once: r.take(
+            fields.as_mut(),
+            "upload.opened_at_once",
+            count(1, 100),
+            4,
+            ToString::to_string,
+        ),
+        max_unpacked: r.take(fields.as_mut(), "upload.max_unpacked", some_bytes, 64 << 30, |n| show_size(*n)),
+        max_ratio: r.take(fields.as_mut(), "upload.max_ratio", count(1, 1_000_000), 400, ToString::to_string),
+        max_members: r.take(
+            fields.as_mut(),
+            "upload.max_members",
+            count(10, 100_000_000),
+            400_000,
+            ToString::to_string,
+        ),
     };
     r.finish(fields);
     upload

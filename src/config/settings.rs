@@ -100,6 +100,14 @@ pub struct UploadConfig {
     pub max_size: u64,
     /// `upload.at_once`: files received at one time. Default 256.
     pub at_once: usize,
+    /// `upload.opened_at_once`: packages opened at one time; more wait. Default 4.
+    pub opened_at_once: usize,
+    /// `upload.max_unpacked`: bytes that a package may unpack to. Default 64 GiB.
+    pub max_unpacked: u64,
+    /// `upload.max_ratio`: bytes that each byte of a package may unpack to, beyond the first 256 MiB. Default 400.
+    pub max_ratio: usize,
+    /// `upload.max_members`: files and directories in a package. Default 400,000.
+    pub max_members: usize,
 }
 
 /// Disk headroom.

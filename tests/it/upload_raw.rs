@@ -190,3 +190,18 @@ fn a_subdir_that_is_not_the_packages_and_what_is_no_package() {
     hosted.ask(Request::new("POST", &format!("/team/noarch/{}", alpha.file)).body(b"x")).expect_problem(405);
     assert_eq!(hosted.files("team"), [""; 0]);
 }
+
+#[test]
+fn what_a_package_may_need_while_it_is_opened_is_a_setting() {
+    let hosted = Publishers::new("upload: {max_unpacked: 1MiB, max_members: 10}");
+    let (alpha, large) = (alpha(), package("large", "1.0").payload(2_000_000).build("noarch"));
+    hosted.ask(put(&alpha).body(&alpha.bytes)).expect(201);
+    let many = (0..10).fold(package("many", "1.0"), |many, n| many.file(&format!("share/many/{n}"), "x"));
+    let many = many.build("noarch");
+    for (package, says) in [(&large, "1048576"), (&many, "members")] {
+        let problem = hosted.ask(put(package).body(&package.bytes)).expect_problem(413);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(says) && detail.contains("under `upload:`"), "{detail}");
+    }
+    assert_eq!(hosted.files("team"), [listed(&alpha, "main")]);
+}

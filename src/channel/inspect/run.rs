@@ -13,7 +13,7 @@ use std::os::unix::fs::FileExt as _;
 use super::error::InspectError;
 
 /// What an inspection allows before it gives up on a package. Memory is bounded by these, never by the package's size.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Most unpacked bytes of all parts together.
     pub unpacked: u64,
@@ -58,6 +58,14 @@ impl Default for Limits {
             listed: 100_000,
             listed_bytes: 8 << 20,
         }
+    }
+}
+
+impl Limits {
+    /// For a package that was found good before, maybe under other limits: as much as it has.
+    #[must_use]
+    pub fn of_known() -> Self {
+        Self { unpacked: u64::MAX, ratio: u64::MAX, members: u64::MAX, ..Self::default() }
     }
 }
 
