@@ -74,10 +74,15 @@ impl std::fmt::Debug for Taken {
 pub(super) struct Part {
     pub(super) file: Arc<File>,
     pub(super) path: PathBuf,
+    /// It is no longer deleted with this: a note names it (`staged`).
+    pub(super) stays: bool,
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
+        if self.stays {
+            return;
+        }
         // Gone already where it was kept; what can't be deleted now is at the next start.
         let _gone = std::fs::remove_file(&self.path);
     }
@@ -204,7 +209,7 @@ impl Cache {
             blobs.ops.make_dirs(&dir).map_err(CacheError::io("create", &dir))?;
             let path = dir.join(format!("{}.part", NEXT.fetch_add(1, Ordering::Relaxed)));
             let file = blobs.ops.open_rw(&path).map_err(CacheError::io("create", &path))?;
-            Ok(Part { file: Arc::new(file), path })
+            Ok(Part { file: Arc::new(file), path, stays: false })
         });
         let part = part.await??;
         let work = Work::Idle(Box::default());

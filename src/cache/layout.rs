@@ -67,6 +67,11 @@ impl Layout {
         self.root.join("hosted").join("incoming")
     }
 
+    /// On the same volume, too.
+    pub(super) fn staged(&self) -> PathBuf {
+        self.root.join("hosted").join("staged")
+    }
+
     pub(super) fn partials(&self) -> PathBuf {
         self.root.join("partial")
     }

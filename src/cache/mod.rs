@@ -41,6 +41,7 @@ mod purge;
 mod recover;
 mod settings;
 mod source;
+mod staged;
 pub(crate) mod stamp;
 mod status;
 #[cfg(test)]

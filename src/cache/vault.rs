@@ -159,7 +159,7 @@ fn adopt(
     Ok(blob)
 }
 
-fn digests(file: &File) -> io::Result<(u64, Sha256, Option<Md5>)> {
+pub(super) fn digests(file: &File) -> io::Result<(u64, Sha256, Option<Md5>)> {
     let mut hasher = Hasher::new(true);
     let len = hashing::read_through(file, u64::MAX, |bytes| hasher.update(bytes))?;
     let (sha256, md5) = hasher.digests();

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `desk` | what needs the store only, with or without a gate |
 //! | `receive` | bytes on their way in: limits, room on the disk |
+//! | `staged` | uploads in several requests, on disk between them |
 //! | `publish` | from a file that came in to a package of a channel |
 //! | `patching` | packages that change the records of others |
 //! | `row` | from an opened package to its row |
@@ -34,6 +35,7 @@ mod retract;
 mod row;
 mod search;
 mod settings;
+mod staged;
 mod sweep;
 #[cfg(test)]
 mod tests;

@@ -248,6 +248,45 @@ fn labels_copies_and_deletions() {
 }
 
 #[test]
+fn an_upload_goes_on_after_a_restart() {
+    let mut hosted = Publishers::new("");
+    let alpha = alpha();
+    let announced = document(Client { hosted: &hosted, base: "" }.announce("team", &alpha, &["rc"]), 200);
+    let lost = document(Client { hosted: &hosted, base: "" }.announce("team", &alpha, &["main"]), 200);
+    hosted = hosted.restarted();
+    let wrong = json!({"form_data": {"key": announced["dist_id"], "secret": "no"}});
+    assert_eq!(hosted.gate.ask(&delivery("/stage/-/file", &wrong, &alpha.bytes)).status, 403);
+    let sent = hosted.gate.ask(&delivery("/stage/-/file", &announced, &alpha.bytes));
+    assert_eq!(sent.status, 201, "{}", sent.text());
+    let staged = |hosted: &Publishers| {
+        std::fs::read_dir(hosted.home().data().join("packages/hosted/staged")).unwrap().count()
+    };
+    assert_eq!(staged(&hosted), 3, "two notes and one file");
+    hosted = hosted.restarted();
+    let client = Client { hosted: &hosted, base: "" };
+    let again = hosted.gate.ask(&delivery("/stage/-/file", &announced, &alpha.bytes));
+    assert_eq!(again.status, 409, "{}", again.text());
+    let said = document(client.commit("team", &announced, &alpha), 200);
+    assert_eq!(hosted.files("team"), [format!("noarch/{} {} rc", alpha.file, sha256_hex(&alpha.bytes))]);
+    assert_eq!(document(client.commit("team", &announced, &alpha), 200), said);
+    assert_eq!(
+        hosted
+            .gate
+            .ask(&Request::get(&format!("/t/{}/team/label/rc/noarch/{}", hosted.reader.secret, alpha.file)))
+            .expect(200),
+        alpha.bytes
+    );
+    assert_eq!(staged(&hosted), 1, "what was not sent");
+    // Its hour ends; whoever announces the next one sweeps it up.
+    hosted.gate.advance(std::time::Duration::from_secs(3_601));
+    let late = hosted.gate.ask(&delivery("/stage/-/file", &lost, &alpha.bytes));
+    assert_eq!(late.status, 403, "{}", late.text());
+    let other = package("alpha", "1.0").tar_bz2().build("noarch");
+    document(Client { hosted: &hosted, base: "" }.announce("team", &other, &[]), 200);
+    assert_eq!(staged(&hosted), 1, "the new one");
+}
+
+#[test]
 fn a_package_or_version_called_t_is_no_token() {
     let hosted = Publishers::new("");
     let client = Client { hosted: &hosted, base: "" };

@@ -58,8 +58,9 @@ async fn announce(talk: &Talk<'_>, stages: &Stages, channel: &ChannelName, reque
     let (package, version) = (package.into(), version.into());
     let dist = Dist { owner: channel.clone(), package, version, subdir: None, archive };
     let expected = Expected { md5: md5(said.md5_checksum.as_deref())?, ..Expected::default() };
-    let (id, secret) =
-        stages.announce(Announced { actor: talk.actor()?, dist, labels: Vec::new(), expected })?;
+    let (id, secret) = stages
+        .announce(talk.hosting, Announced { actor: talk.actor()?, dist, labels: Vec::new(), expected })
+        .await?;
     let (upload_url, fields) = match said.method.as_deref() {
         Some("put_parts") => (format!("{}/api/cloudsmith/parts/{id}", talk.base), json!({})),
         _ => (delivery_url(talk), json!({"key": id, "secret": secret.reveal()})),
@@ -100,7 +101,7 @@ async fn complete(talk: &Talk<'_>, stages: &Stages, channel: &ChannelName, reque
     let (arriving, assembly) = stages.all_parts(&upload_id, &actor)?;
     let received = assembly.finish().await?;
     received.check(&arriving.what.expected)?;
-    arriving.arrived(received);
+    arriving.arrived(talk.hosting, received).await?;
     Ok(Json(json!({"identifier": upload_id})).into_response())
 }
 
@@ -113,10 +114,11 @@ async fn create(talk: &Talk<'_>, stages: &Stages, channel: &ChannelName, request
     only("POST", request.method())?;
     let actor = talk.actor()?;
     let Create { package_file: id } = document(request).await?;
-    let (what, received) = match stages.finish(&id, &actor, |dist| dist.owner == *channel)? {
-        Found::Finished(said) => return Ok((StatusCode::CREATED, Json(said)).into_response()),
-        Found::Arrived(what, received) => (what, received),
-    };
+    let (what, received) =
+        match stages.finish(talk.hosting, (&id, &actor), |dist| dist.owner == *channel).await? {
+            Found::Finished(said) => return Ok((StatusCode::CREATED, Json(said)).into_response()),
+            Found::Arrived(what, received) => (what, received),
+        };
     let Announced { dist, expected, .. } = &what;
     let (channel, archive, expected) = (&dist.owner, &dist.archive, *expected);
     let sent = Sent { channel, archive, subdir: None, labels: Vec::new(), expected, force: false };
@@ -124,6 +126,6 @@ async fn create(talk: &Talk<'_>, stages: &Stages, channel: &ChannelName, request
     let mut said = talk.shown(&published);
     said["slug_perm"] = Value::from(id.as_str());
     said["slug"] = Value::from(archive.as_str());
-    stages.finished(&id, said.clone());
+    stages.finished(talk.hosting, &id, said.clone()).await;
     Ok((StatusCode::CREATED, Json(said)).into_response())
 }

@@ -14,6 +14,7 @@ mod form;
 mod prefix;
 mod psm;
 mod quetz;
+mod stage_note;
 mod stages;
 mod talk;
 
@@ -21,9 +22,9 @@ use axum::Router;
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 
-use crate::channel::Hosting;
+use crate::channel::{HostError, Hosting};
 use crate::clock::SharedClock;
-use crate::conda::url::dialect::{Dialect, Spoken};
+use crate::conda::url::dialect::{Anaconda, Dialect, Spoken};
 use crate::identity::Visitor;
 
 use super::accounts::Open;
@@ -65,6 +66,14 @@ async fn speak(
         Dialect::Psm { channel } => psm::upload(&talk, channel, request).await,
         Dialect::File { channel, subdir, archive } => {
             artifactory::file(&talk, (channel, subdir, archive), request).await
+        }
+        Dialect::Cloudsmith(_)
+        | Dialect::Anaconda(Anaconda::Stage(_) | Anaconda::Deliver | Anaconda::Commit(_))
+            if !dialects.stages.is_recalled(&dialects.hosting).await =>
+        {
+            Err(No::Host(HostError::Unavailable(
+                "the gate's disk can't be read; try again shortly".to_owned(),
+            )))
         }
         Dialect::Cloudsmith(asked) => cloudsmith::answer(&talk, &dialects.stages, asked, request).await,
         Dialect::Anaconda(asked) => anaconda::answer(&talk, &dialects, asked, request).await,

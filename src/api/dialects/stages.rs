@@ -1,8 +1,8 @@
 //! Uploads that were announced and are not finished.
 //!
 //! The bytes of an upload come without a credential, so the announcement's answer has a secret that is good for them: once, for an hour,
-//! for this file of this user. Only its digest is kept. All of it is in memory: a gate that restarts forgets unfinished uploads, and
-//! their clients begin anew.
+//! for this file of this user. Only its digest is kept. What was announced, and bytes that are here whole, are on disk too, so that a gate
+//! that restarts goes on with them; parts of a file, and what was said of a finished one, are in memory only.
 //!
 //! Belongs here: what is kept of one and how long. Does not: requests.
 
@@ -14,9 +14,10 @@ use ahash::AHashMap;
 use axum::body::Bytes;
 use parking_lot::Mutex;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 use tokio::task::JoinHandle;
 
+use super::stage_note::Note;
 use super::talk::{Sent, Talk};
 use crate::auth::token;
 use crate::channel::{HostError, Hosting, Published, Received};
@@ -35,6 +36,7 @@ const OF_ALL: usize = 4000;
 #[derive(Clone)]
 pub struct Stages {
     all: Arc<Mutex<AHashMap<String, Stage>>>,
+    recalled: Arc<OnceCell<()>>,
     clock: SharedClock,
 }
 
@@ -62,6 +64,8 @@ enum Step {
     /// Some parts are here; more are to come.
     InParts(Assembly),
     Arrived(Received),
+    /// Before this gate started; the bytes are on disk.
+    OnDisk,
     /// And this was said of it.
     Finished(Value),
 }
@@ -92,26 +96,62 @@ pub(super) struct Arriving<'a> {
 
 impl Stages {
     pub(super) fn new(clock: SharedClock) -> Self {
-        Self { all: Arc::default(), clock }
+        Self { all: Arc::default(), recalled: Arc::default(), clock }
+    }
+
+    /// Whether what was announced before this gate started is known again. Asks the disk once.
+    pub(super) async fn is_recalled(&self, hosting: &Hosting) -> bool {
+        self.recalled.get_or_try_init(|| self.recall(hosting)).await.is_ok()
+    }
+
+    async fn recall(&self, hosting: &Hosting) -> Result<(), HostError> {
+        let now = self.clock.now();
+        for (id, text) in hosting.staged().await? {
+            let note = serde_json::from_str::<Note>(&text).ok();
+            let read = note.and_then(|note| Some((note.arrived, note.read()?)));
+            let Some((arrived, (secret, until, what))) = read.filter(|(_, (_, until, _))| *until > now)
+            else {
+                hosting.unstage(&id).await;
+                continue;
+            };
+            let step = if arrived { Step::OnDisk } else { Step::Announced };
+            self.all.lock().entry(id).or_insert(Stage { secret, until, what, step });
+        }
+        Ok(())
     }
 
     /// A new one: its id, and the secret that its bytes come with.
-    pub(super) fn announce(&self, what: Announced) -> Result<(String, Secret<String>), HostError> {
-        let now = self.clock.now();
+    pub(super) async fn announce(
+        &self,
+        hosting: &Hosting,
+        what: Announced,
+    ) -> Result<(String, Secret<String>), HostError> {
         let secret = token::mint().secret;
-        let id = token::new_id();
+        let (digest, id) = (token::hash_of(secret.reveal()), token::new_id());
+        let until = self.clock.now().plus(LIFE);
+        let note = Note::new(&digest, until, &what, false).text();
+        for over in self.enter(id.clone(), Stage { secret: digest, until, what, step: Step::Announced })? {
+            hosting.unstage(&over).await;
+        }
+        if let Err(error) = hosting.note_staged(&id, note).await {
+            tracing::warn!(%error, "an announced upload can't be written down; it goes on unless this gate restarts");
+        }
+        Ok((id, secret))
+    }
+
+    /// Adds one; gives those whose time is over.
+    fn enter(&self, id: String, stage: Stage) -> Result<Vec<String>, HostError> {
+        let (now, what) = (self.clock.now(), &stage.what);
         let mut all = self.all.lock();
-        all.retain(|_, stage| stage.until > now);
+        let over = all.extract_if(|_, stage| stage.until <= now).map(|(id, _)| id).collect();
         let waiting = all.values().filter(|stage| stage.what.actor == what.actor).count();
         if waiting >= OF_ONE || all.len() >= OF_ALL {
             return Err(HostError::Busy(format!(
                 "{waiting} uploads of yours are announced and not finished; finish them, or wait an hour"
             )));
         }
-        let digest = token::hash_of(secret.reveal());
-        let until = now.plus(LIFE);
-        all.insert(id.clone(), Stage { secret: digest, until, what, step: Step::Announced });
-        Ok((id, secret))
+        all.insert(id, stage);
+        Ok(over)
     }
 
     /// Whoever has the secret may send the bytes, if nobody has or does.
@@ -174,20 +214,44 @@ impl Stages {
     }
 
     /// What there is to finish; it stays until [`Stages::finished`].
-    pub(super) fn finish(
+    pub(super) async fn finish(
+        &self,
+        hosting: &Hosting,
+        (id, actor): (&str, &str),
+        is_meant: impl Fn(&Dist) -> bool,
+    ) -> Result<Found, HostError> {
+        let what = match self.found(id, actor, is_meant)? {
+            Some(found) => return Ok(found),
+            None => self.all.lock().get(id).map(|stage| stage.what.clone()),
+        };
+        match (what, hosting.staged_file(id).await?) {
+            (Some(what), Some(received)) => {
+                // The disk may have changed it.
+                received.check(&what.expected)?;
+                Ok(Found::Arrived(what, received))
+            }
+            _ => Err(HostError::Conflict("the bytes of this upload are gone; announce it again".to_owned())),
+        }
+    }
+
+    /// The same; `None` where the bytes are still to be read from the disk.
+    fn found(
         &self,
         id: &str,
         actor: &str,
         is_meant: impl Fn(&Dist) -> bool,
-    ) -> Result<Found, HostError> {
+    ) -> Result<Option<Found>, HostError> {
         let now = self.clock.now();
         let all = self.all.lock();
         let stage = all
             .get(id)
             .filter(|stage| stage.until > now && stage.what.actor == actor && is_meant(&stage.what.dist));
         match stage.map(|stage| (&stage.step, &stage.what)) {
-            Some((Step::Arrived(received), what)) => Ok(Found::Arrived(what.clone(), received.clone())),
-            Some((Step::Finished(said), _)) => Ok(Found::Finished(said.clone())),
+            Some((Step::Arrived(received), what)) => {
+                Ok(Some(Found::Arrived(what.clone(), received.clone())))
+            }
+            Some((Step::OnDisk, _)) => Ok(None),
+            Some((Step::Finished(said), _)) => Ok(Some(Found::Finished(said.clone()))),
             Some(_) => Err(HostError::Conflict("the bytes of this upload have not arrived".to_owned())),
             None => Err(HostError::NotFound(
                 "no upload of this file was announced with this `dist_id`, or its hour is over; announce it again".to_owned(),
@@ -209,15 +273,17 @@ impl Stages {
         };
         if published.as_ref().is_err_and(|error| !passing(error)) {
             self.all.lock().remove(id);
+            talk.hosting.unstage(id).await;
         }
         published
     }
 
     /// It is published, and this is said of it; its bytes are no longer needed here.
-    pub(super) fn finished(&self, id: &str, said: Value) {
+    pub(super) async fn finished(&self, hosting: &Hosting, id: &str, said: Value) {
         if let Some(stage) = self.all.lock().get_mut(id) {
             stage.step = Step::Finished(said);
         }
+        hosting.unstage(id).await;
     }
 }
 
@@ -271,10 +337,25 @@ impl Arriving<'_> {
         }
     }
 
-    pub(super) fn arrived(self, received: Received) {
+    /// The bytes are here, and stay when this gate restarts.
+    pub(super) async fn arrived(self, hosting: &Hosting, received: Received) -> Result<(), HostError> {
+        let received = hosting.stage(&self.id, received).await?;
+        let note = self
+            .stages
+            .all
+            .lock()
+            .get(&self.id)
+            .map(|stage| Note::new(&stage.secret, stage.until, &stage.what, true));
+        let Some(note) = note else {
+            // Its time was over meanwhile.
+            hosting.unstage(&self.id).await;
+            return Err(unknown());
+        };
+        hosting.note_staged(&self.id, note.text()).await?;
         if let Some(stage) = self.stages.all.lock().get_mut(&self.id) {
             stage.step = Step::Arrived(received);
         }
+        Ok(())
     }
 }
 

@@ -47,6 +47,13 @@ impl Publishers {
         this
     }
 
+    /// The same after the gate was stopped and started again.
+    pub fn restarted(self) -> Self {
+        let Self { gate, society, writer, reader, root } = self;
+        let gate = Setup::again(gate.stop()).start();
+        Self { gate, society, writer, reader, root }
+    }
+
     /// Makes a channel.
     pub fn create(&self, channel: &str) -> Answer {
         let request = Request::new("POST", "/-/api/v1/channels").json(&json!({"name": channel}));

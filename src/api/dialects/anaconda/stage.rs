@@ -49,7 +49,7 @@ pub(super) async fn announce(talk: &Talk<'_>, stages: &Stages, dist: &Dist, requ
     let expected = Expected { sha256: sha256(said.sha256.as_deref())?, ..Expected::default() };
     talk.refuse_taken(&sent(dist, Vec::new(), expected)).await?;
     let what = Announced { actor: talk.actor()?, dist: dist.clone(), labels, expected };
-    let (id, secret) = stages.announce(what)?;
+    let (id, secret) = stages.announce(talk.hosting, what).await?;
     let form = json!({"key": id, "secret": secret.reveal()});
     let post_url = delivery_url(talk);
     Ok(done(
@@ -118,7 +118,7 @@ async fn delivered(talk: &Talk<'_>, stages: &Stages, request: Request) -> Result
                 while let Some(rest) = form.next().await? {
                     rest.text().await?;
                 }
-                arriving.arrived(received);
+                arriving.arrived(talk.hosting, received).await?;
                 return Ok(());
             }
             _ => {
@@ -166,14 +166,15 @@ pub(super) async fn commit(talk: &Talk<'_>, stages: &Stages, dist: &Dist, reques
     only("POST", request.method())?;
     let actor = talk.actor()?;
     let Finish { dist_id } = document(request).await?;
-    let (what, received) = match stages.finish(&dist_id, &actor, |announced| announced == dist)? {
-        Found::Finished(said) => return Ok(done(StatusCode::OK, said)),
-        Found::Arrived(what, received) => (what, received),
-    };
+    let (what, received) =
+        match stages.finish(talk.hosting, (&dist_id, &actor), |announced| announced == dist).await? {
+            Found::Finished(said) => return Ok(done(StatusCode::OK, said)),
+            Found::Arrived(what, received) => (what, received),
+        };
     let published = stages.publish(&dist_id, talk, sent(dist, what.labels, what.expected), received).await?;
     let mut said = talk.shown(&published);
     said["dist_id"] = Value::from(dist_id.as_str());
     said["basename"] = Value::from(format!("{}/{}", published.subdir, published.file));
-    stages.finished(&dist_id, said.clone());
+    stages.finished(talk.hosting, &dist_id, said.clone()).await;
     Ok(done(StatusCode::OK, said))
 }
