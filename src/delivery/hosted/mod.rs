@@ -9,6 +9,7 @@
 //! | `follow` | what other gates changed |
 //! | `index` | the index in force: whether it is up to date, waiting for one that is |
 //! | `rows` | from rows to a generation |
+//! | `reading` | which rows are read: all of them, or those that changed |
 //! | `patches` | what a package of the channel changes in its records |
 //! | `packages` | files |
 //! | `documents` | documents of the whole channel, attestations |
@@ -21,6 +22,7 @@ mod follow;
 mod index;
 mod packages;
 mod patches;
+mod reading;
 mod rows;
 mod shelf;
 
@@ -40,6 +42,7 @@ use crate::store::{Store, StoreError};
 use documents::Kept;
 pub use patches::Opener;
 use patches::Patching;
+use reading::KeptRows;
 use shelf::Shelf;
 
 /// The longest wait for the store to be opened.
@@ -55,6 +58,7 @@ pub(super) struct HostedState {
     shelf: Shelf,
     documents: Memo<(ChannelRef, String), Kept>,
     patching: Patching,
+    kept: KeptRows,
 }
 
 /// Documents of channels that are kept.
@@ -63,7 +67,13 @@ const DOCUMENTS: u64 = 200;
 impl HostedState {
     pub(super) fn new(store: LazyStore, opener: Arc<dyn Opener>) -> Self {
         let patching = Patching::new(opener);
-        Self { store, shelf: Shelf::default(), documents: Memo::new(DOCUMENTS), patching }
+        Self {
+            store,
+            shelf: Shelf::default(),
+            documents: Memo::new(DOCUMENTS),
+            patching,
+            kept: KeptRows::default(),
+        }
     }
 
     async fn store(&self) -> Result<Store, Refusal> {

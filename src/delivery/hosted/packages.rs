@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::rows::as_hosted;
+use super::reading::as_hosted;
 use super::{exists, has_label, trouble};
 use crate::cache::Blob;
 use crate::conda::digest::Sha256;

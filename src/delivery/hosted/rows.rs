@@ -1,46 +1,41 @@
 //! From the rows of the store to a generation, by the same steps as from upstream's document.
 //!
-//! Belongs here: reading rows, which of them count under a label, whether there is such a subdir at all. Does not: waiting (`index`).
+//! Belongs here: whether there is something to build, whether there is such a subdir at all. Does not: reading rows (`reading`), waiting
+//! (`index`).
 
 use std::sync::Arc;
 
-use super::{has_label, trouble};
+use super::trouble;
 use crate::conda::channel::ChannelRef;
 use crate::conda::subdir::Subdir;
 use crate::conda::url::{IndexFile, Packing};
-use crate::delivery::indexes::Key;
+use crate::delivery::indexes::{Key, refusal_of};
 use crate::delivery::{Delivery, Refusal};
-use crate::repodata::BuildError;
 use crate::repodata::attach::Attach;
 use crate::repodata::generation::Generation;
-use crate::repodata::hosted::{HostedDocument, HostedRow, HostedWriter};
+use crate::repodata::hosted::HostedDocument;
 use crate::repodata::hosted_patches::HostedPatches;
-use crate::repodata::store::Scratch;
 use crate::snapshot::{Channel, Hosted};
-use crate::store::model::{Package, PackageState};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
-/// Rows in memory at one time.
-const PAGE: u32 = 1_000;
-
-/// A document made of rows. The directory it lies in goes with it.
-struct Spooled {
-    document: HostedDocument,
-    /// Whether any row counts under the label, whatever its state.
-    has_rows: bool,
-    _scratch: Scratch,
+/// What an index is made of.
+struct Making<'a> {
+    channel: &'a Arc<Channel>,
+    hosted: &'a Hosted,
+    asked: &'a ChannelRef,
+    key: &'a Key,
+    store: Store,
+    /// The store's counter before.
+    number: u64,
+    patches: Option<HostedPatches>,
+    current: Option<Arc<Generation>>,
 }
 
-/// Why rows did not become a document.
-enum Stop {
-    Store(StoreError),
-    Build(BuildError),
-}
-
-impl From<BuildError> for Stop {
-    fn from(error: BuildError) -> Self {
-        Self::Build(error)
-    }
+/// What came of it.
+enum Came {
+    Index(Arc<Generation>),
+    /// No package counts here.
+    NoSuchSubdir,
 }
 
 impl Delivery {
@@ -57,16 +52,7 @@ impl Delivery {
         let _build = self.inner.indexes.builds.acquire().await;
         let current = self.trusted(key).await;
         let current = current.filter(|current| self.is_ruled(channel, &key.1, current));
-        let Some(id) = hosted.id() else {
-            if let Some(current) = current {
-                return Ok(current);
-            }
-            if !key.1.is_noarch() || key.0.label.is_some() {
-                return Err(no_such_subdir(asked, &key.1));
-            }
-            let spooled = self.spool(None, hosted, key, None, None).await?;
-            return self.build_rows(channel, key, spooled).await;
-        };
+        let Some(id) = hosted.id() else { return self.refresh_empty(channel, asked, key, current).await };
         let ledger = &self.inner.hosted.shelf;
         let begun = ledger.begin(&(id.clone(), key.1.clone()));
         let store = self.inner.hosted.store().await?;
@@ -82,19 +68,69 @@ impl Delivery {
                 return Ok(self.looked_at(current));
             }
         }
-        let spooled = self.spool(Some(store.clone()), hosted, key, Some(number), patches).await?;
-        if !spooled.has_rows && !self.is_there_empty(&store, hosted, key).await? {
-            let refusal = no_such_subdir(asked, &key.1);
-            ledger.made(key, begun, number, Some(refusal.to_string()));
-            self.drop_generation(key).await;
-            return Err(refusal);
+        match self.make(Making { channel, hosted, asked, key, store, number, patches, current }).await? {
+            Came::Index(made) => {
+                ledger.made(key, begun, number, None);
+                Ok(made)
+            }
+            Came::NoSuchSubdir => {
+                let refusal = no_such_subdir(asked, &key.1);
+                ledger.made(key, begun, number, Some(refusal.to_string()));
+                self.drop_generation(key).await;
+                Err(refusal)
+            }
         }
-        let made = match current.filter(|current| current.source_digest() == spooled.document.digest()) {
-            Some(same) => self.looked_at(&same),
-            None => self.build_rows(channel, key, spooled).await?,
+    }
+
+    /// The index of a channel of which the store knows nothing.
+    async fn refresh_empty(
+        &self,
+        channel: &Arc<Channel>,
+        asked: &ChannelRef,
+        key: &Key,
+        current: Option<Arc<Generation>>,
+    ) -> Result<Arc<Generation>, Refusal> {
+        if let Some(current) = current {
+            return Ok(current);
+        }
+        if !key.1.is_noarch() || key.0.label.is_some() {
+            return Err(no_such_subdir(asked, &key.1));
+        }
+        let rows = self.read_rows(None, key, None, None).await?;
+        let document = HostedDocument::new(rows, None).map_err(|error| refusal_of(&error))?;
+        self.build_rows(channel, key, Arc::new(document)).await
+    }
+
+    /// Of the rows that changed, and what was kept of the others; of all rows where that does not work.
+    async fn make(&self, making: Making<'_>) -> Result<Came, Refusal> {
+        let last = self.inner.hosted.kept.take(making.key);
+        let had_last = last.is_some();
+        match self.make_with(&making, last).await {
+            Err(refusal) if had_last && !matches!(refusal, Refusal::Unavailable { .. }) => {
+                tracing::warn!(channel = %making.asked, subdir = %making.key.1, %refusal, "an index is made of all packages anew");
+                self.make_with(&making, None).await
+            }
+            came => came,
+        }
+    }
+
+    async fn make_with(&self, making: &Making<'_>, last: Option<HostedDocument>) -> Result<Came, Refusal> {
+        let Making { channel, hosted, key, store, number, patches, current, .. } = making;
+        let from = hosted.id().map(|id| (store.clone(), id.clone()));
+        let rows = self.read_rows(from, key, patches.clone(), last).await?;
+        if !rows.has_any() && !self.is_there_empty(store, hosted, key).await? {
+            return Ok(Came::NoSuchSubdir);
+        }
+        let document = HostedDocument::new(rows, Some(*number)).map_err(|error| refusal_of(&error))?;
+        let document = Arc::new(document);
+        let made = match current.as_ref().filter(|current| current.source_digest() == document.digest()) {
+            Some(same) => self.looked_at(same),
+            None => self.build_rows(channel, key, Arc::clone(&document)).await?,
         };
-        ledger.made(key, begun, number, None);
-        Ok(made)
+        if let Some(document) = Arc::into_inner(document) {
+            self.inner.hosted.kept.put(key, document);
+        }
+        Ok(Came::Index(made))
     }
 
     /// The same generation, found to be what is in the store.
@@ -128,57 +164,14 @@ impl Delivery {
         }
     }
 
-    /// Reads the rows and writes the document. `number`: the store's counter before.
-    async fn spool(
-        &self,
-        store: Option<Store>,
-        hosted: &Hosted,
-        key: &Key,
-        number: Option<u64>,
-        patches: Option<HostedPatches>,
-    ) -> Result<Spooled, Refusal> {
-        let (generations, runtime) = (Arc::clone(&self.inner.generations), self.inner.runtime.clone());
-        let (id, key) = (hosted.id().cloned(), key.clone());
-        let work = move || {
-            let scratch = generations.scratch()?;
-            let mut writer = HostedWriter::create(scratch.path(), key.1.as_str())?.patched(patches);
-            let mut has_rows = false;
-            if let (Some(store), Some(id)) = (store, id) {
-                let mut after: Option<String> = None;
-                loop {
-                    let page = store.packages().list(&id, key.1.as_str(), after.as_deref(), PAGE);
-                    let page = runtime.block_on(page).map_err(Stop::Store)?;
-                    for row in page.iter().filter(|row| has_label(&row.labels, key.0.label.as_deref())) {
-                        has_rows = true;
-                        if row.state != PackageState::Deleted {
-                            writer.add(&as_hosted(row))?;
-                        }
-                    }
-                    let is_last = page.len() < PAGE as usize;
-                    after = page.into_iter().next_back().map(|row| row.file);
-                    if is_last {
-                        break;
-                    }
-                }
-            }
-            Ok(Spooled { document: writer.finish(number)?, has_rows, _scratch: scratch })
-        };
-        match self.inner.runtime.spawn_blocking(work).await {
-            Ok(Ok(spooled)) => Ok(spooled),
-            Ok(Err(Stop::Store(error))) => Err(trouble(&error)),
-            Ok(Err(Stop::Build(error))) => Err(crate::delivery::indexes::refusal_of(&error)),
-            Err(_) => Err(Refusal::Internal("reading the packages failed inside; see the log".into())),
-        }
-    }
-
     async fn build_rows(
         &self,
         channel: &Arc<Channel>,
         key: &Key,
-        spooled: Spooled,
+        document: Arc<HostedDocument>,
     ) -> Result<Arc<Generation>, Refusal> {
         let work = self.work(channel, key).await;
-        let run = move || work.run(&spooled.document, Packing::Json, None);
+        let run = move || work.run(&*document, Packing::Json, None);
         self.built(channel, key, "", run).await
     }
 
@@ -192,17 +185,20 @@ impl Delivery {
         let _build = self.inner.indexes.builds.acquire().await;
         let is_patched =
             !generation.manifest().judged.patched.is_empty() || generation.source_patches().is_some();
-        let store = if is_patched { Some(self.inner.hosted.store().await?) } else { None };
-        let spooled = match store {
-            Some(store) => Some(self.spool(Some(store), hosted, key, None, None).await?),
+        let rows = match hosted.id().filter(|_| is_patched) {
+            Some(id) => {
+                let from = Some((self.inner.hosted.store().await?, id.clone()));
+                Some(self.read_rows(from, key, None, None).await?)
+            }
             None => None,
         };
         let (generations, target) = (Arc::clone(&self.inner.generations), Arc::clone(generation));
         let limits = self.inner.settings.index.limits;
         let json = generation.variant(IndexFile::Repodata(Packing::Json));
         let made = self.blocking(move || {
-            let (raw, _held) = match (spooled, json) {
-                (Some(spooled), _) => (spooled.document.write_whole()?, Some(spooled)),
+            let document = rows.map(|rows| HostedDocument::new(rows, None)).transpose()?;
+            let (raw, _held) = match (document, json) {
+                (Some(document), _) => (document.write_whole()?, Some(document)),
                 (None, Some(json)) => (json.path.clone(), None),
                 (None, None) => return Ok(()),
             };
@@ -210,18 +206,6 @@ impl Delivery {
             generations.attach(&target, &Attach { file, raw: &raw, packing, modified_at: None, limits })
         });
         self.noted(generation, made.await)
-    }
-}
-
-/// A row as the document needs it.
-pub(super) fn as_hosted(row: &Package) -> HostedRow<'_> {
-    HostedRow {
-        file: &row.file,
-        record: &row.record,
-        sha256: &row.sha256,
-        size: row.size,
-        uploaded_at: row.uploaded_at,
-        yanked: row.state == PackageState::Yanked,
     }
 }
 

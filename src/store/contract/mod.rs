@@ -163,7 +163,7 @@ cases! {
         channels_come_back deleted_channels_keep_their_name packages_come_back
         packages_change_at_the_revision_that_was_read heads_are_swapped one_of_many_swaps_wins;
     packages:
-        changed_packages_are_told packages_that_are_gone_are_told a_subdir_is_known_to_have_changed labels_are_found packages_are_found_by_what_they_are a_package_is_overwritten_by_one_of_two
+        changed_packages_are_told packages_that_are_gone_are_told a_subdir_is_known_to_have_changed changes_of_a_subdir_are_told labels_are_found packages_are_found_by_what_they_are a_package_is_overwritten_by_one_of_two
         only_packages_have_places;
     whole:
         everything_is_there_after_a_restart large_numbers_come_back status_counts_rows;

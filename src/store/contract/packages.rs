@@ -140,3 +140,36 @@ pub(super) async fn a_package_is_overwritten_by_one_of_two(_: &Bed, store: Store
     let nobody = Package { file: "z-1-0.conda".to_owned(), ..a };
     assert!(matches!(store.packages().overwrite(&nobody).await, Err(StoreError::NotFound { .. })));
 }
+
+pub(super) async fn changes_of_a_subdir_are_told(_: &Bed, store: Store) {
+    let (a, b, other) =
+        (package("team", "a-1-0.conda"), package("team", "b-1-0.conda"), package("team2", "c-1-0.conda"));
+    store.packages().create(&a).await.unwrap();
+    let begin = store.settings().revision().await.unwrap();
+    store.packages().create(&b).await.unwrap();
+    store.packages().create(&other).await.unwrap();
+    let told = async |channel: &str, subdir: &str, since| {
+        let changes = store.packages().changed_in(&channel_id(channel), subdir, since, 9).await.unwrap();
+        let files = changes.packages.into_iter().map(|row| row.file).collect::<Vec<_>>();
+        (changes.complete, files, changes.gone)
+    };
+    let none = (true, Vec::new(), Vec::new());
+    assert_eq!(told("team", "noarch", begin).await, (true, vec![b.file.clone()], vec![]));
+    assert_eq!(told("team2", "noarch", begin).await, (true, vec![other.file], vec![]));
+    assert_eq!(told("team", "linux-64", begin).await, none);
+    let few = store.packages().changed_in(&channel_id("team"), "noarch", 0, 1).await.unwrap();
+    assert_eq!((few.complete, few.packages.len()), (false, 0), "too much to tell");
+    let second = store.settings().revision().await.unwrap();
+    store.packages().update(&Package { state: PackageState::Yanked, ..a.clone() }).await.unwrap();
+    store.packages().forget(&b.channel, &b.subdir, &b.file).await.unwrap();
+    assert_eq!(told("team", "noarch", second).await, (true, vec![a.file.clone()], vec![b.file.clone()]));
+    assert_eq!(told("team2", "noarch", second).await, none);
+    store.packages().create(&b).await.unwrap();
+    let (complete, files, _) = told("team", "noarch", second).await;
+    assert_eq!((complete, files), (true, vec![a.file, b.file]), "it is there again");
+    let third = store.settings().revision().await.unwrap();
+    assert_eq!(told("team", "noarch", third).await, none);
+    store.settings().forget_gone(third, 9).await.unwrap();
+    assert!(!told("team", "noarch", second).await.0, "what was removed is not known any more");
+    assert!(!told("team", "noarch", third + 9).await.0, "a number from elsewhere");
+}

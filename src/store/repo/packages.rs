@@ -31,6 +31,17 @@ pub fn place_of_gone(gone: &Gone) -> Option<(ChannelId, String)> {
     Some((ChannelId::new(channel)?, rest.split_once('/')?.0.to_owned()))
 }
 
+/// What changed in one subdir behind a number. One may be told although nothing changed; none is missed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PlaceChanges {
+    /// When `false`, the lists say nothing: there was too much to tell, or the number is too old or from another store.
+    pub complete: bool,
+    /// As they are now, deleted ones too.
+    pub packages: Vec<Package>,
+    /// Names of files whose rows were removed. One may be there again: then it is among `packages`.
+    pub gone: Vec<String>,
+}
+
 /// Packages of hosted channels.
 #[async_trait]
 pub trait PackageRepo: Send + Sync {
@@ -59,6 +70,15 @@ pub trait PackageRepo: Send + Sync {
 
     /// Whether anything in a subdir changed behind a number, as far as that is still known.
     async fn is_changed(&self, channel: &ChannelId, subdir: &str, since: u64) -> Result<bool, StoreError>;
+
+    /// What changed in a subdir behind a number that was the counter's; up to `limit` rows of a kind.
+    async fn changed_in(
+        &self,
+        channel: &ChannelId,
+        subdir: &str,
+        since: u64,
+        limit: u32,
+    ) -> Result<PlaceChanges, StoreError>;
 
     /// Whether a package of the channel has this label, in whatever subdir and state. Looks at all of them if none has.
     async fn has_label(&self, channel: &ChannelId, label: &str) -> Result<bool, StoreError>;
@@ -171,27 +191,40 @@ impl PackageRepo for Store {
     }
 
     async fn is_changed(&self, channel: &ChannelId, subdir: &str, since: u64) -> Result<bool, StoreError> {
-        let place = [is("channel", channel.to_value()), is("subdir", subdir), behind_number(since)];
-        let rows = Filter::Every(place.into());
-        let query = Query { table: &PACKAGES, filter: rows, order: &[CHANGED], descending: false, limit: 1 };
+        let query = Query { limit: 1, ..changed_rows(channel, subdir, since) };
         if !self.engine().find(query).await?.is_empty() {
             return Ok(true);
         }
-        // Every key of the subdir begins so; `0` comes right behind `/`.
-        let begin = PACKAGES.key_text(&[channel.to_value(), subdir.into(), "".into()]);
-        let end = format!("{}0", begin.trim_end_matches('/'));
-        let removed = Filter::Every(vec![
-            is("source", PACKAGES.name),
-            Filter::Column("id", Compare::AtLeast, begin.as_str().into()),
-            Filter::Column("id", Compare::Below, end.as_str().into()),
-            behind_number(since),
-        ]);
-        let query = Query { table: &GONE, filter: removed, order: GONE.key, descending: false, limit: 1 };
+        let query = Query { limit: 1, ..gone_rows(channel, subdir, since) };
         if !self.engine().find(query).await?.is_empty() {
             return Ok(true);
         }
         let counter = self.engine().counter().await?;
         Ok(since < counter.floor || since > counter.value)
+    }
+
+    async fn changed_in(
+        &self,
+        channel: &ChannelId,
+        subdir: &str,
+        since: u64,
+        limit: u32,
+    ) -> Result<PlaceChanges, StoreError> {
+        let limit = limit.min(LONGEST_PAGE - 1);
+        // What is removed between the two questions is told again next time; what comes back is in the second answer.
+        let gone = Query { limit: limit + 1, ..gone_rows(channel, subdir, since) };
+        let gone: Vec<Gone> = self.rows().query(gone).await?;
+        let rows = Query { limit: limit + 1, ..changed_rows(channel, subdir, since) };
+        let packages: Vec<Package> = self.rows().query(rows).await?;
+        // The floor last: it is raised before anything is forgotten, so what was there until now has been read.
+        let counter = self.engine().counter().await?;
+        let is_known = counter.floor <= since && since <= counter.value;
+        if !is_known || packages.len().max(gone.len()) > limit as usize {
+            return Ok(PlaceChanges::default());
+        }
+        let begin = key_of_place(channel, subdir);
+        let name = |gone: Gone| Some(gone.id.strip_prefix(&begin)?.to_owned());
+        Ok(PlaceChanges { complete: true, packages, gone: gone.into_iter().filter_map(name).collect() })
     }
 
     async fn has_label(&self, channel: &ChannelId, label: &str) -> Result<bool, StoreError> {
@@ -237,6 +270,37 @@ impl PackageRepo for Store {
     async fn forget(&self, channel: &ChannelId, subdir: &str, file: &str) -> Result<bool, StoreError> {
         self.rows().remove::<Package>(vec![channel.to_value(), subdir.into(), file.into()]).await
     }
+}
+
+/// What every key of a subdir begins with: `<channel>/<subdir>/`.
+fn key_of_place(channel: &ChannelId, subdir: &str) -> String {
+    PACKAGES.key_text(&[channel.to_value(), subdir.into(), "".into()])
+}
+
+/// The rows of a subdir that changed behind a number.
+fn changed_rows(channel: &ChannelId, subdir: &str, since: u64) -> Query {
+    let place = [is("channel", channel.to_value()), is("subdir", subdir), behind_number(since)];
+    Query {
+        table: &PACKAGES,
+        filter: Filter::Every(place.into()),
+        order: &[CHANGED],
+        descending: false,
+        limit: LONGEST_PAGE,
+    }
+}
+
+/// The rows of a subdir that were removed behind a number.
+fn gone_rows(channel: &ChannelId, subdir: &str, since: u64) -> Query {
+    let begin = key_of_place(channel, subdir);
+    // `0` comes right behind `/`.
+    let end = format!("{}0", begin.trim_end_matches('/'));
+    let removed = Filter::Every(vec![
+        is("source", PACKAGES.name),
+        Filter::Column("id", Compare::AtLeast, begin.as_str().into()),
+        Filter::Column("id", Compare::Below, end.as_str().into()),
+        behind_number(since),
+    ]);
+    Query { table: &GONE, filter: removed, order: GONE.key, descending: false, limit: LONGEST_PAGE }
 }
 
 fn behind_number(since: u64) -> Filter {
