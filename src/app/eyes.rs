@@ -51,6 +51,10 @@ impl Events for DeliveryEyes {
         self.0.build_ended(false, Duration::ZERO);
     }
 
+    fn rows_read(&self, rows: u64, took: Duration) {
+        self.0.hosted_rows_read(rows, took);
+    }
+
     fn blob_missing(&self, _channel: &str) {
         self.0.hosted_missing.inc();
     }

@@ -39,6 +39,7 @@ mod harness;
 mod harness_works;
 mod hits;
 mod hosted;
+mod hosted_changes;
 mod hosted_cli;
 mod hosted_cost;
 mod hosted_documents;

@@ -147,7 +147,7 @@ def crowd(store, name, count):
 
 
 def one_more(bench, binary, upstream, count, report, rounds):
-    """One upload into a channel that has so many packages: until it is seen, and the CPU until then."""
+    """One upload into a channel that has so many packages: until it is seen, the CPU until then, and how much of that is not the final encoding."""
     server = peers.condagate(bench, binary, upstream)
     user(binary, server)
     token = team(binary, server, "team")
@@ -170,9 +170,31 @@ def one_more(bench, binary, upstream, count, report, rounds):
         if file.encode() not in text:
             raise Failed("the next index did not list the upload")
         spent.append(cpu(server) - before)
+    # Apart from each other: taking uploads in, which the process's own clock tells, and reading what changed for the next index, which the gate times.
+    # What is left is making the documents.
+    ahead = 40
+    packages = [made("newer", f"{turn}.0", 20_000, turn) for turn in range(ahead)]
+    time.sleep(1)
+    before, read = cpu(server), rows_read(server)
+    for file, body in packages:
+        put(connect(server), token, f"/team/linux-64/{file}", body)
+    taken_in = (cpu(server) - before) / ahead
+    listed(server, "team")
+    reading = rows_read(server)
+    if reading[0] - read[0] > 3 * ahead:
+        raise Failed(f"{reading[0] - read[0]:.0f} rows were read for {ahead} uploads")
     server.stop(bench)
     report.row(f"upload into a channel of {count:,}: acknowledged and in the next index", f"{max(seen):.2f} s", "≤ 2 s", max(seen) <= 2)
-    return sorted(spent)[len(spent) // 2]
+    return sorted(spent)[len(spent) // 2], taken_in + (reading[1] - read[1]) / ahead
+
+
+def rows_read(server):
+    """Rows that were read to make indexes, and the seconds that took."""
+    connection = connect(server)
+    connection.request("GET", "/-/metrics")
+    page = connection.getresponse().read().decode()
+    names = ("condagate_hosted_rows_read_total ", "condagate_hosted_rows_read_seconds_total ")
+    return [float(next(line for line in page.splitlines() if line.startswith(name)).split()[1]) for name in names]
 
 
 def large(folder, size):
@@ -268,8 +290,9 @@ def measure(bench, tool, binary, report, quick, say):
     say("channels of different sizes")
     rounds = 1 if quick else 5
     sizes = (1_000, 10_000) if quick else (1_000, 100_000)
-    small, big = (one_more(bench, binary, upstream, size, report, rounds) for size in sizes)
-    report.row(f"… CPU with {sizes[1]:,} beside {sizes[0]:,} packages, encoding included", f"{big / max(small, 0.01):.1f} × ({big:.2f} s)")
+    (small, least), (big, most) = (one_more(bench, binary, upstream, size, report, rounds) for size in sizes)
+    report.row(f"… CPU with {sizes[1]:,} beside {sizes[0]:,} packages, final encoding aside", f"{most / least:.2f} × ({most * 1e3:.1f} ms)", "≤ 1.5 ×", most / least <= 1.5)
+    report.row("… final encoding included", f"{big / max(small, 0.01):.1f} × ({big:.2f} s)")
     say("a large package")
     heavy(bench, binary, upstream, (200 << 20) if quick else (2 << 30), report)
     upstream.stop(bench)

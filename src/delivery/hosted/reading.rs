@@ -10,6 +10,7 @@ use std::time::Duration;
 use moka::sync::Cache as Memo;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::{has_label, trouble};
 use crate::delivery::indexes::{Key, refusal_of};
@@ -90,23 +91,26 @@ impl Delivery {
         last: Option<HostedDocument>,
     ) -> Result<HostedRows, Refusal> {
         let (generations, runtime) = (Arc::clone(&self.inner.generations), self.inner.runtime.clone());
-        let key = key.clone();
+        let (key, begun) = (key.clone(), Instant::now());
         let work = move || {
             let fresh = || HostedRows::create(generations.scratch()?, key.1.as_str(), patches.clone());
-            let Some((store, id)) = from else { return Ok(fresh()?) };
+            let Some((store, id)) = from else { return Ok((fresh()?, 0)) };
             let reading = Reading { store, id, key: key.clone(), runtime };
             let last = last.filter(|last| last.rows().is_with(patches.as_ref()));
             if let Some((since, rows)) = last.and_then(|last| Some((last.number()?, last.into_rows())))
-                && let Some(rows) = reading.changed(rows, since)?
+                && let Some(all) = reading.changed(rows, since)?
             {
-                return Ok(rows);
+                return Ok(all);
             }
             let mut rows = fresh()?;
-            reading.all(&mut rows)?;
-            Ok(rows)
+            let read = reading.all(&mut rows)?;
+            Ok((rows, read))
         };
         match self.inner.runtime.spawn_blocking(work).await {
-            Ok(Ok(rows)) => Ok(rows),
+            Ok(Ok((rows, read))) => {
+                self.inner.events.rows_read(read, begun.elapsed());
+                Ok(rows)
+            }
             Ok(Err(Stop::Store(error))) => Err(trouble(&error)),
             Ok(Err(Stop::Build(error))) => Err(refusal_of(&error)),
             Err(_) => Err(Refusal::Internal("reading the packages failed inside; see the log".into())),
@@ -115,22 +119,24 @@ impl Delivery {
 }
 
 impl Reading {
-    fn all(&self, rows: &mut HostedRows) -> Result<(), Stop> {
-        let mut after: Option<String> = None;
+    /// Reads all of them; how many.
+    fn all(&self, rows: &mut HostedRows) -> Result<u64, Stop> {
+        let (mut after, mut read): (Option<String>, u64) = (None, 0);
         loop {
             let page = self.store.packages().list(&self.id, self.key.1.as_str(), after.as_deref(), PAGE);
             let page = self.runtime.block_on(page).map_err(Stop::Store)?;
             page.iter().try_for_each(|row| self.put(rows, row))?;
+            read += page.len() as u64;
             let is_last = page.len() < PAGE as usize;
             after = page.into_iter().next_back().map(|row| row.file);
             if is_last {
-                return Ok(());
+                return Ok(read);
             }
         }
     }
 
-    /// Goes on from `rows`, which say everything up to a number; `None` where all rows have to be read.
-    fn changed(&self, mut rows: HostedRows, since: u64) -> Result<Option<HostedRows>, Stop> {
+    /// Goes on from `rows`, which say everything up to a number, and says how many were read; `None` where all rows have to be read.
+    fn changed(&self, mut rows: HostedRows, since: u64) -> Result<Option<(HostedRows, u64)>, Stop> {
         let changes = self.store.packages().changed_in(&self.id, self.key.1.as_str(), since, CHANGES);
         let changes = self.runtime.block_on(changes).map_err(Stop::Store)?;
         if !changes.complete {
@@ -141,7 +147,7 @@ impl Reading {
             changes.packages.iter().try_for_each(|row| self.put(&mut rows, row))
         };
         match follow() {
-            Ok(()) => Ok(Some(rows)),
+            Ok(()) => Ok(Some((rows, (changes.gone.len() + changes.packages.len()) as u64))),
             Err(error) => {
                 tracing::warn!(%error, "what an index was made of last can't be used; all packages are read");
                 Ok(None)

@@ -99,6 +99,8 @@ pub trait Events: Send + Sync {
     fn dropped(&self, channel: &str, subdir: &str, records: u64);
     /// A refresh, or making a document of an index, failed; the old generation, if any, stays.
     fn failed(&self, channel: &str);
+    /// Rows of packages were read from the store to make the index of a hosted channel.
+    fn rows_read(&self, rows: u64, took: Duration);
     /// The bytes of a package that a hosted channel has are not here.
     fn blob_missing(&self, channel: &str);
 }

@@ -8,7 +8,7 @@ mod series;
 mod tally;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ahash::AHashMap;
@@ -104,6 +104,9 @@ pub struct Metrics {
     pub panics: Counter,
     /// Downloads from hosted channels whose bytes were not here.
     pub hosted_missing: Counter,
+    /// Rows of packages that were read to make indexes of hosted channels.
+    hosted_rows: Counter,
+    hosted_rows_seconds: Counter<f64, AtomicU64>,
     heads_refused: Family<StatusLabel, Counter>,
     /// Access lines that could not be written.
     pub access_lines_lost: Counter,
@@ -153,6 +156,8 @@ impl Metrics {
             cut: Counter::default(),
             panics: Counter::default(),
             hosted_missing: Counter::default(),
+            hosted_rows: Counter::default(),
+            hosted_rows_seconds: Counter::default(),
             heads_refused: Family::default(),
             access_lines_lost: Counter::default(),
             other: Arc::new(ChannelSeries::new(OTHER, &tallies)),
@@ -247,6 +252,11 @@ impl Metrics {
             self.builds_at_once.clone(),
         );
         self.policy.register(registry);
+        let room = registry.sub_registry_with_prefix("hosted");
+        let help = "Rows of packages read from the store to make indexes of hosted channels";
+        room.register("rows_read", help, self.hosted_rows.clone());
+        let help = "Time it took to read them and to keep what they say";
+        room.register("rows_read_seconds", help, self.hosted_rows_seconds.clone());
         let room = registry.sub_registry_with_prefix("store");
         room.register("up", "1 while the store of users and tokens answers, else 0", self.store_up.clone());
         let room = registry.sub_registry_with_prefix("upstream");
@@ -331,6 +341,12 @@ impl Metrics {
         let result = if built { "built" } else { "failed" };
         self.builds.get_or_create_owned(&ResultLabel { result }).inc();
         self.build_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Rows of packages were read to make the index of a hosted channel.
+    pub fn hosted_rows_read(&self, rows: u64, took: Duration) {
+        self.hosted_rows.inc_by(rows);
+        self.hosted_rows_seconds.inc_by(took.as_secs_f64());
     }
 
     /// The page for a scraper, of [`CONTENT_TYPE`].
