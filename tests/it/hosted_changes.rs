@@ -47,9 +47,8 @@ fn change(stock: &Stock, dice: &mut Dice, all: &mut Vec<Stocked>, id: &ChannelId
         1 => all[at] = stock.set(&all[at], PackageState::Deleted),
         2 => all[at] = stock.set(&all[at], PackageState::Listed),
         3 => {
-            all[at] = stock.change(&all[at], |row| {
-                row.labels = labels[dice.below(4)].iter().map(|&l| l.to_owned()).collect()
-            })
+            let labels = labels[dice.below(4)].iter().map(|&label| label.to_owned()).collect();
+            all[at] = stock.change(&all[at], |row| row.labels = labels);
         }
         _ => stock.forget(&all.swap_remove(at)),
     }
@@ -115,4 +114,24 @@ fn one_more_package_reads_no_others() {
     scene.until_listed("team", "noarch", &all[1..].iter().collect::<Vec<_>>());
     let read = counted(&scene.gate, "condagate_hosted_rows_read_total") - before;
     assert!(read < 10, "{read} rows were read for two that changed");
+}
+
+#[test]
+fn explanations_know_what_was_uploaded_a_moment_ago() {
+    let scene = Scene::new("");
+    let id = scene.public("team");
+    let explain = |question: &str| -> serde_json::Value {
+        serde_json::from_slice(&scene.gate.get(&format!("/-/api/v1/explain?{question}")).expect(200)).unwrap()
+    };
+    let alpha = scene.stock.put(&id, "linux-64", &package("alpha", "1"), &[]);
+    let file = format!("url=/team/linux-64/{}", alpha.row.file);
+    // Nobody has asked for an index of that subdir.
+    eventually_true("the gate hears of it", || explain(&file)["state"] == "shown");
+    let beta = scene.stock.put(&id, "osx-64", &package("beta", "1"), &[]);
+    for spec in ["spec=beta", "spec=team::beta", "spec=beta&channel=team&subdir=osx-64"] {
+        eventually_true("it is found", || {
+            let found = explain(spec);
+            found["records"].as_array().is_some_and(|all| all.len() == 1 && all[0]["file"] == *beta.row.file)
+        });
+    }
 }

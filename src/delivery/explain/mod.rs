@@ -9,11 +9,13 @@
 //! | `file`, `of_virtual` | one file of a channel, of a virtual channel |
 //! | `records` | the records of some packages in one index, with who hides them |
 //! | `search` | the same over all indexes here, for a spec |
+//! | `hosted` | indexes that are made when they are asked for |
 //! | `access` | whether a user may have it |
 //! | `values` | the answers |
 
 mod access;
 mod file;
+mod hosted;
 mod of_virtual;
 mod question;
 mod records;
@@ -167,6 +169,7 @@ impl Delivery {
         question: Question,
     ) -> Result<Explanation, ExplainError> {
         let (store, now) = (Arc::clone(&self.inner.generations), self.inner.clock.now());
+        self.bring_hosted_up(Explainer { view: &view, store: &store, own: &own, now }, &question).await;
         let work = move || Explainer { view: &view, store: &store, own: &own, now }.answer(&question);
         self.inner.runtime.spawn_blocking(work).await.unwrap_or(Err(ExplainError::Inside))
     }

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::exists;
 use super::shelf::{Health, Mark, Worth};
+use super::{exists, trouble};
 use crate::conda::channel::ChannelRef;
 use crate::conda::subdir::Subdir;
 use crate::delivery::indexes::Key;
@@ -44,6 +44,21 @@ impl Delivery {
             }
             (Worth::Absent(sentence), None) => Err(Refusal::NotFound(sentence)),
             (_, current) => self.newer_generation(channel, hosted, asked, &key, current).await,
+        }
+    }
+
+    /// The subdirs of a hosted channel that have rows.
+    pub(in crate::delivery) async fn hosted_subdirs(&self, hosted: &Hosted) -> Result<Vec<Subdir>, Refusal> {
+        let Some(id) = hosted.id() else { return Ok(Vec::new()) };
+        let store = self.inner.hosted.store().await?;
+        let (mut all, mut last) = (Vec::new(), None::<String>);
+        loop {
+            // Behind every file of the last one.
+            let after = last.as_deref().map(|subdir| (subdir, "\u{10ffff}"));
+            let page = store.packages().list_all(id, after, 1).await.map_err(|error| trouble(&error))?;
+            let Some(row) = page.into_iter().next() else { return Ok(all) };
+            all.extend(Subdir::parse(&row.subdir));
+            last = Some(row.subdir);
         }
     }
 

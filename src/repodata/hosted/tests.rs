@@ -122,7 +122,9 @@ proptest! {
             if n % every == 0 || n + 1 == changes.len() {
                 let document = HostedDocument::new(kept, Some(n as u64)).unwrap();
                 let mut fresh = bed.rows(patches.clone());
-                now.iter().for_each(|(file, row)| put(&mut fresh, file, Some(row)));
+                for (file, row) in &now {
+                    put(&mut fresh, file, Some(row));
+                }
                 prop_assert_eq!(document.rows().has_any(), !now.is_empty());
                 let fresh = HostedDocument::new(fresh, Some(n as u64)).unwrap();
                 prop_assert_eq!(told(&document), told(&fresh));
