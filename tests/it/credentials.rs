@@ -2,9 +2,12 @@
 
 use std::fs;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::harness::{Act, Channel, Home, Process, Request, Upstream, package, skipped};
 
-const SECRET: &str = "sEcReT-0815";
+const SECRET: &str = "MARKED-0815-secret";
 
 struct Scene {
     gate: Process,
@@ -14,6 +17,7 @@ struct Scene {
 
 fn scene(credentials: &str, prefix: &str) -> Scene {
     let upstream = Upstream::start();
+    upstream.may_see(SECRET);
     let channel = Channel::new("chan").with("noarch", &package("alpha", "1.0"));
     channel.publish(&upstream);
     for path in upstream.paths() {
@@ -51,7 +55,10 @@ fn a_token_in_the_path() {
 fn bearer_and_basic() {
     for (credentials, expected) in [
         ("{bearer_file: FILE}", format!("Bearer {SECRET}")),
-        ("{basic: {user: me, password_file: FILE}}", "Basic bWU6c0VjUmVULTA4MTU=".to_owned()),
+        (
+            "{basic: {user: me, password_file: FILE}}",
+            format!("Basic {}", STANDARD.encode(format!("me:{SECRET}"))),
+        ),
     ] {
         let scene = scene(credentials, "");
         scene.gate.get(&scene.channel.path("alpha")).expect(200);

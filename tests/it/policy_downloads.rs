@@ -427,7 +427,7 @@ fn a_callers_own_token_is_no_way_around_rules() {
     let upstream = crate::harness::Upstream::start();
     let channel =
         crate::harness::Channel::new("chan").with("noarch", &crate::harness::package("evil", "1.0"));
-    channel.publish(&upstream);
+    channel.publish(upstream.may_see("secret-token"));
     upstream.put("/t/secret-token/chan/noarch/evil-1.0-0.conda", channel.get("evil").bytes.clone());
     upstream.put("/t/secret-token/other/noarch/x-1.0-0.conda", &b"other"[..]);
     let rules = |policy: &str| {

@@ -1,13 +1,21 @@
 //! Everything secret that passes through a gate, marked, and then looked for wherever it may not be: the log, the access log, metrics,
-//! answers, upstream, and every file.
+//! answers, upstream, and every file. The harness looks after every test; here every form goes to every place, at the finest log level,
+//! and it is shown that the harness notices.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use condagate::auth::token::mint;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::harness::home::files_below;
+use crate::harness::client::look_at_metrics;
 use crate::harness::people::{PASSWORD, Society};
-use crate::harness::{Channel, Home, Process, Request, Upstream, eventually, package, rules};
+use crate::harness::process::run;
+use crate::harness::secrets::log::Listener;
+use crate::harness::secrets::{self, Sieve};
+use crate::harness::{Act, Channel, Home, Process, Request, Upstream, package, rules};
 
 const RULES: &str = "access:\n  - {channels: [team], read: [\"user:ada\"]}\n";
 
@@ -88,10 +96,7 @@ fn nothing_secret_is_found_where_it_may_not_be() {
     home.write_rules(&format!("{}{RULES}", rules::all_from(&upstream)));
     home.write_config("log: {level: trace}\n");
     let gate = Process::serve(home);
-    let code = eventually("a set-up code", || {
-        let text = std::fs::read_to_string(gate.home().data().join("setup-code")).ok()?;
-        Some(text.lines().next()?.to_owned())
-    });
+    let code = gate.home().setup_code();
     let mut scene =
         Scene { gate, upstream, secrets: vec![PASSWORD.to_owned(), code.clone()], answers: Vec::new() };
 
@@ -134,24 +139,115 @@ fn nothing_secret_is_found_where_it_may_not_be() {
     look_everywhere(scene);
 }
 
+/// The harness looks at the rest: answers that are errors, pages, files, logs, metrics, upstream.
 fn look_everywhere(scene: Scene) {
     let Scene { gate, upstream, secrets, answers } = scene;
     let home = gate.stop();
-    let clean = |place: &str, bytes: &[u8]| {
-        for secret in &secrets {
-            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
-            assert!(!found, "`{}…` is in {place}", &secret[..secret.len().min(12)]);
+    let sieve = Sieve::new(secrets.iter().map(String::as_str));
+    for answer in answers {
+        assert_eq!(sieve.first(answer.as_bytes(), &[]), None, "{answer}");
+    }
+    assert!(home.data().join("store.db").exists());
+    for secret in &secrets {
+        secrets::learn(&home.data().display().to_string(), secret);
+    }
+    assert_eq!((home.leaks(), upstream.leaks()), (Vec::new(), Vec::new()));
+}
+
+/// Whether dropping it, or anything else, fails with a sentence that has this in it.
+fn fails_with(said: &str, what: impl FnOnce()) {
+    let panicked = catch_unwind(AssertUnwindSafe(what)).expect_err("a leak was not noticed");
+    let text = panicked.downcast_ref::<String>().expect("a sentence");
+    assert!(text.contains(said), "{text}");
+}
+
+fn spoken(text: &str) -> Vec<String> {
+    let heard: &Mutex<Vec<String>> = Box::leak(Box::default());
+    let log = tracing_subscriber::fmt().with_writer(|| Listener(heard)).finish();
+    tracing::subscriber::with_default(log, || tracing::info!("{text}"));
+    heard.lock().clone()
+}
+
+fn in_base64(secret: &str) -> [String; 3] {
+    ["u", "me", "ada"].map(|user| STANDARD.encode(format!("{user}:{secret}")))
+}
+
+/// A token, a JWT and a marked secret in the forms they may be seen in.
+fn all_forms() -> Vec<String> {
+    let token = mint().secret.reveal().clone();
+    let head = URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"EdDSA"}"#);
+    let jwt = format!("{head}.{}.{}", "a".repeat(30), "b".repeat(86));
+    let encoded = [in_base64(&token), in_base64("MARKED-secret")].concat();
+    [vec![token, jwt, "MARKED-secret".to_owned()], encoded].concat()
+}
+
+#[test]
+fn a_secret_in_a_file_fails_the_test() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.data().join("deep")).unwrap();
+    let shown = "p@ss word of nobody";
+    secrets::learn(&home.data().display().to_string(), shown);
+    for secret in [all_forms(), in_base64(shown).to_vec(), vec![shown.to_owned()]].concat() {
+        for place in ["stdout", "stderr", "data/deep/file"] {
+            std::fs::write(home.path(place), format!("\0before {secret} behind\0")).unwrap();
+            let leaks = home.leaks();
+            assert!(leaks.len() == 1 && leaks[0].contains(place), "{secret} in {place}: {leaks:?}");
+            std::fs::remove_file(home.path(place)).unwrap();
         }
-    };
-    for (n, answer) in answers.iter().enumerate() {
-        clean(&format!("answer {n}: {answer}"), answer.as_bytes());
     }
-    for seen in upstream.seen() {
-        clean("a request to upstream", format!("{seen:?}").as_bytes());
+    std::fs::write(home.data().join("MARKED-name"), "").unwrap();
+    assert_eq!(home.leaks().len(), 1);
+    fails_with("MARKED-name", || drop(home));
+    let home = Home::new();
+    home.may_hold("stdout", "MARKED-allowed");
+    std::fs::write(
+        home.path("stdout"),
+        "it is MARKED-allowed, and MARKED-allowed-not-here is something else",
+    )
+    .unwrap();
+    // What begins like one that is allowed is that one.
+    assert_eq!(home.leaks(), Vec::<String>::new());
+    std::fs::write(home.path("stdout"), "MARKED-other").unwrap();
+    fails_with("stdout", || drop(home));
+}
+
+#[test]
+fn a_secret_upstream_fails_the_test() {
+    for form in all_forms() {
+        let upstream = Upstream::start();
+        Request::get("/file").header("X-Other", &form).send(upstream.address());
+        assert_eq!(upstream.leaks().len(), 1, "{form}");
+        upstream.may_see(&form);
+        assert_eq!(upstream.leaks(), Vec::<String>::new());
     }
-    let files = files_below(&home.path(""));
-    assert!(files.iter().any(|path| path.ends_with("store.db")), "{files:?}");
-    for path in files.into_iter().filter(|path| path.is_file()) {
-        clean(&path.display().to_string(), &std::fs::read(&path).unwrap());
+    let upstream = Upstream::start();
+    Request::get("/t/MARKED-token/file").send(upstream.address());
+    fails_with("/t/MARKED-token/file", || drop(upstream));
+    // Whatever it looks like: a client showed it to some gate.
+    let upstream = Upstream::start();
+    Request::get("/file").header("Authorization", "Bearer sesame-open-yourself").send(upstream.address());
+    assert_eq!(upstream.leaks().len(), 1);
+    upstream.may_see("sesame-open-yourself");
+}
+
+#[test]
+fn a_secret_in_an_answer_in_the_log_or_in_output_fails_the_test() {
+    let token = mint().secret.reveal().clone();
+    let upstream = Upstream::start();
+    let page = Request::get("/-/readyz");
+    upstream.put("/-/readyz", token.clone()).put("/-/metrics", format!("x{{t=\"{token}\"}} 1"));
+    fails_with("the page /-/readyz", || drop(page.send(upstream.address())));
+    fails_with("metrics", || look_at_metrics(upstream.address()));
+    let location = format!("/t/{token}/x");
+    upstream.always("/-/readyz", Act::redirect(&location));
+    fails_with("the header `location`", || drop(page.send(upstream.address())));
+    upstream.always("/x", Act::Answer(404, Vec::new(), format!("no {token}").into()));
+    fails_with("an answer 404", || drop(Request::get("/x").send(upstream.address())));
+    fails_with("error output", || drop(run(&[&token])));
+    let shown = "Bearer open-sesame-open";
+    drop(Request::get("/x").header("Authorization", shown).bytes(upstream.address()));
+    for leak in [&*token, "MARKED-word", shown] {
+        assert_eq!(spoken(&format!("somebody said {leak}, and left")).len(), 1, "{leak}");
     }
+    assert_eq!(spoken("somebody said nothing of cg-0123 and eyJ and left"), Vec::<String>::new());
 }

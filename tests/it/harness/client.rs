@@ -4,7 +4,9 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
+use super::secrets;
 use super::wait::PATIENCE;
 
 /// How a body ended.
@@ -187,6 +189,7 @@ impl Request {
 
     /// Exactly as it goes over the wire.
     pub fn bytes(&self, to: SocketAddr) -> Vec<u8> {
+        secrets::learn_request(&to.to_string(), &self.target, &self.headers, &self.body);
         let host = self.host.clone().unwrap_or_else(|| to.to_string());
         let mut text = format!("{} {} HTTP/1.1\r\nHost: {host}\r\n", self.method, self.target);
         for (name, value) in &self.headers {
@@ -205,7 +208,11 @@ impl Request {
     pub fn send(&self, to: SocketAddr) -> Answer {
         let mut connection = Connection::open(to);
         connection.write(&self.bytes(to));
-        connection.answer(&self.method)
+        let answer = connection.answer(&self.method);
+        if self.method == "GET" && self.target.starts_with("/-/") {
+            secrets::must_be_clean(&format!("the page {}", self.target), &answer.body);
+        }
+        answer
     }
 
     /// Sends it and leaves reading to the caller.
@@ -270,6 +277,7 @@ impl Connection {
                 headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
             }
             if status >= 200 {
+                look_at_headers(&headers);
                 return Ok(Some(Head { status, headers }));
             }
         }
@@ -316,6 +324,9 @@ impl Connection {
     pub fn answer(&mut self, method: &str) -> Answer {
         let head = self.head();
         let (body, end) = self.body(method, &head);
+        if head.status >= 400 {
+            secrets::must_be_clean(&format!("an answer {}", head.status), &body);
+        }
         Answer { head, body, end }
     }
 
@@ -364,6 +375,32 @@ impl Connection {
                 return (body, End::Complete);
             }
         }
+    }
+}
+
+/// No header but the cookie of a session may have a secret.
+fn look_at_headers(headers: &[(String, String)]) {
+    for (name, value) in headers.iter().filter(|(name, _)| name != "set-cookie") {
+        secrets::must_be_clean(&format!("the header `{name}`"), value.as_bytes());
+    }
+}
+
+/// Asserts that a gate's metrics have no secret, if it still answers; nothing waits long for one that does not.
+pub fn look_at_metrics(gate: SocketAddr) {
+    let ask = || -> io::Result<Vec<u8>> {
+        let patience = Duration::from_secs(2);
+        let mut stream = TcpStream::connect_timeout(&gate, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        let request = format!("GET /-/metrics HTTP/1.1\r\nHost: {gate}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        let mut answer = Vec::new();
+        let _what_came_counts = stream.read_to_end(&mut answer);
+        Ok(answer)
+    };
+    if let Ok(answer) = ask() {
+        let known = secrets::learned::of(&[gate.to_string()]);
+        let found = secrets::Sieve::new(known.iter().map(String::as_str)).first(&answer, &[]);
+        assert!(found.is_none(), "{found:?} is in the metrics: {}", String::from_utf8_lossy(&answer));
     }
 }
 

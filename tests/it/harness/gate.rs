@@ -13,6 +13,7 @@ use condagate::config::{self, AccessTarget, Flags, Sources, Variables};
 
 use super::client::{Answer, Request};
 use super::home::{Home, settle};
+use super::secrets;
 use super::upstream::Upstream;
 
 /// When every test begins: 2026-11-04 00:00 UTC, a day after the upstream's files were made.
@@ -105,6 +106,7 @@ impl Setup {
 
     /// Starts the gate.
     pub fn start(self) -> Gate {
+        secrets::log::listen();
         let Self { home, gathered_shards, cold_patience, patience, builds, bz2, at, listen } = self;
         let flags = Flags {
             config: Some(home.config()).filter(|file| file.exists()).into_iter().collect(),
@@ -127,9 +129,11 @@ impl Setup {
         };
         let running =
             app::Gate::start(options).unwrap_or_else(|error| panic!("the gate did not start: {error}"));
+        home.listens_at(running.addresses());
         let mut address = *running.addresses().first().expect("an address");
         if address.ip().is_unspecified() {
             address.set_ip([127, 0, 0, 1].into());
+            home.listens_at(&[address]);
         }
         Gate { running: Some(running), address, clock, home: Some(home) }
     }
@@ -223,8 +227,16 @@ impl Gate {
         self.running.as_ref().expect("a running gate").reload()
     }
 
+    fn look_at_metrics(&self) {
+        if self.running.is_some() && !std::thread::panicking() {
+            super::client::look_at_metrics(self.address);
+            secrets::log::must_be_clean();
+        }
+    }
+
     /// Stops it gracefully and leaves its directories.
     pub fn stop(mut self) -> Home {
+        self.look_at_metrics();
         self.running.take().expect("a running gate").stop();
         self.home.take().expect("a home")
     }
@@ -232,6 +244,7 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
+        self.look_at_metrics();
         // Before the directories go.
         drop(self.running.take());
     }

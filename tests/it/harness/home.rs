@@ -7,16 +7,20 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
 use super::client::{Answer, Request};
 use super::digest::sha256_hex;
+use super::secrets;
 use super::wait::{eventually, eventually_true};
 
 /// Where a gate lives.
 pub struct Home {
     dir: TempDir,
     tampered: AtomicBool,
+    addresses: Mutex<Vec<String>>,
+    may_hold: Mutex<Vec<(String, String)>>,
 }
 
 impl Home {
@@ -24,7 +28,12 @@ impl Home {
     pub fn new() -> Self {
         let dir = TempDir::with_prefix("condagate-it-").expect("a temporary directory");
         fs::create_dir(dir.path().join("rules")).expect("a directory for rules");
-        Self { dir, tampered: AtomicBool::new(false) }
+        Self {
+            dir,
+            tampered: AtomicBool::new(false),
+            addresses: Mutex::default(),
+            may_hold: Mutex::default(),
+        }
     }
 
     /// A path below.
@@ -98,6 +107,45 @@ impl Home {
         self.tampered.store(true, Ordering::SeqCst);
     }
 
+    /// Says where a gate that lives here listens: what clients send there are secrets here.
+    pub fn listens_at(&self, addresses: &[SocketAddr]) {
+        self.addresses.lock().extend(addresses.iter().map(ToString::to_string));
+    }
+
+    /// Says that a file (`data/…`, `stdout`) may hold a secret.
+    pub fn may_hold(&self, file: &str, secret: &str) {
+        self.may_hold.lock().push((file.to_owned(), secret.to_owned()));
+    }
+
+    /// The code for the first administrator, once it is there.
+    pub fn setup_code(&self) -> String {
+        let code = eventually("a set-up code", || self.setup_code_now());
+        secrets::learn(&self.data().display().to_string(), &code);
+        code
+    }
+
+    fn setup_code_now(&self) -> Option<String> {
+        let text = fs::read_to_string(self.data().join("setup-code")).ok()?;
+        text.lines().next().map(str::to_owned)
+    }
+
+    /// Every secret that a gate left where it may not be, one sentence each.
+    pub fn leaks(&self) -> Vec<String> {
+        let mut places = self.addresses.lock().clone();
+        places.push(self.data().display().to_string());
+        let mut known = secrets::learned::of(&places);
+        let code = self.setup_code_now();
+        known.extend(code.clone());
+        let may_hold = self.may_hold.lock();
+        let may = |file: &Path| {
+            let declared = may_hold.iter().filter(|(name, _)| file == Path::new(name));
+            let code = code.iter().filter(|_| file == Path::new("data/setup-code"));
+            declared.map(|(_, secret)| secret.clone()).chain(code.cloned()).collect()
+        };
+        let gates = |file: &Path| ["data", "stdout", "stderr"].iter().any(|name| file.starts_with(name));
+        secrets::in_files(self.dir.path(), &known, &gates, &may)
+    }
+
     /// Asserts that every blob is what its name says.
     pub fn check_blobs(&self) {
         for blob in self.blobs() {
@@ -112,6 +160,10 @@ impl Drop for Home {
     fn drop(&mut self) {
         if !std::thread::panicking() && !self.tampered.load(Ordering::SeqCst) {
             self.check_blobs();
+        }
+        if !std::thread::panicking() {
+            let leaks = self.leaks();
+            assert!(leaks.is_empty(), "secrets were left where they may not be: {leaks:#?}");
         }
     }
 }

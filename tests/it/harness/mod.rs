@@ -15,6 +15,7 @@ pub mod people;
 pub mod process;
 pub mod publishers;
 pub mod rules;
+pub mod secrets;
 pub mod shards;
 pub mod stage;
 pub mod upstream;

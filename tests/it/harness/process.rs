@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use super::client::{Answer, Request};
 use super::home::{Home, settle};
+use super::secrets::Sieve;
 use super::wait::eventually;
 
 /// The binary under test.
@@ -56,6 +57,7 @@ impl Process {
             let addresses: Result<Vec<_>, _> = text.split_whitespace().map(str::parse).collect();
             addresses.ok().filter(|a| !a.is_empty())
         });
+        home.listens_at(&addresses);
         Self { child, addresses, home: Some(home) }
     }
 
@@ -99,6 +101,7 @@ impl Process {
 
     /// Stops it gracefully.
     pub fn stop(self) -> Home {
+        super::client::look_at_metrics(self.address());
         self.signal("TERM");
         let (status, home) = self.wait();
         assert!(status.success(), "condagate ended with {status}: {}", home.log());
@@ -109,6 +112,14 @@ impl Process {
     pub fn kill(self) -> Home {
         self.signal("KILL");
         self.wait().1
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.home.is_some() && !std::thread::panicking() {
+            super::client::look_at_metrics(self.address());
+        }
     }
 }
 
@@ -153,7 +164,24 @@ pub fn run_with_input(arguments: &[&str], input: &[u8]) -> Output {
         file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("its output");
         bytes
     };
-    Output { status, stdout: read(out), stderr: read(err) }
+    let output = Output { status, stdout: read(out), stderr: read(err) };
+    look_at(arguments, input, &output);
+    output
+}
+
+/// Commands that are asked for a secret and print it.
+const TELLING: [[&str; 2]; 2] = [["token", "create"], ["token", "rotate"]];
+
+/// No command repeats a password that it was given, and few print a secret.
+fn look_at(arguments: &[&str], input: &[u8], output: &Output) {
+    let given = arguments.contains(&"--password-stdin").then(|| String::from_utf8_lossy(input));
+    let given: Vec<&str> = given.iter().flat_map(|text| text.lines()).filter(|line| line.len() > 7).collect();
+    let sieve = Sieve::new(given);
+    let tells = TELLING.iter().any(|words| arguments.starts_with(words));
+    for (place, bytes) in [("output", &output.stdout), ("error output", &output.stderr)] {
+        let found = sieve.first(bytes, &[]).filter(|_| !tells || place != "output");
+        assert!(found.is_none(), "{found:?} is in the {place} of {arguments:?}");
+    }
 }
 
 /// Ends with its owner.

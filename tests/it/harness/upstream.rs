@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::digest::sha256_hex;
+use super::secrets;
 use super::wait::Latch;
 use super::wire;
 
@@ -147,6 +148,7 @@ pub struct State {
     scripts: Mutex<HashMap<String, VecDeque<Act>>>,
     habits: Mutex<HashMap<String, Act>>,
     seen: Mutex<Vec<Seen>>,
+    may_see: Mutex<Vec<String>>,
     panics: Mutex<Vec<String>>,
     active: AtomicUsize,
     max_active: AtomicUsize,
@@ -292,6 +294,31 @@ impl Upstream {
         self.seen().into_iter().filter(|s| s.path == path).collect()
     }
 
+    /// Says that a secret is for this server.
+    pub fn may_see(&self, secret: &str) -> &Self {
+        self.state.may_see.lock().push(secret.to_owned());
+        self
+    }
+
+    /// Every secret that was sent here and is not for this server, one sentence each.
+    pub fn leaks(&self) -> Vec<String> {
+        let allowed = self.state.may_see.lock();
+        let leak = |seen: &Seen| {
+            let lines = seen.headers.iter().map(|(name, value)| format!("{name}: {value}"));
+            let text = lines.fold(format!("{} {}", seen.method, seen.target), |all, line| all + "\n" + &line);
+            if let Some(found) = secrets::shapes().first(text.as_bytes(), &allowed) {
+                return Some(format!("{} was sent to an upstream: {text}", found.what));
+            }
+            let sent = seen.headers.iter().flat_map(|(name, value)| secrets::of_header(name, value));
+            let known = sent.chain(seen.target.split(['/', '?', '&', '=']).map(str::to_owned));
+            let mut known = known.filter(|text| secrets::learned::is_known(text) && !allowed.contains(text));
+            known
+                .next()
+                .map(|secret| format!("`{secret}`, a client's credential, was sent to an upstream: {text}"))
+        };
+        self.seen().iter().filter_map(leak).collect()
+    }
+
     /// How many GETs a path got.
     pub fn gets(&self, path: &str) -> usize {
         self.state.seen.lock().iter().filter(|s| s.path == path && s.method == "GET").count()
@@ -314,6 +341,8 @@ impl Drop for Upstream {
         let panics = self.state.panics.lock();
         if !std::thread::panicking() {
             assert!(panics.is_empty(), "the scripted upstream panicked: {panics:?}");
+            let leaks = self.leaks();
+            assert!(leaks.is_empty(), "secrets were sent upstream: {leaks:#?}");
         }
     }
 }
