@@ -11,6 +11,7 @@ use crate::policy::{Credentials, Rules, UpstreamRule};
 use crate::proxy::Transport;
 use crate::proxy::front::FrontSettings;
 use crate::proxy::head::HeadLimits;
+use crate::store::mongo;
 use crate::telemetry::access::{AccessError, AccessLog, Target};
 use crate::telemetry::{Metrics, log};
 use crate::trail::TrailSettings;
@@ -94,7 +95,8 @@ pub(super) fn front(config: &Config) -> FrontSettings {
     }
 }
 
-pub(super) fn argon2(config: &Config) -> Argon2Settings {
+/// The work of hashing a password.
+pub(crate) fn argon2(config: &Config) -> Argon2Settings {
     let password = &config.auth.password;
     let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     Argon2Settings {
@@ -102,6 +104,17 @@ pub(super) fn argon2(config: &Config) -> Argon2Settings {
         iterations: password.iterations.try_into().unwrap_or(u32::MAX),
         lanes: password.lanes.try_into().unwrap_or(u32::MAX),
     }
+}
+
+/// How to reach MongoDB; `None` for the SQLite file.
+pub(crate) fn mongodb(config: &Config) -> Option<mongo::Settings> {
+    let mongodb = config.store.as_ref()?;
+    Some(mongo::Settings {
+        uri: mongodb.uri.clone(),
+        database: mongodb.database.clone(),
+        queue_database: mongodb.queue_database.clone(),
+        ca_file: mongodb.ca_file.clone(),
+    })
 }
 
 pub(super) fn trail(config: &Config) -> TrailSettings {

@@ -2,7 +2,7 @@
 //!
 //! Belongs here: wiring, start and stop. Does not: decisions about requests (`proxy`), caches (`delivery`) or rules (`policy`).
 
-mod convert;
+pub(crate) mod convert;
 mod explain;
 mod eyes;
 mod fetch;

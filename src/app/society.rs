@@ -19,7 +19,7 @@ use crate::auth;
 use crate::auth::password::Passwords;
 use crate::channel::Hosting;
 use crate::clock::{SharedClock, UnixMillis};
-use crate::config::{Config, MongodbConfig};
+use crate::config::Config;
 use crate::identity::{Identity, IdentityParts};
 use crate::people;
 use crate::proxy::Api;
@@ -29,7 +29,7 @@ use crate::snapshot::people::follow::Follower;
 use crate::snapshot::people::{People, State, full};
 use crate::snapshot::{HostedChannels, Live};
 use crate::store::lazy::LazyStore;
-use crate::store::mongo::{self, Mongo};
+use crate::store::mongo::Mongo;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Eyes;
@@ -215,8 +215,7 @@ pub(super) fn channels_in_store(config: &Config, runtime: &Runtime) -> HostedCha
 
 /// The store that the settings name.
 pub(super) fn lazy_store(config: &Config, runtime: &Handle) -> LazyStore {
-    let (file, mongodb, runtime) =
-        (config.store_file(), config.store.as_ref().map(mongo_settings), runtime.clone());
+    let (file, mongodb, runtime) = (config.store_file(), convert::mongodb(config), runtime.clone());
     LazyStore::new(Arc::new(move || {
         let (file, mongodb, runtime) = (file.clone(), mongodb.clone(), runtime.clone());
         async move {
@@ -230,15 +229,6 @@ pub(super) fn lazy_store(config: &Config, runtime: &Handle) -> LazyStore {
         }
         .boxed()
     }))
-}
-
-fn mongo_settings(mongodb: &MongodbConfig) -> mongo::Settings {
-    mongo::Settings {
-        uri: mongodb.uri.clone(),
-        database: mongodb.database.clone(),
-        queue_database: mongodb.queue_database.clone(),
-        ca_file: mongodb.ca_file.clone(),
-    }
 }
 
 /// What was saved, with the hosted channels that are in the store now, if it can be read: `live` knows them before the first request,

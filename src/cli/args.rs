@@ -8,8 +8,10 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use super::people::{self, ChannelCommand, HostedCommand, PeopleCommand};
-use super::{Commands, Terminal, cache, check, client_config, db, explain, import, reload, serve, settings};
-use crate::config::{Flags, Sources};
+use super::{
+    Commands, Exit, Terminal, cache, check, client_config, db, explain, import, load, reload, serve, settings,
+};
+use crate::config::{Config, Flags, Sources};
 
 /// A caching gateway for conda channels.
 ///
@@ -294,6 +296,22 @@ impl DbCommand {
     }
 }
 
+impl ConfigCommand {
+    fn flags(&self) -> Flags {
+        let (Self::Show { from, .. } | Self::Get { from, .. }) = self;
+        from.flags()
+    }
+}
+
+impl CacheCommand {
+    fn flags(&self) -> Flags {
+        match self {
+            Self::Status(args) | Self::Verify(args) | Self::Gc(args) => args.flags(),
+            Self::Purge(args) => args.common.flags(),
+        }
+    }
+}
+
 impl CheckArgs {
     pub(super) fn flags(&self) -> Flags {
         Flags { rules: self.rules.clone(), ..self.from.flags() }
@@ -310,18 +328,53 @@ impl Command {
         match self {
             Self::Serve(args) => serve::run(args, commands, sources, terminal),
             Self::Check(args) => check::run(&args, sources, terminal).into(),
-            Self::Config(command) => settings::run(&command, sources, terminal).into(),
-            Self::Cache(command) => cache::run(command, commands, sources, terminal).into(),
-            Self::Rules(RulesCommand::Explain(args)) => {
-                explain::run(&args, commands, sources, terminal).into()
-            }
-            Self::Db(command) => db::run(&command, sources, terminal).into(),
-            Self::People(PeopleCommand::Channel(ChannelCommand::Hosted(HostedCommand::Import(command)))) => {
-                import::run(&command, sources, terminal).into()
-            }
-            Self::People(command) => people::run(&command, sources, terminal).into(),
-            Self::Reload(args) => reload::run(&args, sources, terminal).into(),
             Self::ClientConfig(args) => client_config::run(&args, sources, terminal).into(),
+            Self::Config(command) => {
+                with_config(command.flags(), sources, terminal, |config, _, terminal| {
+                    settings::run(&command, config, terminal)
+                })
+            }
+            Self::Cache(command) => {
+                with_config(command.flags(), sources, terminal, |config, sources, terminal| {
+                    cache::run(command, commands, config, sources, terminal)
+                })
+            }
+            Self::Rules(RulesCommand::Explain(args)) => {
+                with_config(args.flags(), sources, terminal, |config, sources, terminal| {
+                    explain::run(&args, commands, config, sources, terminal)
+                })
+            }
+            Self::Db(command) => with_config(command.flags(), sources, terminal, |config, _, terminal| {
+                db::run(&command, config, terminal)
+            }),
+            Self::People(PeopleCommand::Channel(ChannelCommand::Hosted(HostedCommand::Import(command)))) => {
+                with_config(command.common().flags(), sources, terminal, |config, _, terminal| {
+                    import::run(&command, config, terminal)
+                })
+            }
+            Self::People(command) => {
+                with_config(command.common().flags(), sources, terminal, |config, sources, terminal| {
+                    people::run(&command, config, sources, terminal)
+                })
+            }
+            Self::Reload(args) => with_config(args.from.flags(), sources, terminal, |config, _, terminal| {
+                reload::run(config, terminal)
+            }),
         }
     }
+}
+
+/// Runs a command with the settings that these flags lead to.
+fn with_config(
+    flags: Flags,
+    sources: &dyn Fn(Flags) -> Sources,
+    terminal: &mut Terminal<'_>,
+    work: impl FnOnce(&Config, &Sources, &mut Terminal<'_>) -> Exit,
+) -> ExitCode {
+    let sources = sources(flags);
+    match load(&sources, terminal) {
+        Ok(config) => work(&config, &sources, terminal),
+        Err(exit) => exit,
+    }
+    .into()
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::args::{CacheCommand, PurgeArgs};
 use super::socket::{self, Method, SocketError};
 use super::{Commands, Exit, Failure, Terminal, show};
-use crate::config::{self, Flags, Sources};
+use crate::config::{self, Config, Sources};
 
 /// What is asked of the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,8 @@ impl PurgeTarget {
 pub(super) fn run(
     command: CacheCommand,
     commands: &Commands,
-    sources: &dyn Fn(Flags) -> Sources,
+    config: &Config,
+    sources: &Sources,
     terminal: &mut Terminal<'_>,
 ) -> Exit {
     let (args, request) = match command {
@@ -100,11 +101,7 @@ pub(super) fn run(
             (args.common, CacheRequest::Purge(target))
         }
     };
-    let (sources, json) = (sources(args.flags()), args.json);
-    let config = match config::load(&sources) {
-        Ok(config) => config,
-        Err(mistakes) => return terminal.refuse(&mistakes),
-    };
+    let json = args.json;
     let (method, path, body) = request.on_socket();
     let mut offline = false;
     let answer = match socket::ask(&config.control_socket(), method, path, body.as_ref()) {
@@ -112,7 +109,7 @@ pub(super) fn run(
         Err(SocketError::NobodyThere { .. }) => {
             offline = true;
             match config::rules::load(&config.rules, &sources.machine()) {
-                Ok(rules) => (commands.offline)(&config, &rules, &request),
+                Ok(rules) => (commands.offline)(config, &rules, &request),
                 Err(mistakes) => return terminal.refuse(&mistakes),
             }
         }

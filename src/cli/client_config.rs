@@ -3,8 +3,8 @@
 //! Belongs here: the snippets, each with where it goes. Does not: anything a client is asked at run time.
 
 use super::args::ClientConfigArgs;
-use super::{Exit, Terminal};
-use crate::config::{self, Config, Flags, Sources};
+use super::{Exit, Terminal, load};
+use crate::config::{Config, Flags, Sources};
 
 /// Clients with settings of their own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -26,9 +26,9 @@ pub(super) fn run(
 ) -> Exit {
     let base = match &args.url {
         Some(url) => checked(url),
-        None => match config::load(&sources(args.from.flags())) {
+        None => match load(&sources(args.from.flags()), terminal) {
             Ok(config) => configured(&config),
-            Err(mistakes) => return terminal.refuse(&mistakes),
+            Err(exit) => return exit,
         },
     };
     match base {

@@ -8,9 +8,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::args::DbCommand;
-use super::store::{OpenError, block_on, existing, mongodb, open};
+use super::store::{OpenError, block_on, existing, open};
 use super::{Exit, Terminal, show};
-use crate::config::{self, Config, Flags, Sources};
+use crate::app::convert::mongodb;
+use crate::config::Config;
 use crate::store::dump::{self, DumpError};
 use crate::store::engine::SCHEMA;
 use crate::store::mongo;
@@ -31,16 +32,8 @@ enum DbError {
     File { doing: &'static str, path: PathBuf, source: io::Error },
 }
 
-pub(super) fn run(
-    command: &DbCommand,
-    sources: &dyn Fn(Flags) -> Sources,
-    terminal: &mut Terminal<'_>,
-) -> Exit {
-    let config = match config::load(&sources(command.flags())) {
-        Ok(config) => config,
-        Err(mistakes) => return terminal.refuse(&mistakes),
-    };
-    match block_on(answer(command, &config, terminal)) {
+pub(super) fn run(command: &DbCommand, config: &Config, terminal: &mut Terminal<'_>) -> Exit {
+    match block_on(answer(command, config, terminal)) {
         Ok(()) => Exit::Done,
         Err(error) => terminal.fail(error),
     }

@@ -7,7 +7,7 @@ use super::args::ExplainArgs;
 use super::show::readable;
 use super::socket::{self, Method, SocketError};
 use super::{Commands, Exit, Failure, Terminal};
-use crate::config::{self, Flags, Sources};
+use crate::config::{self, Config, Sources};
 use crate::delivery::explain::{
     AccessExplained, Explanation, FileExplained, Package, Question, RecordExplained, RuleExplained,
     SpecExplained,
@@ -16,7 +16,8 @@ use crate::delivery::explain::{
 pub(super) fn run(
     args: &ExplainArgs,
     commands: &Commands,
-    sources: &dyn Fn(Flags) -> Sources,
+    config: &Config,
+    sources: &Sources,
     terminal: &mut Terminal<'_>,
 ) -> Exit {
     let question = Question {
@@ -25,17 +26,12 @@ pub(super) fn run(
         as_user: args.user.clone(),
         ..Question::guess(&args.what)
     };
-    let sources = sources(args.flags());
-    let config = match config::load(&sources) {
-        Ok(config) => config,
-        Err(mistakes) => return terminal.refuse(&mistakes),
-    };
     let body = serde_json::json!(question);
     let answer = match socket::ask(&config.control_socket(), Method::Post, "/explain", Some(&body)) {
         // A running gate has its own rules; only without one do those of this command matter.
         Err(SocketError::NobodyThere { .. }) => {
             match config::rules::load(&config.rules, &sources.machine()) {
-                Ok(rules) => (commands.explain)(&config, rules, &question),
+                Ok(rules) => (commands.explain)(config, rules, &question),
                 Err(mistakes) => return terminal.refuse(&mistakes),
             }
         }

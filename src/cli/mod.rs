@@ -32,7 +32,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::config::{Config, Flags, Sources};
+use crate::config::{self, Config, Flags, Sources};
 use crate::delivery::explain::Question;
 use crate::policy::Rules;
 
@@ -53,6 +53,11 @@ pub struct Commands {
     pub offline: fn(&Config, &Rules, &CacheRequest) -> Result<serde_json::Value, Failure>,
     /// The same for a question about a file or a package; it writes nothing.
     pub explain: fn(&Config, Rules, &Question) -> Result<serde_json::Value, Failure>,
+}
+
+/// The settings for a command; where they have mistakes it is over, with all of them said.
+fn load(sources: &Sources, terminal: &mut Terminal<'_>) -> Result<Config, Exit> {
+    config::load(sources).map_err(|mistakes| terminal.refuse(&mistakes))
 }
 
 /// Runs the command line of this process.

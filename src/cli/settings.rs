@@ -4,22 +4,14 @@ use serde_json::{Map, Value, json};
 
 use super::args::ConfigCommand;
 use super::{Exit, Terminal};
-use crate::config::{self, Flags, Setting, Sources};
+use crate::config::{Config, Setting};
 use crate::policy::mistake::did_you_mean;
 
-pub(super) fn run(
-    command: &ConfigCommand,
-    sources: &dyn Fn(Flags) -> Sources,
-    terminal: &mut Terminal<'_>,
-) -> Exit {
-    let (ConfigCommand::Show { from, .. } | ConfigCommand::Get { from, .. }) = command;
-    let settings = match config::load(&sources(from.flags())) {
-        Ok(config) => config.origins,
-        Err(mistakes) => return terminal.refuse(&mistakes),
-    };
+pub(super) fn run(command: &ConfigCommand, config: &Config, terminal: &mut Terminal<'_>) -> Exit {
+    let settings = &config.origins;
     match command {
-        ConfigCommand::Show { json: true, origin, .. } => terminal.json(&as_json(&settings, *origin)),
-        ConfigCommand::Show { origin, .. } => show(&settings, *origin, terminal),
+        ConfigCommand::Show { json: true, origin, .. } => terminal.json(&as_json(settings, *origin)),
+        ConfigCommand::Show { origin, .. } => show(settings, *origin, terminal),
         ConfigCommand::Get { key, .. } => {
             let Some(setting) = settings.iter().find(|setting| setting.key == key) else {
                 let hint = did_you_mean(key, settings.iter().map(|setting| setting.key));

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use tokio::runtime::{Builder, Handle};
 
+use crate::app::convert::mongodb;
 use crate::config::Config;
-use crate::store::mongo::{self, Mongo};
+use crate::store::mongo::Mongo;
 use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
 
@@ -35,17 +36,6 @@ pub(super) enum OpenError {
 pub(super) fn block_on<T, E: From<OpenError>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(OpenError::Runtime)?;
     runtime.block_on(work)
-}
-
-/// How to reach MongoDB; `None` for the SQLite file.
-pub(super) fn mongodb(config: &Config) -> Option<mongo::Settings> {
-    let mongodb = config.store.as_ref()?;
-    Some(mongo::Settings {
-        uri: mongodb.uri.clone(),
-        database: mongodb.database.clone(),
-        queue_database: mongodb.queue_database.clone(),
-        ca_file: mongodb.ca_file.clone(),
-    })
 }
 
 /// The store; a SQLite file is made where there is none.

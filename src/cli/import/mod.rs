@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::people::HostedImport;
 use super::{Exit, Terminal};
-use crate::config::{self, Flags, Sources};
+use crate::config::Config;
 use gate::{Gate, Sent};
 use source::{Item, Source, SourceError};
 
@@ -40,16 +40,7 @@ struct Account {
     refused: Vec<(String, String)>,
 }
 
-pub(super) fn run(
-    command: &HostedImport,
-    sources: &dyn Fn(Flags) -> Sources,
-    terminal: &mut Terminal<'_>,
-) -> Exit {
-    let sources = sources(command.common().flags());
-    let config = match config::load(&sources) {
-        Ok(config) => config,
-        Err(mistakes) => return terminal.refuse(&mistakes),
-    };
+pub(super) fn run(command: &HostedImport, config: &Config, terminal: &mut Terminal<'_>) -> Exit {
     match import(command, &config.control_socket()) {
         Ok(account) => tell(command, &account, terminal),
         Err(error) => terminal.fail(error),

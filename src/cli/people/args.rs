@@ -343,7 +343,7 @@ pub(in super::super) struct AuditList {
 }
 
 impl PeopleCommand {
-    pub(super) fn common(&self) -> &Common {
+    pub(in crate::cli) fn common(&self) -> &Common {
         match self {
             Self::User(command) => command.common(),
             Self::Channel(ChannelCommand::Hosted(command)) => command.common(),

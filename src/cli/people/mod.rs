@@ -31,10 +31,11 @@ pub(super) use operator::account;
 
 use super::store::{OpenError, block_on, existing, open};
 use super::{Exit, Terminal};
-use crate::auth::password::{Argon2Settings, PasswordError, Passwords};
+use crate::app::convert;
+use crate::auth::password::{PasswordError, Passwords};
 use crate::channel::{self, Author, HostError};
 use crate::clock::SystemClock;
-use crate::config::{self, Config, Flags, Sources};
+use crate::config::{self, Config, Sources};
 use crate::people::{By, People, PeopleError};
 use crate::store::StoreError;
 use crate::store::lazy::LazyStore;
@@ -112,15 +113,11 @@ impl Desk<'_, '_> {
 
 pub(super) fn run(
     command: &PeopleCommand,
-    sources: &dyn Fn(Flags) -> Sources,
+    config: &Config,
+    sources: &Sources,
     terminal: &mut Terminal<'_>,
 ) -> Exit {
-    let sources = sources(command.common().flags());
-    let config = match config::load(&sources) {
-        Ok(config) => config,
-        Err(mistakes) => return terminal.refuse(&mistakes),
-    };
-    match block_on(answer(command, &config, &sources, terminal)) {
+    match block_on(answer(command, config, sources, terminal)) {
         Ok(()) => Exit::Done,
         Err(error) => {
             let exit = terminal.fail(&error);
@@ -137,7 +134,7 @@ async fn answer(
 ) -> Result<(), Failed> {
     let store = if command.makes_a_store() { open(config).await? } else { existing(config).await? };
     store.is_whole().await?;
-    let passwords = Passwords::new(work_of(config))?;
+    let passwords = Passwords::new(convert::argon2(config))?;
     let opened = store.clone();
     let lazy = LazyStore::new(Arc::new(move || {
         let store = opened.clone();
@@ -177,12 +174,4 @@ fn written(sources: &Sources, terminal: &mut Terminal<'_>) -> channel::Written {
         ));
     }
     Arc::new(move |name| rules.as_ref().ok()?.hosted(name))
-}
-
-/// The work of hashing a password, as it is set.
-fn work_of(config: &Config) -> Argon2Settings {
-    let set = config.auth.password;
-    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let memory_kib = u32::try_from(set.memory >> 10).unwrap_or(u32::MAX);
-    Argon2Settings { memory_kib, iterations: number(set.iterations), lanes: number(set.lanes) }
 }
