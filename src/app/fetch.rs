@@ -38,8 +38,9 @@ async fn get(clock: SharedClock, egress: Egress, url: &url::Url) -> Result<Vec<u
         .set(vec![settings])
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let upstream = upstreams.get("issuer").ok_or("it was not set up")?;
-    let answer =
-        upstream.fetch(FetchRequest::get(name, Purpose::Plain)).await.map_err(|error| error.to_string())?;
+    let query = url.query().map(str::to_owned);
+    let request = FetchRequest { query, ..FetchRequest::get(name, Purpose::Plain) };
+    let answer = upstream.fetch(request).await.map_err(|error| error.to_string())?;
     let body = answer.body.read_all(LONGEST).await.map_err(|error| error.to_string())?;
     Ok(body.to_vec())
 }

@@ -28,6 +28,8 @@ pub struct IssuerSettings {
     pub jwks_url: Option<SafeUrl>,
 }
 
+const UNREACHABLE: &str = "the keys of the token's issuer can't be fetched";
+
 /// See the module's description.
 pub(super) struct Issuers {
     all: Vec<Issuer>,
@@ -57,6 +59,12 @@ impl Issuers {
 impl Issuer {
     fn is_due(&self, now: UnixMillis, unknown: bool) -> bool {
         self.known.lock().times.next(now, unknown) == jwt::Fetch::Now
+    }
+
+    /// Whether it did not answer when it was last asked.
+    fn is_silent(&self) -> bool {
+        let FetchTimes { tried, fetched } = self.known.lock().times;
+        tried > fetched
     }
 
     /// Fetches the keys, unless somebody did so meanwhile.
@@ -119,13 +127,18 @@ impl Identity {
         let at = issuers.all.iter().position(|one| one.settings.rules.issuer == issuer);
         let at = at.ok_or_else(|| Refused::from(JwtError::Issuer))?;
         let Some(keys) = self.outside_keys(at, now, false).await else {
-            return Err(Refused::Unavailable("the keys of the token's issuer can't be fetched".to_owned()));
+            return Err(Refused::Unavailable(UNREACHABLE.to_owned()));
         };
-        let rules = &issuers.all[at].settings.rules;
-        match rules.verify(token, &keys, now) {
-            Err(JwtError::UnknownKey) => {
-                let newer = self.outside_keys(at, now, true).await.unwrap_or(keys);
-                Ok(rules.verify(token, &newer, now)?)
+        let issuer = &issuers.all[at];
+        let rules = &issuer.settings.rules;
+        let Err(JwtError::UnknownKey) = rules.verify(token, &keys, now) else {
+            return Ok(rules.verify(token, &keys, now)?);
+        };
+        let newer = self.outside_keys(at, now, true).await.unwrap_or(keys);
+        match rules.verify(token, &newer, now) {
+            // It may be a key that the issuer made meanwhile.
+            Err(JwtError::UnknownKey) if issuer.is_silent() => {
+                Err(Refused::Unavailable(UNREACHABLE.to_owned()))
             }
             other => Ok(other?),
         }
@@ -145,6 +158,9 @@ impl Identity {
                 // A panic in there leaves things as they are.
                 let _ended = fetching.await;
             }
+        } else if unknown || known().is_none() {
+            // Somebody may be fetching just what is missing here.
+            drop(issuer.fetching.lock().await);
         }
         known()
     }

@@ -71,8 +71,11 @@ impl Sender<'_> {
         let upstream = &self.settings.name;
         let refuse = |why| FetchError::BadRequest { upstream: upstream.clone(), why };
         let fields = request.headers(self.pseudonym).map_err(refuse)?;
-        let first =
+        let mut first =
             mirror.url_for(&request.path).ok_or_else(|| refuse("its path leads out of the mirror"))?;
+        if request.query.is_some() {
+            first.set_query(request.query.as_deref());
+        }
         let begun = Instant::now();
         let mut asked = vec![first];
         let limit = self.settings.max_redirects;

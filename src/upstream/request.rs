@@ -12,6 +12,8 @@ use crate::http::via;
 pub struct FetchRequest {
     /// Percent-encoded, without a leading slash, below the mirror's base.
     pub path: String,
+    /// Percent-encoded, without the question mark.
+    pub query: Option<String>,
     /// What the answer is for: decides how large it may be.
     pub purpose: Purpose,
     /// `If-None-Match`, as it is to be sent.
@@ -57,8 +59,12 @@ impl FetchRequest {
         if self.path.starts_with('/') {
             return Some("the path begins with a slash");
         }
-        if self.path.bytes().any(|b| !b.is_ascii_graphic() || b == b'?' || b == b'#' || b == b'\\') {
+        let odd = |b: u8| !b.is_ascii_graphic() || b == b'#' || b == b'\\';
+        if self.path.bytes().any(|b| odd(b) || b == b'?') {
             return Some("the path is not percent-encoded");
+        }
+        if self.query.iter().any(|query| query.bytes().any(odd)) {
+            return Some("the query is not percent-encoded");
         }
         if self.if_range.is_some() && self.range_from.is_none() {
             return Some("If-Range without a range");

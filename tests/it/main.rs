@@ -32,6 +32,7 @@ mod fills;
 mod front_door;
 mod gating;
 mod gating_agree;
+mod gating_issuers;
 mod gating_people;
 mod gating_store_down;
 mod graceful;
