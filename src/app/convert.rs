@@ -120,6 +120,7 @@ pub(crate) fn mongodb(config: &Config) -> Option<mongo::Settings> {
 pub(super) fn trail(config: &Config) -> TrailSettings {
     TrailSettings {
         retention: config.audit.retention,
+        tokens: config.auth.token_retention,
         downloads: config.audit.downloads,
         denials_per_minute: u32::try_from(config.audit.denials_per_minute).unwrap_or(u32::MAX),
     }

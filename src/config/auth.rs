@@ -57,8 +57,9 @@ pub(super) fn auth(r: &mut Reader<'_>, top: &mut Fields<'_>) -> AuthConfig {
     let show = |all: &Vec<IssuerConfig>| all.iter().map(|i| i.issuer.clone()).collect::<Vec<_>>().join(", ");
     let issuers = r.take(fields.as_mut(), "auth.issuers", issuers, Vec::new(), show);
     let token_ttl = r.take(fields.as_mut(), "auth.token_ttl", token_ttl, DAY * 90, time);
+    let token_retention = r.take(fields.as_mut(), "auth.token_retention", retention, DAY * 90, time);
     r.finish(fields);
-    AuthConfig { password, session, snapshot_max_age, issuers, token_ttl }
+    AuthConfig { password, session, snapshot_max_age, issuers, token_ttl, token_retention }
 }
 
 fn password(r: &mut Reader<'_>, auth: Option<&mut Fields<'_>>) -> PasswordConfig {

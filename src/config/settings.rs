@@ -231,6 +231,8 @@ pub struct AuthConfig {
     pub issuers: Vec<IssuerConfig>,
     /// `auth.token_ttl`: how long a token is good that is made without saying so. Default 90 days.
     pub token_ttl: Duration,
+    /// `auth.token_retention`: how long a token that was revoked or expired is still known, from 1 day. Default 90 days.
+    pub token_retention: Duration,
 }
 
 /// `auth.password`: the work of hashing one (argon2id). Hashes with other parameters are made anew at the next log-in.

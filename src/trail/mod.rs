@@ -50,6 +50,8 @@ const BATCH: usize = 1_000;
 pub struct TrailSettings {
     /// Events and counters older than this are forgotten.
     pub retention: Duration,
+    /// Tokens that were revoked or expired longer ago than this are forgotten.
+    pub tokens: Duration,
     /// Whether downloads are counted.
     pub downloads: bool,
     /// Most denials written a minute; the rest are counted only.
@@ -218,7 +220,7 @@ impl Trail {
     pub async fn write_down(self: Arc<Self>, store: LazyStore, stop: impl Future<Output = ()>) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut keeper = keep::Keeper::new(self.settings.retention);
+        let mut keeper = keep::Keeper::new(self.settings);
         let mut turns = 0_u32;
         tokio::pin!(stop);
         loop {

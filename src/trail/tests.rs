@@ -14,8 +14,9 @@ use crate::store::sqlite::Sqlite;
 use crate::store::{Store, StoreError};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+const MONTH: Duration = Duration::from_hours(24 * 30);
 const SETTINGS: TrailSettings =
-    TrailSettings { retention: Duration::from_hours(24 * 30), downloads: true, denials_per_minute: 1 };
+    TrailSettings { retention: MONTH, tokens: MONTH, downloads: true, denials_per_minute: 1 };
 
 fn lazy(store: Option<Store>) -> LazyStore {
     LazyStore::new(Arc::new(move || {
@@ -88,7 +89,7 @@ async fn what_is_old_is_forgotten_and_nothing_is_counted_where_that_is_off() {
     trail.event(&happened("login"));
     download(&trail, "anonymous");
     trail.flush(&works).await;
-    let mut keeper = super::keep::Keeper::new(SETTINGS.retention);
+    let mut keeper = super::keep::Keeper::new(SETTINGS);
     for (days, left) in [(29, 1), (3, 0)] {
         clock.advance(Duration::from_hours(24 * days));
         keeper.forget_old(&works, trail.clock.now()).await;

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::credentials::outside_address;
 use crate::gating::{Scene, TEAM, basic};
 use crate::harness::people::PASSWORD;
-use crate::harness::{Request, rules};
+use crate::harness::{Request, eventually_true, rules};
 
 #[test]
 fn a_person_logs_in_and_stays_so_and_logs_out() {
@@ -189,4 +189,25 @@ fn who_got_what_is_written_down() {
     let log = std::fs::read_to_string(home.path("stdout")).unwrap();
     assert!(log.contains(&format!("user=\"ada\" token={}", token.id)), "{log}");
     assert!(!log.contains(&token.secret) && !log.contains("MARKED-PASSWORD"));
+}
+
+#[test]
+fn a_token_that_ended_is_forgotten_after_a_while_and_the_audit_still_knows_it() {
+    let scene = Scene::with("", "auth: {token_retention: 10d}\naudit: {retention: 400d}\n");
+    let (revoked, good) = (scene.society.token("ada", &["read:*"]), scene.society.token("ada", &["read:*"]));
+    scene.society.revoke(&revoked);
+    eventually_true("it is revoked", || scene.with_token(&scene.index(), &revoked).status == 401);
+    scene.gate.advance(Duration::from_hours(24 * 9));
+    scene.with_token(&scene.index(), &good).expect(200);
+    assert!(scene.society.has_token(&revoked));
+    scene.gate.advance(Duration::from_hours(24 * 2));
+    eventually_true("it is forgotten", || !scene.society.has_token(&revoked));
+    assert!(scene.society.has_token(&good));
+    scene.with_token(&scene.index(), &revoked).expect_problem(401);
+    scene.with_token(&scene.index(), &good).expect(200);
+    let told = scene.society.events(&["token.create", "token.revoke"]);
+    assert!(told.iter().filter(|event| format!("{event:?}").contains(&revoked.id)).count() >= 2, "{told:?}");
+    // One that nobody revoked, too, once it is that long over.
+    scene.gate.advance(Duration::from_hours(24 * 95));
+    eventually_true("it is forgotten", || !scene.society.has_token(&good));
 }

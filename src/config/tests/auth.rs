@@ -48,6 +48,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "unknown key `jwks_uri` in `auth.issuers[0]`\n  hint: did you mean `jwks_url`?",
     ),
     ("audit: {retention: 1h}", "`audit.retention` must be at least 1d"),
+    ("auth: {token_retention: 23h}", "`auth.token_retention` must be at least 1d"),
     ("audit: {downloads: maybe}", "`audit.downloads` must be one of `true`, `false`, not `maybe`"),
     ("audit: {denials_per_minute: -1}", "`audit.denials_per_minute` must be a whole number from 0 to 100000"),
 ];
@@ -71,6 +72,7 @@ fn who_is_let_in() {
     assert_eq!(origin(&defaults, "auth.session.refresh_ttl"), ("30d", "default"));
     assert_eq!(origin(&defaults, "auth.snapshot_max_age"), ("1d", "default"));
     assert_eq!(origin(&defaults, "auth.token_ttl"), ("90d", "default"));
+    assert_eq!(origin(&defaults, "auth.token_retention"), ("90d", "default"));
     assert_eq!(origin(&defaults, "audit.retention"), ("400d", "default"));
     assert!(defaults.audit.downloads && defaults.audit.denials_per_minute == 60);
 

@@ -145,7 +145,7 @@ cases! {
     tokens:
         tokens_come_back tokens_are_unique_by_secret tokens_are_found_by_the_beginning_of_their_id
         a_token_is_revoked_once a_token_has_one_successor uses_only_go_forward
-        revoking_and_using_at_once_lose_nothing sessions_come_back sessions_end keys_come_back_and_end;
+        revoking_and_using_at_once_lose_nothing ended_tokens_are_forgotten sessions_come_back sessions_end keys_come_back_and_end;
     changes:
         every_change_is_told what_is_gone_is_told who_is_too_late_is_told_to_read_anew
         uses_are_not_told too_many_changes_are_not_told

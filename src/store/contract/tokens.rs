@@ -86,6 +86,34 @@ pub(super) async fn uses_only_go_forward(_: &Bed, store: Store) {
     assert_eq!(now(&token_id("unknown")).await, None);
 }
 
+pub(super) async fn ended_tokens_are_forgotten(_: &Bed, store: Store) {
+    let tokens = store.tokens();
+    let ending = |id: &str, expires, revoked| Token { expires, revoked, ..token(id) };
+    let all = [
+        ending("a-revoked", None, Some(at(1))),
+        ending("b-expired", Some(at(2)), None),
+        ending("c-both", Some(at(90)), Some(at(3))),
+        ending("d-at-the-moment", Some(at(10)), None),
+        ending("e-later", Some(at(90)), Some(at(11))),
+        ending("f-good", Some(at(90)), None),
+        ending("g-for-ever", None, None),
+    ];
+    for one in &all {
+        tokens.create(one).await.unwrap();
+    }
+    let before = store.settings().revision().await.unwrap();
+    assert_eq!(tokens.forget_ended(at(1), 9).await, Ok(0));
+    assert_eq!(tokens.forget_ended(at(10), 2).await, Ok(2));
+    assert_eq!(tokens.forget_ended(at(10), 2).await, Ok(1));
+    assert_eq!(tokens.forget_ended(at(10), 2).await, Ok(0));
+    assert_eq!(tokens.list(None, None, 9).await.unwrap(), all[3..]);
+    // Gates are told.
+    let changes = store.settings().changes(before, 9).await.unwrap();
+    assert_eq!(changes.gone.len(), 3);
+    // Its secret is no longer taken.
+    tokens.create(&token("a-revoked")).await.unwrap();
+}
+
 pub(super) async fn revoking_and_using_at_once_lose_nothing(_: &Bed, store: Store) {
     for n in 0..10 {
         store.tokens().create(&token(&format!("t{n}"))).await.unwrap();

@@ -51,6 +51,9 @@ pub trait TokenRepo: Send + Sync {
 
     /// Removes a token; `false` when there is none.
     async fn delete(&self, id: &TokenId) -> Result<bool, StoreError>;
+
+    /// Removes up to `limit` tokens that were revoked or expired before a moment; how many.
+    async fn forget_ended(&self, before: UnixMillis, limit: u32) -> Result<u64, StoreError>;
 }
 
 #[async_trait]
@@ -113,6 +116,17 @@ impl TokenRepo for Store {
 
     async fn delete(&self, id: &TokenId) -> Result<bool, StoreError> {
         self.rows().remove::<Token>(vec![id.to_value()]).await
+    }
+
+    async fn forget_ended(&self, before: UnixMillis, limit: u32) -> Result<u64, StoreError> {
+        let ended = |column| Filter::Column(column, Compare::Below, before.to_value());
+        let filter = Filter::Any(vec![ended("revoked"), ended("expires")]);
+        let mut forgotten = 0;
+        // One by one, because gates are told of each. No end is ever taken back, so none of them lives again meanwhile.
+        for token in self.rows().list::<Token>(filter, TOKENS.key, None, limit).await? {
+            forgotten += u64::from(self.rows().remove::<Token>(vec![token.id.to_value()]).await?);
+        }
+        Ok(forgotten)
     }
 }
 

@@ -95,6 +95,12 @@ impl Society {
         Made { id: issued.token.id.to_string(), secret: issued.secret.reveal().clone() }
     }
 
+    /// Whether the store has it.
+    pub fn has_token(&self, token: &Made) -> bool {
+        let id = condagate::store::model::TokenId::new(&token.id).expect("an id");
+        self.runtime.block_on(self.store.tokens().get(&id)).expect("a store").is_some()
+    }
+
     /// Takes a token back.
     pub fn revoke(&self, token: &Made) {
         self.runtime.block_on(self.people.revoke_token(&Self::by(), &token.id)).expect("a revocation");
