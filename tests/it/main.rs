@@ -22,6 +22,7 @@ mod clients_rust;
 mod cold_index;
 mod conditional_range;
 mod crash;
+mod crash_uploads;
 mod credentials;
 mod damaged_index;
 mod egress;
