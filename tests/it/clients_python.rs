@@ -266,7 +266,7 @@ fn py_rattler_finds_its_credentials_and_a_gated_channel_opens() {
             ("a token as password", Some(basic(&ada)), true),
             ("netrc", Some(netrc(&ada)), true),
             ("somebody else's token", Some(stored(format!("{{\"CondaToken\":\"{bob}\"}}"))), false),
-            ("a wrong password", Some(basic("wrong-password")), false),
+            ("a wrong password", Some(basic("MARKED-wrong-password")), false),
         ] {
             let files: Vec<_> = files.iter().flatten().map(|(name, text)| (*name, text.as_str())).collect();
             let (code, said) = read_gated(&python, &gate, &files);

@@ -1,4 +1,5 @@
-//! Real clients that publish, unmodified: anaconda-client, py-rattler-build's upload functions, quetz-client, curl.
+//! Real clients that publish, unmodified: anaconda-client, py-rattler-build's upload functions, quetz-client, curl. On SQLite, and once
+//! through everything on MongoDB.
 //!
 //! Belongs here: that each of them succeeds, and says why where it can't. Does not: how they are driven (`tests/python/publish.py`), what
 //! they send (`upload_*`).
@@ -9,6 +10,7 @@ use std::process::{Command, Output};
 use crate::clients_python::python;
 use crate::harness::channel::Package;
 use crate::harness::digest::sha256_hex;
+use crate::harness::people::Made;
 use crate::harness::process::text_of;
 use crate::harness::{Home, Publishers, package, skipped};
 
@@ -167,6 +169,15 @@ fn anaconda_client_publishes_and_takes_back() {
     assert!(!upload(&[&junk.display().to_string()]).status.success());
 }
 
+fn curl(hosted: &Publishers, token: &Made, package: &Package, subdir: &str) -> Output {
+    let mut command = Command::new("curl");
+    command
+        .args(["--silent", "--show-error", "--fail-with-body", "--upload-file"])
+        .arg(saved(hosted, package));
+    command.arg(format!("{}/team/{subdir}/", hosted.gate.url()));
+    alone(command.args(["--header", &format!("Authorization: Bearer {}", token.secret)]), hosted)
+}
+
 #[test]
 fn curl_publishes() {
     if Command::new("curl").arg("--version").output().is_err() {
@@ -175,16 +186,9 @@ fn curl_publishes() {
     let hosted = Publishers::new("");
     // Long enough that curl waits for a word.
     let large = package("large", "1.0").payload(3_000_000).about().build("noarch");
-    let file = saved(&hosted, &large).display().to_string();
-    let url = format!("{}/team/noarch/", hosted.gate.url());
-    let curl = |token: &str| {
-        let mut command = Command::new("curl");
-        command.args(["--silent", "--show-error", "--fail-with-body", "--upload-file", &file, &url]);
-        alone(command.args(["--header", &format!("Authorization: Bearer {token}")]), &hosted)
-    };
-    let refused = curl(&hosted.reader.secret);
+    let refused = curl(&hosted, &hosted.reader, &large, "noarch");
     assert!(!refused.status.success() && text_of(&refused).contains("403"), "{}", text_of(&refused));
-    succeeded("curl", &curl(&hosted.writer.secret));
+    succeeded("curl", &curl(&hosted, &hosted.writer, &large, "noarch"));
     assert_eq!(hosted.files("team"), [listed(&large, "noarch", "main")]);
 }
 
@@ -234,6 +238,73 @@ fn py_rattler_installs_what_was_just_published() {
     // The one that was published with this label, although there is a newer one without it.
     let labelled = install(&python, (&with_token, "team/label/rc"), None, "tool");
     assert!(text_of(&labelled).contains("tool-4.0-0.conda"), "{}", text_of(&labelled));
+    let stranger = install(&python, (&gate, "team"), None, "tool");
+    assert!(!stranger.status.success(), "{}", text_of(&stranger));
+}
+
+/// Both packages by one client.
+fn publish_by(way: &str, python: &Path, hosted: &Publishers, noarch: &Package, linux: &Package) {
+    match way {
+        "anaconda-client" => {
+            let files = [noarch, linux].map(|package| saved(hosted, package).display().to_string());
+            let uploaded = anaconda(python, hosted, &["upload", "-u", "team", &files[0], &files[1]]);
+            succeeded(way, &uploaded);
+        }
+        "curl" => {
+            succeeded(way, &curl(hosted, &hosted.writer, noarch, "noarch"));
+            succeeded(way, &curl(hosted, &hosted.writer, linux, "linux-64"));
+        }
+        _ => {
+            let url = hosted.gate.url();
+            succeeded(way, &publish(python, hosted, way, (&url, "team"), &[noarch, linux]));
+        }
+    }
+}
+
+/// The whole way of every client with the other store: published, listed, solved with and installed.
+#[test]
+fn what_every_client_publishes_is_installed_on_mongodb_too() {
+    let Some(python) = python_with("rattler_build") else { return };
+    if python_with("quetz_client").is_none() || python_with("binstar_client").is_none() {
+        return;
+    }
+    let Some(hosted) = Publishers::on_mongodb() else { return };
+    let (gate, reader) = (hosted.gate.url(), hosted.reader.secret.clone());
+    let with_token = format!("{gate}/t/{reader}");
+    let bearer = format!("{{\"BearerToken\":\"{reader}\"}}");
+    let places: [(&str, (&str, &str), Option<&str>); 3] = [
+        ("a token in the path", (&with_token, "team"), None),
+        ("a bearer token", (&gate, "team"), Some(&bearer)),
+        ("the label", (&with_token, "team/label/main"), None),
+    ];
+    let ways = [
+        "quetz",
+        "artifactory",
+        "prefix",
+        "anaconda",
+        "cloudsmith",
+        "quetz-client",
+        "anaconda-client",
+        "curl",
+    ];
+    let mut expected = Vec::new();
+    for (at, way) in ways.into_iter().enumerate() {
+        let version = format!("{}.0", at + 1);
+        let base = package("base", &version).about().build("noarch");
+        let tool = package("tool", &version).needs(&format!("base =={version}")).about().build("linux-64");
+        publish_by(way, &python, &hosted, &base, &tool);
+        let labels = if way == "anaconda" { "main,rc" } else { "main" };
+        expected.extend([listed(&base, "noarch", labels), listed(&tool, "linux-64", labels)]);
+        let (what, place, credential) = places[at % places.len()];
+        let installed = install(&python, place, credential, &format!("tool =={version}"));
+        let text = text_of(&installed);
+        assert!(installed.status.success(), "{way}, {what}: {text}");
+        assert!(text.contains(&tool.file) && text.contains(&base.file), "{way}, {what}: {text}");
+    }
+    expected.sort();
+    assert_eq!(hosted.files("team"), expected);
+    let other = package("tool", "1.0").payload(7).about().build("linux-64");
+    assert!(!publish(&python, &hosted, "quetz", (&gate, "team"), &[&other]).status.success());
     let stranger = install(&python, (&gate, "team"), None, "tool");
     assert!(!stranger.status.success(), "{}", text_of(&stranger));
 }

@@ -94,7 +94,7 @@ fn mistakes_in_the_settings_have_file_and_line() {
     let cases = [
         ("store:\n  mongodb:\n    database: x\n", ":3", "must have one of `uri`"),
         (
-            "store:\n  mongodb:\n    uri: hunter2\n",
+            "store:\n  mongodb:\n    uri: MARKED-hunter2\n",
             ":3",
             "`store.mongodb.uri` must give the connection string",
         ),
@@ -118,7 +118,7 @@ fn mistakes_in_the_settings_have_file_and_line() {
 fn connection_strings_are_not_shown() {
     let home = Home::new();
     home.write_config(
-        "store: {mongodb: {uri: \"mongodb://gate:hunter2@127.0.0.1:1/?serverSelectionTimeoutMS=100\"}}\n",
+        "store: {mongodb: {uri: \"mongodb://gate:MARKED-hunter2@127.0.0.1:1/?serverSelectionTimeoutMS=100\"}}\n",
     );
     let config = home.config().display().to_string();
     let output = run(&["config", "show", "--origin", "--config", &config]);

@@ -2,11 +2,16 @@
 //!
 //! Belongs here: making them, looking into the channel. Does not: the protocols of clients.
 
+use condagate::auth::token;
 use condagate::policy::access::Right;
+use condagate::secret::Secret;
+use condagate::store::Store;
+use condagate::store::mongo::{Mongo, Settings, setup};
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use super::people::{Made, Society};
-use super::{Answer, Gate, Home, Request, Setup};
+use super::{Answer, Gate, Home, Request, Setup, mongodb, secrets};
 
 /// See the module's description.
 pub struct Publishers {
@@ -28,10 +33,42 @@ impl Publishers {
         Self::of(if config.is_empty() { setup } else { setup.config(config) })
     }
 
+    /// The same on the MongoDB-protocol server that tests share, with authentication on, in databases of its own; `None` where there is
+    /// no server and none is needed.
+    pub fn on_mongodb() -> Option<Self> {
+        let uri = mongodb::uri()?;
+        let name = format!("it_{}", token::new_id());
+        let queue = format!("{name}_mq");
+        let config =
+            format!("store: {{mongodb: {{uri: \"{uri}\", database: {name}, queue_database: {queue}}}}}\n");
+        let settings = Settings {
+            uri: Secret::new(uri.to_owned()),
+            database: name,
+            queue_database: queue,
+            ca_file: None,
+        };
+        let runtime = Runtime::new().expect("a runtime");
+        let store = runtime.block_on(async {
+            setup::setup(&settings, true).await?;
+            Mongo::open(&settings).await
+        });
+        let store = Store::new(store.expect("a store"));
+        let gate = Setup::rules("# Nothing but what is hosted.\n").config(&config).start();
+        for form in [mongodb::PASSWORD, uri] {
+            secrets::learn(&gate.home().data().display().to_string(), form);
+        }
+        let society = Society::in_store(runtime, store, Some(gate.now()));
+        Some(Self::with(gate, society))
+    }
+
     /// Of a gate that is about to start.
     pub fn of(setup: Setup) -> Self {
         let gate = setup.start();
         let society = Society::of(gate.home(), gate.now());
+        Self::with(gate, society)
+    }
+
+    fn with(gate: Gate, society: Society) -> Self {
         society.superuser("root").user("ada").user("bob");
         for channel in ["team", "team/dev"] {
             society.grant(channel, "ada", Right::Write);

@@ -9,7 +9,7 @@ use condagate::store::mongo::{Mongo, Settings, setup};
 use condagate::store::{Store, StoreError};
 
 use super::people::Society;
-use super::{mongodb, skipped};
+use super::{mongodb, secrets, skipped};
 
 /// See the module's description.
 pub struct Server {
@@ -92,6 +92,10 @@ impl Drop for Server {
     fn drop(&mut self) {
         if self.child.is_some() {
             self.kill();
+        }
+        if !std::thread::panicking() {
+            let leaks = secrets::in_files(self.dir.path(), &[], &|_| true, &|_| Vec::new());
+            assert!(leaks.is_empty(), "secrets are in the files of the database: {leaks:#?}");
         }
     }
 }
