@@ -107,10 +107,13 @@ impl Scene {
         self.gate.ask(&Request::get(path).header("Authorization", &format!("Bearer {token}")))
     }
 
+    fn index(&self) -> String {
+        self.team.at("noarch", "repodata.json")
+    }
+
     /// What a token gets for a package and for both forms of an index: the same for all.
     fn status(&self, token: &str) -> u16 {
-        let index = |file| self.team.at("noarch", file);
-        let paths = [self.team.path("alpha"), index("repodata.json"), index("repodata.json.zst")];
+        let paths = [self.team.path("alpha"), self.index(), self.team.at("noarch", "repodata.json.zst")];
         let statuses = paths.map(|path| self.ask(&path, token).status);
         assert!(statuses.iter().all(|status| *status == statuses[0]), "{statuses:?}");
         statuses[0]
@@ -154,7 +157,11 @@ fn who_the_issuer_vouches_for_gets_what_the_rules_say() {
     scene.gate.ask(&Request::get(&path).header("Authorization", &basic)).expect(200);
     // Somebody of the gate's own, by name; a group of the gate's; a rule about a user; nobody whom a rule names.
     // Made after the gate began.
-    eventually_true("ada is known", || scene.of(&json!({"name": "ada"})) == 200);
+    eventually_true("ada is known", || {
+        let token = scene.issuer.token(&scene.gate, &json!({"name": "ada"}));
+        scene.ask(&scene.index(), &token).status == 200
+    });
+    assert_eq!(scene.of(&json!({"name": "ada"})), 200);
     assert_eq!(scene.of(&json!({"name": "ADA"})), 200);
     assert_eq!(scene.of(&json!({"name": "ci"})), 200);
     assert_eq!(scene.of(&json!({"name": "bob"})), 403);
