@@ -146,6 +146,54 @@ def crowd(store, name, count):
     db.close()
 
 
+def quetz(url, key, packages, clients):
+    """The same burst into a new channel of a quetz server that runs already: the seconds until the last was acknowledged, and from then until its index
+    has all."""
+    host, name, todo, wrong = url.removeprefix("http://"), f"bench-{os.getpid()}", queue.SimpleQueue(), []
+    for package in packages:
+        todo.put(package)
+
+    def ask(connection, method, path, body=None):
+        connection.request(method, path, body, {"X-API-Key": key})
+        answer = connection.getresponse()
+        text = answer.read()
+        if answer.status >= 300:
+            raise Failed(f"quetz: {method} {path.split('?')[0]}: {answer.status} {text[:200]}")
+        return text
+
+    def client():
+        connection = http.client.HTTPConnection(host, timeout=300)
+        try:
+            while True:
+                file, body = todo.get_nowait()
+                ask(connection, "POST", f"/api/channels/{name}/upload/{file}?sha256={hashlib.sha256(body).hexdigest()}", body)
+        except queue.Empty:
+            pass
+        except Exception as error:  # noqa: BLE001
+            wrong.append(error)
+
+    connection = http.client.HTTPConnection(host, timeout=300)
+    ask(connection, "POST", "/api/channels", json.dumps({"name": name, "private": False}).encode())
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    begin = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    acknowledged = time.monotonic()
+    if wrong:
+        raise Failed(f"uploads failed: {wrong[0]}")
+    files = {file for file, _ in packages}
+    while time.monotonic() - acknowledged < 300:
+        connection.request("GET", f"/get/{name}/linux-64/repodata.json")
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status == 200 and files <= set(json.loads(body)["packages"]):
+            return acknowledged - begin, time.monotonic() - acknowledged
+        time.sleep(0.1)
+    raise Failed("the index of quetz never listed all uploads")
+
+
 def one_more(bench, binary, upstream, count, report, rounds):
     """One upload into a channel that has so many packages: until it is seen, the CPU until then, and how much of that is not the final encoding."""
     server = peers.condagate(bench, binary, upstream)
@@ -287,6 +335,10 @@ def measure(bench, tool, binary, report, quick, say):
     report.row(f"{count} uploads of 20 KB by 8 clients, durable when acknowledged", f"{count / took:.0f} a second", "≥ 150", count / took >= 150)
     report.row("… all in the index behind the last", f"{late:.2f} s", "≤ 1 s", late <= 1)
     server.stop(bench)
+    if "CONDAGATE_BENCH_QUETZ" in os.environ:
+        url, key = os.environ["CONDAGATE_BENCH_QUETZ"].split()
+        theirs, theirs_late = quetz(url, key, packages, 8)
+        report.row("… beside quetz: uploads; index behind the last", f"{theirs / took:.0f} × ({count / theirs:.0f} a second); {theirs_late:.1f} s")
     say("channels of different sizes")
     rounds = 1 if quick else 5
     sizes = (1_000, 10_000) if quick else (1_000, 100_000)

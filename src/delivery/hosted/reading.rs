@@ -143,15 +143,23 @@ impl Reading {
             return Ok(None);
         }
         let mut follow = || {
-            changes.gone.iter().try_for_each(|file| rows.remove(file))?;
-            changes.packages.iter().try_for_each(|row| self.put(&mut rows, row))
+            for file in &changes.gone {
+                // Its remover may have been stopped before it removed the row, and who adds it again may be faster than this.
+                let row = self.store.packages().get(&self.id, self.key.1.as_str(), file);
+                match self.runtime.block_on(row).map_err(Stop::Store)? {
+                    Some(row) => self.put(&mut rows, &row)?,
+                    None => rows.remove(file)?,
+                }
+            }
+            changes.packages.iter().try_for_each(|row| self.put(&mut rows, row)).map_err(Stop::Build)
         };
         match follow() {
             Ok(()) => Ok(Some((rows, (changes.gone.len() + changes.packages.len()) as u64))),
-            Err(error) => {
+            Err(Stop::Build(error)) => {
                 tracing::warn!(%error, "what an index was made of last can't be used; all packages are read");
                 Ok(None)
             }
+            Err(error) => Err(error),
         }
     }
 

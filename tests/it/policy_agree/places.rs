@@ -317,14 +317,19 @@ impl Place {
         })
     }
 
-    /// What is known of a file; whether a record of it is.
+    /// What is known of a file that is downloaded; whether a record of it is. Where the record does not say its digest, its bytes do.
     pub fn facts(&self, file: &str, lenient: bool) -> (Facts, bool) {
+        let of_bytes = |seen: &Seen, removed: bool| {
+            let mut facts = self.facts_of(seen, removed);
+            facts.sha256.get_or_insert_with(|| sha256_hex(&seen.package.bytes(&self.path)));
+            (facts, true)
+        };
         if let Some(seen) = self.listed.get(file) {
-            return (self.facts_of(seen, false), true);
+            return of_bytes(seen, false);
         }
         let removed = self.removed.contains(file);
         if let Some(seen) = self.departed.get(file) {
-            return (self.facts_of(seen, removed), true);
+            return of_bytes(seen, removed);
         }
         let (name, version, build) = parts(file);
         let had = self.files.get(file).filter(|_| self.fetched.contains(file));
