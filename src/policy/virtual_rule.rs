@@ -184,7 +184,7 @@ impl NameGlobs {
         Ok(Self { texts, set, folded })
     }
 
-    /// Whether a name that none of them matches looks like one that they do ([`lookalike`]).
+    /// Whether a name that none of them matches looks like one that they do (`policy::lookalike`).
     #[must_use]
     pub fn has_like(&self, name: &str) -> bool {
         !self.folded.is_empty() && !self.contains(name) && self.folded.is_match(lookalike::fold(name))
