@@ -26,7 +26,7 @@ impl Hosting {
                 let taken = Arc::new(self.0.cache.stage(id.to_owned(), taken).await?);
                 Ok(Received { sha256, md5, size, taken })
             }
-            // Somebody looks at it: then it is not lost by a restart only.
+            // Somebody is looking at it and it can't be moved: it is there until a restart.
             Err(taken) => Ok(Received { sha256, md5, size, taken }),
         }
     }

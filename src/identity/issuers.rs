@@ -131,9 +131,10 @@ impl Identity {
         };
         let issuer = &issuers.all[at];
         let rules = &issuer.settings.rules;
-        let Err(JwtError::UnknownKey) = rules.verify(token, &keys, now) else {
-            return Ok(rules.verify(token, &keys, now)?);
-        };
+        match rules.verify(token, &keys, now) {
+            Err(JwtError::UnknownKey) => {}
+            other => return Ok(other?),
+        }
         let newer = self.outside_keys(at, now, true).await.unwrap_or(keys);
         match rules.verify(token, &newer, now) {
             // It may be a key that the issuer made meanwhile.

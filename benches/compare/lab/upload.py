@@ -75,18 +75,18 @@ def listed(server, name):
     return json.loads(body)["packages"]
 
 
-def burst(server, token, name, packages, clients):
-    """All packages from so many clients; the seconds until the last was acknowledged, and from then until the index has all."""
+def crowd_of(clients, packages, connecting, sending):
+    """All packages from so many clients, each with a connection of its own; when that began, and when the last was acknowledged."""
     todo, wrong = queue.SimpleQueue(), []
     for package in packages:
         todo.put(package)
 
     def client():
-        connection = connect(server)
+        connection = connecting()
         try:
             while True:
                 file, body = todo.get_nowait()
-                put(connection, token, f"/{name}/linux-64/{file}", body)
+                sending(connection, file, body)
         except queue.Empty:
             pass
         except Exception as error:  # noqa: BLE001
@@ -101,6 +101,13 @@ def burst(server, token, name, packages, clients):
     acknowledged = time.monotonic()
     if wrong:
         raise Failed(f"uploads failed: {wrong[0]}")
+    return begin, acknowledged
+
+
+def burst(server, token, name, packages, clients):
+    """All packages from so many clients; the seconds until the last was acknowledged, and from then until the index has all."""
+    begin, acknowledged = crowd_of(clients, packages, lambda: connect(server),
+                                   lambda connection, file, body: put(connection, token, f"/{name}/linux-64/{file}", body))
     files = {file for file, _ in packages}
     while not files <= set(listed(server, name)):
         if time.monotonic() - acknowledged > 60:
@@ -149,9 +156,7 @@ def crowd(store, name, count):
 def quetz(url, key, packages, clients):
     """The same burst into a new channel of a quetz server that runs already: the seconds until the last was acknowledged, and from then until its index
     has all."""
-    host, name, todo, wrong = url.removeprefix("http://"), f"bench-{os.getpid()}", queue.SimpleQueue(), []
-    for package in packages:
-        todo.put(package)
+    host, name = url.removeprefix("http://"), f"bench-{os.getpid()}"
 
     def ask(connection, method, path, body=None):
         connection.request(method, path, body, {"X-API-Key": key})
@@ -161,28 +166,15 @@ def quetz(url, key, packages, clients):
             raise Failed(f"quetz: {method} {path.split('?')[0]}: {answer.status} {text[:200]}")
         return text
 
-    def client():
-        connection = http.client.HTTPConnection(host, timeout=300)
-        try:
-            while True:
-                file, body = todo.get_nowait()
-                ask(connection, "POST", f"/api/channels/{name}/upload/{file}?sha256={hashlib.sha256(body).hexdigest()}", body)
-        except queue.Empty:
-            pass
-        except Exception as error:  # noqa: BLE001
-            wrong.append(error)
+    def connecting():
+        return http.client.HTTPConnection(host, timeout=300)
 
-    connection = http.client.HTTPConnection(host, timeout=300)
+    def sending(connection, file, body):
+        ask(connection, "POST", f"/api/channels/{name}/upload/{file}?sha256={hashlib.sha256(body).hexdigest()}", body)
+
+    connection = connecting()
     ask(connection, "POST", "/api/channels", json.dumps({"name": name, "private": False}).encode())
-    threads = [threading.Thread(target=client) for _ in range(clients)]
-    begin = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    acknowledged = time.monotonic()
-    if wrong:
-        raise Failed(f"uploads failed: {wrong[0]}")
+    begin, acknowledged = crowd_of(clients, packages, connecting, sending)
     files = {file for file, _ in packages}
     while time.monotonic() - acknowledged < 300:
         connection.request("GET", f"/get/{name}/linux-64/repodata.json")

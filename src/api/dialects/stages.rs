@@ -220,38 +220,36 @@ impl Stages {
         (id, actor): (&str, &str),
         is_meant: impl Fn(&Dist) -> bool,
     ) -> Result<Found, HostError> {
-        let what = match self.found(id, actor, is_meant)? {
-            Some(found) => return Ok(found),
-            None => self.all.lock().get(id).map(|stage| stage.what.clone()),
+        let what = match self.in_memory(id, actor, is_meant)? {
+            Ok(found) => return Ok(found),
+            Err(what) => what,
         };
-        match (what, hosting.staged_file(id).await?) {
-            (Some(what), Some(received)) => {
-                // The disk may have changed it.
-                received.check(&what.expected)?;
-                Ok(Found::Arrived(what, received))
-            }
-            _ => Err(HostError::Conflict("the bytes of this upload are gone; announce it again".to_owned())),
-        }
+        let Some(received) = hosting.staged_file(id).await? else {
+            return Err(HostError::Conflict(
+                "the bytes of this upload are gone; announce it again".to_owned(),
+            ));
+        };
+        // The disk may have changed it.
+        received.check(&what.expected)?;
+        Ok(Found::Arrived(what, received))
     }
 
-    /// The same; `None` where the bytes are still to be read from the disk.
-    fn found(
+    /// The same; what was announced, where the bytes are still to be read from the disk.
+    fn in_memory(
         &self,
         id: &str,
         actor: &str,
         is_meant: impl Fn(&Dist) -> bool,
-    ) -> Result<Option<Found>, HostError> {
+    ) -> Result<Result<Found, Announced>, HostError> {
         let now = self.clock.now();
         let all = self.all.lock();
         let stage = all
             .get(id)
             .filter(|stage| stage.until > now && stage.what.actor == actor && is_meant(&stage.what.dist));
         match stage.map(|stage| (&stage.step, &stage.what)) {
-            Some((Step::Arrived(received), what)) => {
-                Ok(Some(Found::Arrived(what.clone(), received.clone())))
-            }
-            Some((Step::OnDisk, _)) => Ok(None),
-            Some((Step::Finished(said), _)) => Ok(Some(Found::Finished(said.clone()))),
+            Some((Step::Arrived(received), what)) => Ok(Ok(Found::Arrived(what.clone(), received.clone()))),
+            Some((Step::OnDisk, what)) => Ok(Err(what.clone())),
+            Some((Step::Finished(said), _)) => Ok(Ok(Found::Finished(said.clone()))),
             Some(_) => Err(HostError::Conflict("the bytes of this upload have not arrived".to_owned())),
             None => Err(HostError::NotFound(
                 "no upload of this file was announced with this `dist_id`, or its hour is over; announce it again".to_owned(),

@@ -50,6 +50,11 @@ pub struct HostedRow<'a> {
     pub yanked: bool,
 }
 
+/// Whether a row is known and in no index.
+fn is_withdrawn(row: &HostedRow<'_>, patches: Option<&HostedPatches>) -> bool {
+    row.yanked || patches.is_some_and(|patches| patches.removes(row.file))
+}
+
 /// In which group of the document a file stands; `None` for one that no index of a hosted channel lists.
 fn group_of(file: &str) -> Option<Group> {
     match ArchiveName::parse(file)?.kind() {
@@ -100,7 +105,7 @@ pub fn known_file(row: &HostedRow<'_>, patches: Option<&HostedPatches>) -> Optio
     }
     let expected = Record::alone(group, &text)?.expected().ok()?;
     let seen = Some(Sighting { at: row.uploaded_at, origin: Origin::Gate });
-    let withdrawn = row.yanked || patches.is_some_and(|patches| patches.removes(row.file));
+    let withdrawn = is_withdrawn(row, patches);
     let standing = Standing { seen, departed: withdrawn, removed: withdrawn, ..Standing::default() };
     Some(KnownFile { file: row.file.to_owned(), expected, record: Some(text), standing, shown: !withdrawn })
 }

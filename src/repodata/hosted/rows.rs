@@ -15,7 +15,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256 as Hasher};
 
 use super::sum::{RowDigest, Sum};
-use super::{HostedRow, group_of, text_of};
+use super::{HostedRow, group_of, is_withdrawn, text_of};
 use crate::conda::digest::Sha256;
 use crate::repodata::error::BuildError;
 use crate::repodata::hosted_patches::HostedPatches;
@@ -102,7 +102,7 @@ impl HostedRows {
     pub fn set(&mut self, row: &HostedRow<'_>) -> Result<(), BuildError> {
         self.remove(row.file)?;
         let patches = self.patches.as_ref();
-        let is_withdrawn = row.yanked || patches.is_some_and(|patches| patches.removes(row.file));
+        let is_withdrawn = is_withdrawn(row, patches);
         let mut text = Vec::new();
         let Some(group) = group_of(row.file).filter(|group| text_of(row, *group, patches, &mut text)) else {
             tracing::error!(file = row.file, "a hosted package has a record that no index can list");
