@@ -14,6 +14,7 @@ use std::sync::Arc;
 use http::header::{self, HeaderName};
 use serde_json::json;
 
+use super::ctx::Relay;
 use super::message::{Request, visible};
 use super::plan::Plan;
 use super::want;
@@ -30,6 +31,7 @@ use crate::trail::{Happened, Trail};
 
 pub(super) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What may come in the clear, and whose word on the way a request took is believed.
@@ -71,7 +73,7 @@ impl Admission {
     ) -> Result<(), Box<Problem>> {
         let headers = session.request();
         let address = self.address(ctx, headers);
-        ctx.address = address;
+        (ctx.address, ctx.relay) = (address, self.relay(ctx, headers));
         let presented = Self::presented(headers, asking).inspect_err(|problem| {
             ctx.offered = true;
             self.note(ctx, "login.refused", plan, &problem.detail);
@@ -151,7 +153,19 @@ impl Admission {
         // A proxy on this machine speaks for callers elsewhere.
         match (self.is_trusted(peer), headers.get(&FORWARDED_PROTO).is_some()) {
             (true, true) => https(),
-            _ => peer.is_loopback(),
+            _ => ctx.is_here(),
+        }
+    }
+
+    /// Whether the request says of itself that it came through somebody.
+    fn relay(&self, ctx: &Ctx, headers: &Request) -> Relay {
+        let says = [&FORWARDED_FOR, &FORWARDED_PROTO, &FORWARDED]
+            .into_iter()
+            .any(|name| headers.get(name).is_some());
+        match ctx.client() {
+            Some(peer) if says && self.is_trusted(peer.ip().to_canonical()) => Relay::Trusted,
+            Some(_) if says => Relay::Unknown,
+            _ => Relay::None,
         }
     }
 
@@ -191,7 +205,7 @@ impl Admission {
         let principal = ctx.principal.as_ref();
         let caller = principal.map_or(Caller::ANONYMOUS, |principal| principal.caller());
         let mut gated = false;
-        let here = ctx.client().is_none_or(|client| client.ip().to_canonical().is_loopback());
+        let here = ctx.is_here();
         for need in want::needs(plan) {
             if need.is_surely_open(access) {
                 continue;

@@ -149,7 +149,7 @@ impl Answers {
         self.shared.eyes.access.write(&Line {
             at: ctx.at,
             request: ctx.request,
-            client: ctx.client_text(),
+            client: &ctx.client_text(),
             method: request.method.as_str().as_bytes(),
             target,
             host: ctx.host.as_deref().or_else(|| if target.first() == Some(&b'/') { None } else { named() }),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::api::{Api, Crossing};
+use super::ctx::Relay;
 use super::respond::{self, Stamp};
 use super::{Ctx, Session, api, host};
 use crate::delivery::explain::{ExplainError, Explanation, Question};
@@ -43,10 +44,11 @@ pub struct ControlPages {
 impl ControlPages {
     /// Whether the caller may see the gate's insides.
     pub(super) fn is_insider(&self, ctx: &Ctx) -> bool {
-        ctx.client().is_none_or(|client| {
-            let ip = client.ip().to_canonical();
-            ip.is_loopback() || (self.insider)(ip)
-        }) || ctx.principal.as_ref().is_some_and(|principal| principal.is_superuser())
+        // Behind a proxy whose word does not count, the caller can be anybody.
+        let known = || ctx.address.filter(|_| ctx.relay != Relay::Unknown);
+        ctx.is_here()
+            || known().is_some_and(|ip| (self.insider)(ip))
+            || ctx.principal.as_ref().is_some_and(|principal| principal.is_superuser())
     }
 
     /// Answers `/-/<rest>`.

@@ -1,5 +1,6 @@
 //! What one request's handling leaves behind for its access line and the metrics.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,6 +36,8 @@ pub struct Ctx {
     pub principal: Option<Arc<Principal>>,
     /// From where; behind a trusted proxy the address that it names.
     pub address: Option<IpAddr>,
+    /// Whether it came through somebody else, who says so.
+    pub(super) relay: Relay,
     /// The package file that is asked for: `channel/subdir/file`.
     pub package: Option<Box<str>>,
     /// Its digest, where it is sent from the cache.
@@ -50,6 +53,17 @@ pub struct Ctx {
     pub(super) excused: bool,
 }
 
+/// Whether a request came from its peer, or through it. A header that says so makes it a relayed one whoever sent it: nobody gains by that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Relay {
+    /// From the peer, as far as can be seen.
+    None,
+    /// Through a trusted proxy: its word on the caller counts.
+    Trusted,
+    /// Through somebody whose word does not count: the caller can be anybody.
+    Unknown,
+}
+
 impl Ctx {
     pub(super) fn new(request: RequestId, at: UnixMillis) -> Self {
         Self {
@@ -62,6 +76,7 @@ impl Ctx {
             host: None,
             principal: None,
             address: None,
+            relay: Relay::None,
             package: None,
             digest: None,
             fill: None,
@@ -78,13 +93,16 @@ impl Ctx {
         self.connection.as_ref().map(|c| c.peer)
     }
 
-    /// Whether the peer is on this machine; what strangers may see depends on it.
+    /// Whether the caller is on this machine; what strangers may see depends on it. Somebody on this machine who passes on what others
+    /// ask for, as a web server in front does, is not meant.
     #[must_use]
     pub fn from_loopback(&self) -> bool {
-        self.client().is_some_and(|peer| match peer.ip() {
-            IpAddr::V4(ip) => ip.is_loopback(),
-            IpAddr::V6(ip) => ip.to_canonical().is_loopback(),
-        })
+        self.relay == Relay::None && self.client().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
+    }
+
+    /// As [`Self::from_loopback`], and what comes over no connection is from here too.
+    pub(super) fn is_here(&self) -> bool {
+        self.connection.is_none() || self.from_loopback()
     }
 
     /// The address of the gate that the client connected to.
@@ -99,8 +117,12 @@ impl Ctx {
         self.connection.as_ref()?.first_byte().map(|at| at.saturating_duration_since(self.started))
     }
 
-    pub(super) fn client_text(&self) -> &str {
-        self.connection.as_ref().map_or("-", |c| &c.shown)
+    /// The caller as access lines show it: address and port of the peer, or the address that a trusted proxy names.
+    pub(super) fn client_text(&self) -> Cow<'_, str> {
+        match (self.relay, self.address) {
+            (Relay::Trusted, Some(address)) => Cow::Owned(address.to_string()),
+            _ => Cow::Borrowed(self.connection.as_ref().map_or("-", |c| &c.shown)),
+        }
     }
 }
 
@@ -176,6 +198,9 @@ mod tests {
             assert_eq!(ctx.first_byte(), Some(Duration::from_millis(wait)));
             assert!(ctx.from_loopback());
             assert_eq!(ctx.client_text(), "127.0.0.1:9");
+            (ctx.relay, ctx.address) = (Relay::Trusted, Some([203, 0, 113, 9].into()));
+            assert_eq!(ctx.client_text(), "203.0.113.9");
+            assert!(!ctx.from_loopback(), "a proxy on this machine speaks for others");
         }
     }
 }

@@ -77,7 +77,7 @@ impl Door {
         if let Some(url) = &self.settings.public {
             return url.as_str().trim_end_matches('/').to_owned();
         }
-        let local = ctx.client().is_none_or(|client| client.ip().to_canonical().is_loopback());
+        let local = ctx.is_here();
         match host
             .filter(|host| local && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b)))
         {
