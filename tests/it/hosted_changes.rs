@@ -2,7 +2,8 @@
 
 use condagate::store::model::{ChannelId, PackageState};
 
-use crate::harness::{Gate, Setup, Stock, Stocked, View, eventually_true, package};
+use crate::harness::process::{run, text_of};
+use crate::harness::{Gate, Home, Setup, Stock, Stocked, View, eventually_true, package};
 use crate::hosted::Scene;
 
 /// A generator of its own, so that a failure comes back.
@@ -134,4 +135,38 @@ fn explanations_know_what_was_uploaded_a_moment_ago() {
             found["records"].as_array().is_some_and(|all| all.len() == 1 && all[0]["file"] == *beta.row.file)
         });
     }
+}
+
+#[test]
+fn an_older_store_that_is_put_back_has_its_own_index() {
+    let scene = Scene::new("");
+    let id = scene.public("team");
+    let alpha = scene.stock.put(&id, "noarch", &package("alpha", "1"), &[]);
+    scene.until_listed("team", "noarch", &[&alpha]);
+    let home = scene.gate.stop();
+    let db = |home: &Home, arguments: &[&str]| {
+        let data = home.data();
+        let output = run(&[&["db"], arguments, &["--data", data.to_str().unwrap()]].concat());
+        assert!(output.status.success(), "{}", text_of(&output));
+    };
+    let dump = home.path("then.dump");
+    let dump = dump.to_str().unwrap();
+    db(&home, &["dump", dump]);
+    let gate = Setup::again(home).start();
+    let stock = Stock::of(&gate);
+    let listed = |gate: &Gate, subdir: &str, file: &str| {
+        View::of(gate, "team", subdir).get("repodata.json").text().contains(file)
+    };
+    // One beside what the dump has, and one where it has nothing.
+    let beta = stock.put(&id, "noarch", &package("beta", "1"), &[]);
+    let gamma = stock.put(&id, "linux-64", &package("gamma", "1"), &[]);
+    eventually_true("both are listed", || {
+        listed(&gate, "noarch", &beta.row.file) && listed(&gate, "linux-64", &gamma.row.file)
+    });
+    let home = gate.stop();
+    db(&home, &["load", "--replace", dump]);
+    let gate = Setup::again(home).start();
+    eventually_true("alpha is listed", || listed(&gate, "noarch", &alpha.row.file));
+    assert!(!listed(&gate, "noarch", &beta.row.file));
+    assert_eq!(View::of(&gate, "team", "linux-64").get("repodata.json").status, 404);
 }

@@ -68,6 +68,8 @@ pub(super) async fn a_dump_comes_back_byte_for_byte(bed: &Bed, store: Store) {
     assert_eq!(dumped(&bed.open().await).await.0, bytes);
     assert_eq!(store.is_whole().await, Ok(()));
     assert!(store.settings().revision().await.unwrap() > number, "gates see that something happened");
+    let told = store.packages().changed_in(&channel_id("c-team"), "noarch", number, 9).await.unwrap();
+    assert!(!told.complete, "what was made of the rows before says nothing about these");
 }
 
 pub(super) async fn a_full_store_is_not_loaded_into(_: &Bed, store: Store) {
