@@ -205,3 +205,47 @@ fn what_a_package_may_need_while_it_is_opened_is_a_setting() {
     }
     assert_eq!(hosted.files("team"), [listed(&alpha, "main")]);
 }
+
+#[test]
+fn what_the_sender_takes_to_be_there_must_hold() {
+    let hosted = Publishers::new("");
+    let alpha = alpha();
+    let tag = format!("\"{}\"", sha256_hex(&alpha.bytes));
+    let with = |name: &str, value: &str| put(&alpha).header(name, value).body(&alpha.bytes);
+    for (name, value) in [("If-Match", "*"), ("If-Match", tag.as_str())] {
+        let said = hosted.ask(with(name, value)).expect_problem(412);
+        assert!(said["detail"].as_str().unwrap().contains("is not there"), "{said}");
+    }
+    assert_eq!(hosted.files("team"), [""; 0]);
+    hosted.ask(with("If-None-Match", "*")).expect(201);
+    for (name, value, status) in [
+        ("If-None-Match", "*", 412),
+        ("If-None-Match", tag.as_str(), 412),
+        ("If-None-Match", "\"other\"", 200),
+        ("If-Match", "\"other\"", 412),
+        ("If-Match", "*", 200),
+        ("If-Match", tag.as_str(), 200),
+    ] {
+        assert_eq!(hosted.ask(with(name, value)).status, status, "{name}: {value}");
+    }
+    // Whoever may not write learns nothing by it.
+    hosted.gate.ask(&with("If-Match", "*")).expect_problem(401);
+    let delete = |value: &str| {
+        Request::new("DELETE", &format!("/team/noarch/{}", alpha.file)).header("If-Match", value)
+    };
+    hosted.ask(delete("\"other\"")).expect_problem(412);
+    hosted.ask(delete(&tag)).expect(204);
+    assert_eq!(hosted.files("team"), [""; 0]);
+}
+
+#[test]
+fn a_part_is_not_taken_for_the_whole() {
+    let hosted = Publishers::new("");
+    let alpha = alpha();
+    let range = format!("bytes 0-{}/{}", alpha.bytes.len() - 1, alpha.bytes.len());
+    for request in [put(&alpha), quetz(&alpha, "")] {
+        let said = hosted.ask(request.header("Content-Range", &range).body(&alpha.bytes)).expect_problem(422);
+        assert!(said["detail"].as_str().unwrap().contains("send it whole"), "{said}");
+    }
+    assert_eq!(hosted.files("team"), [""; 0]);
+}

@@ -9,7 +9,7 @@
 //! Belongs here: this protocol. Does not: publishing.
 
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 
 use super::talk::{Answered, No, Sent, Talk, flag, header_text, md5, only, parameter, sha1, sha256};
@@ -18,7 +18,10 @@ use crate::conda::archive::ArchiveName;
 use crate::conda::channel::ChannelRef;
 use crate::conda::digest::Expected;
 use crate::conda::subdir::Subdir;
+use crate::delivery::package_etag;
+use crate::http::conditional::{Outcome, Preconditions, evaluate};
 use crate::policy::access::Right;
+use crate::store::model::PackageState;
 
 pub(super) async fn file(
     talk: &Talk<'_>,
@@ -33,6 +36,7 @@ pub(super) async fn file(
         let there_is_none = matches!(error, HostError::NotFound(_)) && !could;
         return Err(if there_is_none { No::Method("GET, HEAD") } else { error.into() });
     }
+    check_conditions(talk, (channel, subdir, archive), request.headers()).await?;
     if request.method() == axum::http::Method::DELETE {
         let changed = talk
             .hosting
@@ -64,4 +68,42 @@ pub(super) async fn file(
     let published = talk.publish_body(sent, sha1, request).await?;
     let status = if published.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok(talk.told(status, &published))
+}
+
+/// What the sender says of what is there must hold (RFC 9110, 13.1); asked after the right to write, so that it tells strangers nothing.
+async fn check_conditions(
+    talk: &Talk<'_>,
+    (channel, subdir, archive): (&ChannelRef, &Subdir, &ArchiveName),
+    headers: &HeaderMap,
+) -> Result<(), No> {
+    let given = Preconditions {
+        if_match: header_text(headers, "if-match"),
+        if_none_match: header_text(headers, "if-none-match"),
+        ..Preconditions::default()
+    };
+    if given == Preconditions::default() {
+        return Ok(());
+    }
+    talk.may_publish(&channel.name, archive.parts().map(|(name, _, _)| name)).await?;
+    let there = match talk.hosting.desk().package(&channel.name, subdir, archive).await {
+        // The first upload makes the channel.
+        Err(HostError::NotFound(_)) => None,
+        other => other?.filter(|there| there.state != PackageState::Deleted),
+    };
+    let holds = match &there {
+        Some(there) => {
+            let etag = package_etag(&Expected { sha256: Some(there.sha256), ..Expected::default() });
+            evaluate(&given, false, etag.as_ref(), None) == Outcome::Proceed
+        }
+        None => given.if_match.is_none(),
+    };
+    if holds {
+        return Ok(());
+    }
+    let is = if there.is_some() {
+        "there, and is not what `If-Match` or `If-None-Match` asks for"
+    } else {
+        "not there"
+    };
+    Err(No::Precondition(format!("`{channel}/{subdir}/{archive}` is {is}; nothing was changed")))
 }

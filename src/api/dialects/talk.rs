@@ -37,6 +37,8 @@ pub(super) enum No {
     Host(HostError),
     /// The path takes other methods, these.
     Method(&'static str),
+    /// What the sender takes to be there is not, or is.
+    Precondition(String),
 }
 
 impl No {
@@ -85,6 +87,7 @@ impl Talk<'_> {
                 let sentence = format!("this path takes {allow} only");
                 (Problem::method_not_allowed(sentence), Some(HeaderValue::from_static(allow)))
             }
+            No::Precondition(sentence) => (Problem::precondition_failed(sentence.as_str()), None),
         };
         match (self.family, no) {
             (Family::Anaconda, _) => problem = problem.with_error(),
@@ -170,6 +173,12 @@ impl Talk<'_> {
     ) -> Result<Published, No> {
         let name = sent.archive.parts().map(|(name, _, _)| name);
         self.may_publish(sent.channel, name).await?;
+        if request.headers().contains_key(header::CONTENT_RANGE) {
+            // RFC 9110, 14.5: who does not know parts must not take one for the whole.
+            return Err(No::invalid(
+                "a part of a file can't be sent here; send it whole, without `Content-Range`",
+            ));
+        }
         self.refuse_taken(&sent).await?;
         let announced = announced(request.headers());
         let mut hash = sha1.map(|_| Sha1::new());

@@ -87,6 +87,7 @@ pub(super) async fn deliver(talk: &Talk<'_>, stages: &Stages, request: Request) 
         Err(no) => {
             let (status, code, sentence) = match no {
                 No::Method(_) => (405, "MethodNotAllowed", "this takes POST only".to_owned()),
+                No::Precondition(sentence) => (412, "PreconditionFailed", sentence),
                 No::Host(error) => (error.status(), code(&error), error.to_string()),
             };
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
