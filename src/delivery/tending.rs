@@ -37,30 +37,45 @@ impl Delivery {
         }
     }
 
-    /// Looks through all indexes on disk. Those that time alone will change count as in use from then on.
+    /// Looks through all indexes on disk. Those that time alone changes count as in use from then on.
     fn survey(&self, view: &View) {
         for stored in self.inner.generations.channels() {
             let Some((asked, place)) = asked_of(view, &stored) else { continue };
             for subdir in self.inner.generations.subdirs(&stored) {
-                self.tend_one(&place, &asked, &subdir);
-                let outline = self.inner.generations.outline(&stored, &subdir);
-                if outline.is_some_and(|outline| outline.timing.next_turn.is_some()) {
+                // What is made now may have a turn before it, too.
+                if self.will_turn(&place, &asked, &subdir) || self.tend_one(&place, &asked, &subdir) {
                     self.note_use(&(stored.clone(), subdir), &asked, place.audience());
                 }
             }
         }
     }
 
-    fn tend_one(&self, place: &Place, asked: &ChannelRef, subdir: &Subdir) {
-        let Some(current) = self.inner.generations.outline(&place.stored_as(asked), subdir) else { return };
+    /// Whether a moment will come at which rules say something else of the index, or of one that it is merged of.
+    fn will_turn(&self, place: &Place, asked: &ChannelRef, subdir: &Subdir) -> bool {
+        let outline = self.inner.generations.outline(&place.stored_as(asked), subdir);
+        match place {
+            Place::Source(_) => outline.is_some_and(|outline| outline.timing.next_turn.is_some()),
+            Place::Virtual(channel) => {
+                channel.members.iter().any(|member| self.will_turn(&member.place, &member.asked, subdir))
+            }
+        }
+    }
+
+    /// Whether the index is not what it should be now; then it is made.
+    fn tend_one(&self, place: &Place, asked: &ChannelRef, subdir: &Subdir) -> bool {
+        let Some(current) = self.inner.generations.outline(&place.stored_as(asked), subdir) else {
+            return false;
+        };
         match place {
             Place::Source(channel) if self.is_due(channel, subdir, current.timing) => {
                 self.refresh_behind(channel, asked, subdir);
+                true
             }
             Place::Virtual(channel) if !self.is_merged_of_current(channel, subdir, &current) => {
                 self.merge_behind(&Arc::clone(channel), subdir);
+                true
             }
-            Place::Source(_) | Place::Virtual(_) => {}
+            Place::Source(_) | Place::Virtual(_) => false,
         }
     }
 }

@@ -203,6 +203,7 @@ fn a_cooldown_for_some_ends_by_itself() {
     let upstream = Upstream::start();
     channel("chan").publish(&upstream);
     Channel::new("other").with("noarch", &package("omega", "1.0")).publish(&upstream);
+    channel("third").publish(&upstream);
     let cooldown = "policy:\n  - {id: cool, hide: {younger_than: 7d}, audience: [\"group:acme\"]}\n  \
          - {id: no-beta, deny: {names: [beta]}, audience: [\"group:trusted\"]}\n";
     let text = text(&upstream).replace(POLICY, cooldown);
@@ -214,6 +215,10 @@ fn a_cooldown_for_some_ends_by_itself() {
         names(&ask(gate, Some(&ada), &format!("/{channel}/noarch/repodata.json")).json())
     };
     assert_eq!((listed(&gate, "chan").len(), listed(&gate, "all").len()), (4, 5));
+    assert_eq!(listed(&gate, "third").len(), 4);
+    // From here on nobody asks for the virtual channel: what it has on disk is older than its member.
+    let at = gate.now();
+    let gate = Setup::again(gate.stop()).at(at).start();
     channel("chan").with("noarch", &package("late", "1.0")).publish(&upstream);
     gate.advance(Duration::from_hours(1));
     eventually_true("strangers see the new package", || {
@@ -221,17 +226,20 @@ fn a_cooldown_for_some_ends_by_itself() {
     });
     eventually_true("its members see it anew", || {
         listed(&gate, "chan");
-        listed(&gate, "all");
-        are_made(&gate, gate.now(), [4, 5])
+        is_made(&gate, gate.now(), CHAN, 4)
     });
     let later = gate.now().plus(Duration::from_hours(24));
-    let gate = Setup::again(gate.stop()).at(later).start();
+    let home = gate.stop();
+    // A rule about a third channel, which the gate looks after by itself, shows that it has looked at all of them.
+    home.write_rules(&format!("{text}  - {{id: third, channels: [third], deny: {{names: [alpha]}}}}\n"));
+    let gate = Setup::again(home).at(later).start();
+    eventually_true("all are looked at", || is_made(&gate, later, THIRD, 3));
     gate.advance(Duration::from_hours(24 * 7));
     let ended = gate.now();
     eventually_true("both views have it", || {
         // What fails once is tried again after a while.
         gate.advance(Duration::from_mins(1));
-        are_made(&gate, ended, [5, 6])
+        is_made(&gate, ended, CHAN, 5) && is_made(&gate, ended, ALL, 6)
     });
     // The files come first, then what the gate has in mind.
     eventually_true("both are in force", || {
@@ -240,14 +248,16 @@ fn a_cooldown_for_some_ends_by_itself() {
     });
 }
 
-/// Whether the views of `chan` and `all` were made since then, with so many records.
-fn are_made(gate: &Gate, since: condagate::clock::UnixMillis, records: [u64; 2]) -> bool {
-    let made = made_at(gate);
-    // The names of virtual channels have a digest of their own.
-    [("up.chan.", 3), ("all.", 3)].iter().zip(records).all(|((start, dots), records)| {
-        let is_view = |name: &str| name.starts_with(start) && name.matches('.').count() == *dots;
-        made.iter().any(|(name, at, count)| is_view(name) && *at >= since.0 && *count == records)
-    })
+/// How views are named on disk, and how many dots that has.
+const CHAN: (&str, usize) = ("up.chan.", 3);
+const THIRD: (&str, usize) = ("up.third.", 3);
+/// The names of virtual channels have a digest of their own.
+const ALL: (&str, usize) = ("all.", 3);
+
+/// Whether the view was made since then, with so many records.
+fn is_made(gate: &Gate, since: condagate::clock::UnixMillis, view: (&str, usize), records: u64) -> bool {
+    let is_view = |name: &str| name.starts_with(view.0) && name.matches('.').count() == view.1;
+    made_at(gate).iter().any(|(name, at, count)| is_view(name) && *at >= since.0 && *count == records)
 }
 
 /// The generations in force: under which name they are kept, when they were made, and how many records they show.
