@@ -14,7 +14,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 use super::ctx::Ctx;
 use super::message::Response;
 use super::session::Session;
-use super::{Handler, host, refusal};
+use super::{Handler, host, inflow, refusal};
 use crate::clock::SharedClock;
 use crate::id::RequestIds;
 use crate::store::model::TokenId;
@@ -65,6 +65,9 @@ impl Answers {
             self.failed(session, ctx, error).await;
         }
         self.account(session, ctx, done.as_ref().err().map(|error| &**error));
+        if done.is_ok() {
+            inflow::linger(session).await;
+        }
         done
     }
 

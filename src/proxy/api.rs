@@ -1,7 +1,7 @@
 //! Requests that the gate's own API answers: handed to it on its own runtime, with their bodies as they arrive.
 //!
-//! Nothing of a body is read before the API asks for it, so what is refused early costs nobody an upload: the answer goes out, some of the
-//! body is read away so that the client gets to see it, and the connection ends.
+//! Nothing of a body is read before the API asks for it, so what is refused early costs nobody an upload: the answer goes out and the
+//! connection ends (`inflow` says how).
 //!
 //! Belongs here: heads and answers on their way there and back. Does not: bodies on their way there (`inflow`), what the API does (`api`).
 
@@ -44,13 +44,6 @@ const NOT_HANDED_ON: [HeaderName; 9] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
-/// A body of which so much or less is left is read away before an early answer, and the connection goes on.
-const SMALL: usize = 64 * 1024;
-const SMALL_TIME: Duration = Duration::from_secs(2);
-/// How much and how long is read away behind an early answer: some clients look for an answer only when they have sent everything.
-const LARGE: usize = 64 << 20;
-const LARGE_TIME: Duration = Duration::from_secs(10);
-
 /// A request, ready to be handed on but for its body and headers.
 pub(super) struct Crossing<'a> {
     pub(super) api: &'a Api,
@@ -95,7 +88,8 @@ pub(super) async fn answer(
             return respond::problem(session, ctx, stamp, Problem::bad_request(BROKEN)).await;
         }
     };
-    send_early(session, ctx, stamp, answer).await
+    inflow::settle(session).await;
+    send(session, ctx, stamp, answer).await
 }
 
 const STALLED: &str = "nothing of the request's body arrived for too long (`limits.receive_timeout`); nothing was done with what came \
@@ -119,31 +113,6 @@ fn request(session: &Session<'_>, path: &str, body: Inflow) -> Option<http::Requ
         }
     }
     Some(request)
-}
-
-/// Sends an answer that came before all of the body was read.
-async fn send_early(
-    session: &mut Session<'_>,
-    ctx: &mut Ctx,
-    stamp: &Stamp,
-    answer: http::Response<Bytes>,
-) -> pingora::Result<()> {
-    // Who waits for a word sends nothing after this one.
-    let held_back = inflow::is_expecting(session);
-    let small = !held_back && announced(session).is_some_and(|length| length <= SMALL);
-    let is_all_read = session.is_body_done() || (small && inflow::drain(session, SMALL, SMALL_TIME).await);
-    if !is_all_read {
-        session.close_after();
-    }
-    send(session, ctx, stamp, answer).await?;
-    if !is_all_read && !held_back {
-        inflow::drain(session, LARGE, LARGE_TIME).await;
-    }
-    Ok(())
-}
-
-fn announced(session: &Session<'_>) -> Option<usize> {
-    session.request().text(&header::CONTENT_LENGTH)?.parse().ok()
 }
 
 async fn send(

@@ -13,7 +13,7 @@ use super::control::ControlPages;
 use super::plan::{self, Incoming, Own, Plan, Planned};
 use super::respond::{self, Stamp};
 use super::{Ctx, Handler, Session, host};
-use super::{api, control, downloads, landing, local, pass, refuse, request};
+use super::{api, control, downloads, inflow, landing, local, pass, refuse, request};
 use crate::conda::url::ChannelDoc;
 use crate::conda::url::dialect::{Dialect, Family, Spoken};
 use crate::delivery::{Answer, Delivery, Refusal};
@@ -277,10 +277,13 @@ impl Handler for Door {
                 downloads::note(&self.admission.trail, session, ctx);
                 done
             }
-            Err(refused) => match *refused {
-                (Some(plan), problem) => self.turn_away(session, ctx, &plan, problem).await,
-                (None, problem) => respond::problem(session, ctx, &self.stamp, problem).await,
-            },
+            Err(refused) => {
+                inflow::settle(session).await;
+                match *refused {
+                    (Some(plan), problem) => self.turn_away(session, ctx, &plan, problem).await,
+                    (None, problem) => respond::problem(session, ctx, &self.stamp, problem).await,
+                }
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! with the body. The end of a body is told, not guessed: a stream whose other side is dropped ends with an error, so half an upload
 //! is never taken for a whole one.
 //!
-//! Belongs here: the channel, reading on one end, `100 Continue`. Does not: what becomes of a body (`api`), answers (`super::api`).
+//! Belongs here: the channel, reading on one end, `100 Continue`, what becomes of a body that nobody wants. Does not: what becomes of a body (`api`), answers (`super::api`).
 
 use std::io;
 use std::pin::Pin;
@@ -100,6 +100,7 @@ impl Feed {
             return Fed::Unwanted;
         }
         if is_expecting(session)
+            && session.response_written().is_none()
             && !session.is_body_done()
             && let Err(error) = session.write_continue_response().await
         {
@@ -128,16 +129,46 @@ impl Feed {
     }
 }
 
+/// A body of which so much or less is announced is read away before an early answer, and the connection goes on.
+const SMALL: usize = 64 * 1024;
+const SMALL_TIME: Duration = Duration::from_secs(2);
+/// How much and how long is read away behind an early answer.
+const LARGE: usize = 64 << 20;
+const LARGE_TIME: Duration = Duration::from_secs(10);
+
 /// Whether the client waits for a word before it sends its body.
 pub(super) fn is_expecting(session: &Session<'_>) -> bool {
     let head = session.request();
     let expects = |value: &[u8]| value.eq_ignore_ascii_case(b"100-continue");
-    !head.http10 && head.get(&header::EXPECT).is_some_and(expects) && session.response_written().is_none()
+    !head.http10 && !session.has_continued() && head.get(&header::EXPECT).is_some_and(expects)
+}
+
+/// To be called before an answer that comes before all of the body was read: reads away what is small, and otherwise has the connection
+/// end with the answer.
+pub(super) async fn settle(session: &mut Session<'_>) {
+    // Who waits for a word sends nothing after this one.
+    let small = !is_expecting(session) && announced(session).is_some_and(|length| length <= SMALL);
+    if !session.is_body_done() && !(small && read_away(session, SMALL, SMALL_TIME).await) {
+        session.close_after();
+    }
+}
+
+/// To be called behind every answer: reads away what the client still sends, up to a limit. Some clients, and web servers in front, look
+/// for an answer only when they have sent everything; closing with bytes unread would take the answer away from them (RFC 9112,
+/// section 9.6).
+pub(super) async fn linger(session: &mut Session<'_>) {
+    if !session.is_body_done() && !is_expecting(session) {
+        read_away(session, LARGE, LARGE_TIME).await;
+    }
+}
+
+fn announced(session: &Session<'_>) -> Option<usize> {
+    session.request().text(&header::CONTENT_LENGTH)?.parse().ok()
 }
 
 /// Reads away what the client still sends, up to so many bytes and so long; whether that was all.
-pub(super) async fn drain(session: &mut Session<'_>, bytes: usize, time: Duration) -> bool {
-    let draining = async {
+async fn read_away(session: &mut Session<'_>, bytes: usize, time: Duration) -> bool {
+    let reading = async {
         let mut left = bytes;
         while let Ok(Some(piece)) = session.read_request_body().await {
             match left.checked_sub(piece.len()) {
@@ -146,7 +177,7 @@ pub(super) async fn drain(session: &mut Session<'_>, bytes: usize, time: Duratio
             }
         }
     };
-    let _in_time = tokio::time::timeout(time, draining).await;
+    let _in_time = tokio::time::timeout(time, reading).await;
     session.is_body_done()
 }
 

@@ -16,6 +16,7 @@ use super::message::{Request, Response};
 pub struct Session<'a> {
     request: Request,
     written: Option<Response>,
+    continued: bool,
     way: Way<'a>,
 }
 
@@ -28,12 +29,13 @@ impl<'a> Session<'a> {
     /// A plain request, whose answer is written to the connection it came on.
     pub(super) fn lean(conn: &'a mut Conn, request: Request) -> Self {
         let bodiless = request.method == http::Method::HEAD;
-        Self { request, written: None, way: Way::Lean(Lean::new(conn, bodiless)) }
+        Self { request, written: None, continued: false, way: Way::Lean(Lean::new(conn, bodiless)) }
     }
 
     /// Any request.
     pub(super) fn engine(engine: &'a mut Engine) -> Self {
-        Self { request: Request::of_engine(engine.req_header()), written: None, way: Way::Engine(engine) }
+        let request = Request::of_engine(engine.req_header());
+        Self { request, written: None, continued: false, way: Way::Engine(engine) }
     }
 
     /// What was asked.
@@ -79,7 +81,13 @@ impl<'a> Session<'a> {
         let keepalive = engine.get_keepalive();
         engine.write_continue_response().await?;
         engine.set_keepalive(keepalive);
+        self.continued = true;
         Ok(())
+    }
+
+    /// Whether it was asked to.
+    pub(super) const fn has_continued(&self) -> bool {
+        self.continued
     }
 
     /// Sends the answer's head; `end` says that no body follows. A second one is not sent.

@@ -128,6 +128,32 @@ fn who_may_not_is_told_before_the_body_is_sent() {
     hosted.gate.ask(&request).expect(201);
 }
 
+/// Web servers in front of the gate write all of a body before they look for an answer.
+#[test]
+fn who_is_refused_at_the_door_gets_to_read_it() {
+    let hosted = Publishers::new("security: {trusted_proxies: [127.0.0.1/32]}");
+    let alpha = alpha();
+    let refused = |request: Request, status: u16| {
+        let request = request.header("X-Forwarded-For", "192.0.2.7");
+        hosted.ask(request.body(&vec![b'x'; 20_000_000])).expect_problem(status);
+    };
+    // A token that may write, over plain HTTP from elsewhere; and a method that nothing takes.
+    refused(put(&alpha), 403);
+    refused(Request::new("PUT", "/conda-forge/noarch/repodata.json"), 405);
+    // What is small is read away, and the connection goes on.
+    let small = |path: &str| {
+        Request::new("PUT", path).header("X-Forwarded-For", "192.0.2.7").header("Content-Length", "3")
+    };
+    let mut connection = small("/conda-forge/noarch/repodata.json").begin(hosted.gate.address());
+    for _ in 0..2 {
+        connection.write(b"abc");
+        let answer = connection.answer("PUT");
+        assert_ne!(answer.header("connection"), Some("close"), "{:?}", answer.head);
+        answer.expect_problem(405);
+        connection.write(&small("/conda-forge/noarch/repodata.json").bytes(hosted.gate.address()));
+    }
+}
+
 #[test]
 fn curl_waits_for_a_word_and_gets_it() {
     let hosted = Publishers::new("");
