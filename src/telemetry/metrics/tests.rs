@@ -48,3 +48,87 @@ fn channel_labels_are_bounded() {
 fn odd_statuses_have_a_class() {
     assert_eq!([class(0), class(99), class(200), class(499), class(600)], [0, 0, 2, 4, 0]);
 }
+
+/// A page on which every metric has a sample with every label.
+fn full_page() -> String {
+    let metrics = Metrics::new();
+    metrics.head_refused(431);
+    metrics.channel("conda-forge").answered(Outcome::Hit, 42);
+    let upstream = metrics.upstream("anaconda");
+    upstream.answered(Duration::from_millis(20));
+    metrics.set_mirror_health("anaconda", "https://conda.example", true);
+    for result in [
+        FillResult::Stored,
+        FillResult::NotModified,
+        FillResult::NotFound,
+        FillResult::Mismatch,
+        FillResult::Failed,
+    ] {
+        metrics.fill_ended(result);
+    }
+    metrics.build_ended(true, Duration::from_secs(3));
+    metrics.build_ended(false, Duration::from_secs(3));
+    metrics.policy.refused("recall-42");
+    metrics.policy.left_out("conda-forge", "noarch", 1);
+    let rules = std::iter::once((RuleEffect::Withheld, "recall-42", 1));
+    metrics.policy.index_in_force("conda-forge", "noarch", rules);
+    metrics.encode()
+}
+
+/// `name` and `label="value"` of every metric that a text names, as far as it says them.
+fn named(text: &str) -> Vec<(String, Vec<String>)> {
+    let text = text.replace("\\\"", "\"");
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("condagate_") {
+        let rest = &text[at..];
+        let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        let matchers = rest[name.len()..].strip_prefix('{').and_then(|rest| rest.split_once('}'));
+        let matchers = matchers.map_or("", |(inside, _)| inside);
+        let matchers = matchers.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty());
+        found.push((name, matchers.collect()));
+    }
+    found
+}
+
+/// What alerts, the dashboard and the documents are about exists.
+#[test]
+fn what_is_watched_is_exported() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = full_page();
+    let samples: Vec<&str> = page.lines().filter(|line| !line.starts_with('#')).collect();
+    let mut files: Vec<_> =
+        ["README.md", "deploy/README.md", "deploy/grafana/condagate.json"].map(|f| root.join(f)).into();
+    for dir in ["deploy/prometheus", "deploy/docs"] {
+        files.extend(std::fs::read_dir(root.join(dir)).unwrap().map(|entry| entry.unwrap().path()));
+    }
+    let mut checked = 0;
+    for file in files {
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        for (name, matchers) in named(&text) {
+            // Names of packages and of a database look like metrics.
+            let what = name.trim_start_matches("condagate_");
+            if what == "mq" || !what.starts_with(|c: char| c.is_ascii_lowercase()) {
+                continue;
+            }
+            let of_name: Vec<_> = samples
+                .iter()
+                .filter(|sample| sample.strip_prefix(&*name).is_some_and(|rest| rest.starts_with(['{', ' '])))
+                .collect();
+            assert!(!of_name.is_empty(), "{}: `{name}` is not exported", file.display());
+            for matcher in matchers {
+                let label = matcher.split(['=', '!']).next().unwrap();
+                if ["instance", "job"].contains(&label) {
+                    continue;
+                }
+                let is_exact = !matcher.contains('!') && !matcher.contains("=~");
+                // Mirrors and the like have names of their own.
+                let known = ["result", "kind", "status"].contains(&label) && is_exact;
+                let wanted = if known { matcher.clone() } else { format!("{label}=\"") };
+                let there = of_name.iter().any(|sample| sample.contains(&*wanted));
+                assert!(there, "{}: {name} has no {wanted}", file.display());
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 50, "only {checked} metrics were found");
+}
