@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::people::{self, ChannelCommand, HostedCommand, PeopleCommand};
 use super::{
-    Commands, Exit, Terminal, cache, check, client_config, db, explain, import, load, reload, serve, settings,
+    Commands, Exit, Terminal, cache, check, client_config, db, explain, health, import, load, reload, serve,
+    settings,
 };
 use crate::config::{Config, Flags, Sources};
 
@@ -54,6 +55,10 @@ pub(super) enum Command {
     People(PeopleCommand),
     /// Have the running gate read its rules again
     Reload(ReloadArgs),
+    /// Ask a gate whether it lives, or is ready; exit code 1 if not
+    ///
+    /// It is asked at the first address of `listen`, as a client would: for the health check of a container.
+    Health(HealthArgs),
     /// Print what to put into a client's settings
     ClientConfig(ClientConfigArgs),
 }
@@ -252,6 +257,18 @@ pub(super) struct ReloadArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct HealthArgs {
+    #[command(flatten)]
+    pub(super) from: Where,
+    /// The address of the gate, when it is not the first one of `listen`
+    #[arg(long, value_name = "URL")]
+    pub(super) url: Option<String>,
+    /// Ask whether requests are answered (/-/readyz), not only whether the process lives (/-/healthz)
+    #[arg(long)]
+    pub(super) ready: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ClientConfigArgs {
     #[command(flatten)]
     pub(super) from: Where,
@@ -328,6 +345,7 @@ impl Command {
         match self {
             Self::Serve(args) => serve::run(args, commands, sources, terminal),
             Self::Check(args) => check::run(&args, sources, terminal).into(),
+            Self::Health(args) => health::run(&args, sources, terminal).into(),
             Self::ClientConfig(args) => client_config::run(&args, sources, terminal).into(),
             Self::Config(command) => {
                 with_config(command.flags(), sources, terminal, |config, _, terminal| {

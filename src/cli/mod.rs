@@ -12,6 +12,7 @@ mod check;
 mod client_config;
 mod db;
 mod explain;
+mod health;
 mod import;
 mod people;
 mod reload;

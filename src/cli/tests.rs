@@ -1,5 +1,7 @@
 //! Commands from their arguments to what is printed.
 
+mod health;
+
 use std::ffi::OsString;
 use std::fs;
 use std::io::{Read, Write};

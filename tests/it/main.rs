@@ -25,6 +25,7 @@ mod crash;
 mod crash_uploads;
 mod credentials;
 mod damaged_index;
+mod deploy;
 mod deploy_front;
 mod egress;
 mod explain;
