@@ -1,5 +1,6 @@
 //! Commands from their arguments to what is printed.
 
+mod documents;
 mod health;
 
 use std::ffi::OsString;
