@@ -7,13 +7,14 @@
 //! | kernel, no I/O | `clock` `id` `secret` `http` |
 //! | domain, pure | `conda` `policy` |
 //! | engines, one kind of I/O each | `cache` `upstream` `store` `auth` `telemetry` |
-//! | services, use cases | `repodata` `delivery` `snapshot` `people` `identity` `trail` `channel` |
+//! | services, use cases | `repodata` `delivery` `snapshot` `people` `identity` `trail` `channel` `backup` |
 //! | edges, translate protocols | `proxy` `api` `cli` |
 //! | wiring | `config` `app` |
 
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod backup;
 pub mod cache;
 pub mod channel;
 pub mod cli;

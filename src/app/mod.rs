@@ -108,6 +108,13 @@ pub enum StartError {
     /// The machine gives no threads.
     #[error("the threads for fetching and building can't be started: {0}")]
     Runtime(std::io::Error),
+    /// Half of a backup is there.
+    #[error(
+        "a restore into `{}` was not finished, so half of what was hosted here may be missing; remove what is in that directory, and run \
+         `condagate restore` again",
+        .0.display()
+    )]
+    HalfRestored(PathBuf),
     /// The log's level can't be read.
     #[error("{0}")]
     Log(#[from] crate::telemetry::log::LogError),
@@ -249,6 +256,9 @@ impl Drop for Gate {
 /// Makes the directories a gate owns.
 fn prepare(config: &Config) -> Result<(), StartError> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    if crate::backup::unfinished(&config.data) {
+        return Err(StartError::HalfRestored(config.data.clone()));
+    }
     let run = config.data.join("run");
     for (path, mode) in [(&config.data, 0o750), (&config.storage.cache, 0o750), (&run, 0o700)] {
         let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(path);

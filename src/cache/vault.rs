@@ -16,6 +16,7 @@ use super::blobs::{Blob, Blobs, Publication};
 use super::error::CacheError;
 use super::hashing::Hasher;
 use super::intake::Taken;
+use super::layout::Layout;
 use super::ops::Ops;
 use super::{Cache, hashing};
 use crate::clock::UnixMillis;
@@ -23,6 +24,13 @@ use crate::conda::digest::{Md5, Sha256};
 
 /// What the index says of where a kept file came from.
 const ORIGIN: &str = "hosted";
+
+/// Where a kept file lies below a package directory, for who copies it while nobody needs to be asked: it is whole from the moment it
+/// has this name.
+#[must_use]
+pub fn kept_file(packages: &Path, digest: &Sha256) -> PathBuf {
+    Layout::new(packages.to_owned()).hosted(digest)
+}
 
 impl Cache {
     /// Keeps a file for good: once this returns it is on the disk, whatever happens. The same bytes may be kept already.

@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::people::{self, ChannelCommand, HostedCommand, PeopleCommand};
 use super::{
-    Commands, Exit, Terminal, cache, check, client_config, db, explain, health, import, load, reload, serve,
-    settings,
+    Commands, Exit, Terminal, backup, cache, check, client_config, db, explain, health, import, load, reload,
+    serve, settings,
 };
 use crate::config::{Config, Flags, Sources};
 
@@ -51,6 +51,12 @@ pub(super) enum Command {
     /// Without `store.mongodb` in the settings it is the SQLite file store.db in the data directory.
     #[command(subcommand)]
     Db(DbCommand),
+    /// Back up store, packages of hosted channels, rules, settings and first sightings, while the gate runs
+    ///
+    /// Only what is new is copied. Backups that are there stay good, whatever happens to this one.
+    Backup(backup::BackupArgs),
+    /// Put a backup back into an empty data directory, on either kind of store
+    Restore(backup::RestoreArgs),
     #[command(flatten)]
     People(PeopleCommand),
     /// Have the running gate read its rules again
@@ -346,6 +352,8 @@ impl Command {
             Self::Serve(args) => serve::run(args, commands, sources, terminal),
             Self::Check(args) => check::run(&args, sources, terminal).into(),
             Self::Health(args) => health::run(&args, sources, terminal).into(),
+            Self::Backup(args) => backup::run(&args, sources, terminal).into(),
+            Self::Restore(args) => backup::restore(&args, sources, terminal).into(),
             Self::ClientConfig(args) => client_config::run(&args, sources, terminal).into(),
             Self::Config(command) => {
                 with_config(command.flags(), sources, terminal, |config, _, terminal| {

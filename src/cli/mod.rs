@@ -7,6 +7,7 @@
 //! Does not: the work itself.
 
 mod args;
+mod backup;
 mod cache;
 mod check;
 mod client_config;

@@ -60,7 +60,7 @@ pub(super) async fn existing(config: &Config) -> Result<Store, OpenError> {
 }
 
 /// Only root can write into a directory of somebody else's and leave a file there that its owner can't read.
-fn is_ours(dir: &Path) -> Result<(), OpenError> {
+pub(super) fn is_ours(dir: &Path) -> Result<(), OpenError> {
     let me = rustix::process::geteuid();
     match dir.metadata() {
         Ok(meta) if me.is_root() && meta.uid() != me.as_raw() => {

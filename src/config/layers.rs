@@ -55,6 +55,20 @@ impl Sources {
         Machine::new(self.variables.clone())
     }
 
+    /// Every file that settings come from, lowest first; for backups.
+    ///
+    /// # Errors
+    /// The system's directory can't be read.
+    pub fn files(&self) -> std::io::Result<Vec<PathBuf>> {
+        let mut files = match yaml_files(&self.system) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            other => other?,
+        };
+        files.extend(self.variables.get(FILE_VARIABLE).map(PathBuf::from));
+        files.extend(self.flags.config.iter().cloned());
+        Ok(files)
+    }
+
     /// Every layer above the defaults, lowest first.
     pub(super) fn layers(&self, mistakes: &mut Mistakes) -> Vec<Node> {
         let machine = self.machine();

@@ -42,6 +42,12 @@ const PACKS: &str = "shards";
 const STAGING: &str = ".staging";
 const SIGHTINGS: &str = "sightings";
 
+/// Where first sightings are below the directory for derived files (`storage.cache`).
+#[must_use]
+pub fn sightings_of(cache: &Path) -> PathBuf {
+    cache.join(SIGHTINGS)
+}
+
 /// The generations of every channel and subdir.
 #[derive(Debug)]
 pub struct GenerationStore {

@@ -12,6 +12,8 @@
 //!
 //! Belongs here: the trait. Does not: SQL, BSON.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::error::StoreError;
@@ -91,6 +93,11 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Whether that mark is there.
     async fn is_loading(&self) -> Result<bool, StoreError>;
+
+    /// A view of everything as it is at this moment, where the database has such a thing.
+    async fn frozen(&self) -> Result<Option<Arc<dyn Engine>>, StoreError> {
+        Ok(None)
+    }
 
     /// What this is.
     async fn about(&self) -> Result<About, StoreError>;

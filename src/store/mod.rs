@@ -73,6 +73,11 @@ impl Store {
         if self.engine().is_loading().await? { Err(StoreError::HalfLoaded) } else { Ok(()) }
     }
 
+    /// Everything as it is at this moment, to be read from and no more; `None` where the database has no such view, or this is one.
+    pub async fn frozen(&self) -> Result<Option<Self>, StoreError> {
+        Ok(self.engine().frozen().await?.map(Self))
+    }
+
     /// What there is.
     pub async fn status(&self) -> Result<Status, StoreError> {
         let engine = self.engine();

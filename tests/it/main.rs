@@ -15,6 +15,7 @@
 
 mod attached;
 mod audience;
+mod backup;
 mod cli;
 mod clients_python;
 mod clients_python_publish;

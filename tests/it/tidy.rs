@@ -10,7 +10,8 @@ use crate::harness::home::files_below;
 const KERNEL: &[&str] = &["clock", "id", "secret", "http"];
 const DOMAIN: &[&str] = &["conda", "policy"];
 const ENGINES: &[&str] = &["cache", "upstream", "store", "auth", "telemetry"];
-const SERVICES: &[&str] = &["repodata", "delivery", "snapshot", "trail", "identity", "people", "channel"];
+const SERVICES: &[&str] =
+    &["repodata", "delivery", "snapshot", "trail", "identity", "people", "channel", "backup"];
 const EDGES: &[&str] = &["proxy", "api", "cli"];
 const WIRING: &[&str] = &["config", "app"];
 
@@ -35,6 +36,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("channel", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "identity", "repodata"]]),
     ("identity", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "trail"]]),
     ("channel", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "identity"]]),
+    ("backup", &[KERNEL, DOMAIN, ENGINES, &["repodata"]]),
     ("proxy", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("api", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("config", &[KERNEL, DOMAIN]),

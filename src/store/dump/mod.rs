@@ -14,7 +14,7 @@
 //! A load reads the file twice: everything is checked before the first row is written. While it writes, the store carries a
 //! mark, and a store that carries it is refused by whoever wants to serve from it ([`Store::is_whole`]).
 //!
-//! A dump reads page by page. It is exact if nobody writes meanwhile.
+//! A dump of SQLite has everything as it was at one moment. MongoDB is read page by page: that is exact if nobody writes meanwhile.
 //!
 //! Belongs here: the format, writing, loading. Does not: where files are (`cli`).
 
@@ -31,7 +31,7 @@ use super::engine::{Engine, SCHEMA};
 use super::error::StoreError;
 use super::model::{GONE, TABLES};
 use super::query::{Query, all, behind};
-use super::table::{Row, Table};
+use super::table::{Record, Row, Table};
 use super::{Store, value::Value};
 use read::Reader;
 
@@ -100,6 +100,8 @@ fn tables() -> impl Iterator<Item = &'static Table> {
 /// Writes a whole store.
 pub async fn dump(store: &Store, out: &mut (dyn Write + Send)) -> Result<Summary, DumpError> {
     store.is_whole().await?;
+    let frozen = store.frozen().await?;
+    let store = frozen.as_ref().unwrap_or(store);
     let mut to = Counted { out, digest: Sha256::new(), rows: 0 };
     to.line(&line::header())?;
     for table in tables() {
@@ -150,6 +152,23 @@ impl Counted<'_> {
 pub fn check(from: &mut (dyn BufRead + Send)) -> Result<Summary, DumpError> {
     let mut reader = Reader::new(from)?;
     while reader.next()?.is_some() {}
+    reader.summary()
+}
+
+/// The rows of one table of a dump, in order, as the whole of it is checked.
+///
+/// # Errors
+/// As [`check`]; rows may have been given before.
+pub fn rows_of<R: Record>(
+    from: &mut (dyn BufRead + Send),
+    mut each: impl FnMut(R),
+) -> Result<Summary, DumpError> {
+    let mut reader = Reader::new(from)?;
+    while let Some((table, row)) = reader.next()? {
+        if table.name == R::table().name {
+            each(R::from_row(row)?);
+        }
+    }
     reader.summary()
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Belongs here: the statements around filters and changes. Does not: their text ([`super::sql`]).
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use rusqlite::{OptionalExtension as _, Transaction};
 
@@ -148,6 +150,13 @@ impl Engine for Sqlite {
 
     async fn is_loading(&self) -> Result<bool, StoreError> {
         self.read(|db| db.query_row("SELECT loading FROM counter", [], |row| row.get(0))).await
+    }
+
+    async fn frozen(&self) -> Result<Option<Arc<dyn Engine>>, StoreError> {
+        if self.files.frozen {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(self.freeze()?)))
     }
 
     async fn about(&self) -> Result<About, StoreError> {

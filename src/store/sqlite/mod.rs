@@ -45,6 +45,8 @@ struct Files {
     path: PathBuf,
     writer: Mutex<Connection>,
     idle: Mutex<Vec<Connection>>,
+    /// Whether the one idle connection is in a transaction that reads one moment: no other may take its place.
+    frozen: bool,
 }
 
 impl Sqlite {
@@ -57,7 +59,12 @@ impl Sqlite {
         create(path)?;
         let mut writer = connect(path)?;
         migrations::bring_up_to_date(&mut writer, path)?;
-        let files = Files { path: path.to_owned(), writer: Mutex::new(writer), idle: Mutex::default() };
+        let files = Files {
+            path: path.to_owned(),
+            writer: Mutex::new(writer),
+            idle: Mutex::default(),
+            frozen: false,
+        };
         Ok(Self { files: Arc::new(files), runtime, readers: Semaphore::new(READERS) })
     }
 
@@ -83,6 +90,18 @@ impl Sqlite {
         }
     }
 
+    /// A second handle whose reader stays at this moment, whatever is written meanwhile.
+    fn freeze(&self) -> Result<Self, StoreError> {
+        let path = &self.files.path;
+        let (writer, reader) = (connect(path)?, connect(path)?);
+        // A transaction begins with its first look.
+        let begun = reader.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema");
+        begun.map_err(|error| fault(path, &error))?;
+        let (writer, idle) = (Mutex::new(writer), Mutex::new(vec![reader]));
+        let files = Files { path: path.clone(), writer, idle, frozen: true };
+        Ok(Self { files: Arc::new(files), runtime: self.runtime.clone(), readers: Semaphore::new(1) })
+    }
+
     /// Runs a question on a blocking thread.
     async fn read<T: Send + 'static>(
         &self,
@@ -92,7 +111,13 @@ impl Sqlite {
         let files = Arc::clone(&self.files);
         let work = move || {
             let idle = files.idle.lock().pop();
-            let connection = idle.map_or_else(|| connect(&files.path), Ok)?;
+            let connection = match idle {
+                Some(connection) => connection,
+                None if files.frozen => {
+                    return Err(StoreError::unavailable("a read of one moment broke off"));
+                }
+                None => connect(&files.path)?,
+            };
             let answer = ask(&connection).map_err(|error| fault(&files.path, &error));
             files.idle.lock().push(connection);
             answer

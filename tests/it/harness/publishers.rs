@@ -23,7 +23,8 @@ pub struct Publishers {
     pub writer: Made,
     /// Bob's.
     pub reader: Made,
-    root: Made,
+    /// A superuser's.
+    pub root: Made,
 }
 
 impl Publishers {
