@@ -7,7 +7,7 @@
 //! | kernel, no I/O | `clock` `id` `secret` `http` |
 //! | domain, pure | `conda` `policy` |
 //! | engines, one kind of I/O each | `cache` `upstream` `store` `auth` `telemetry` |
-//! | services, use cases | `repodata` `delivery` `snapshot` `people` `identity` `trail` `channel` `backup` |
+//! | services, use cases | `repodata` `delivery` `snapshot` `people` `identity` `trail` `channel` `backup` `jobs` |
 //! | edges, translate protocols | `proxy` `api` `cli` |
 //! | wiring | `config` `app` |
 
@@ -25,6 +25,7 @@ pub mod delivery;
 pub mod http;
 pub mod id;
 pub mod identity;
+pub mod jobs;
 pub mod people;
 pub mod policy;
 pub mod proxy;

@@ -14,7 +14,7 @@ use crate::proxy::head::HeadLimits;
 use crate::store::mongo;
 use crate::telemetry::access::{AccessError, AccessLog, Target};
 use crate::telemetry::{Metrics, log};
-use crate::trail::TrailSettings;
+use crate::trail::{Retention, TrailSettings};
 use crate::upstream::{Credential, Egress, ProxyChoice, UpstreamSettings};
 
 /// Changes an upstream's settings, for tests.
@@ -119,11 +119,13 @@ pub(crate) fn mongodb(config: &Config) -> Option<mongo::Settings> {
 
 pub(super) fn trail(config: &Config) -> TrailSettings {
     TrailSettings {
-        retention: config.audit.retention,
-        tokens: config.auth.token_retention,
         downloads: config.audit.downloads,
         denials_per_minute: u32::try_from(config.audit.denials_per_minute).unwrap_or(u32::MAX),
     }
+}
+
+pub(super) fn retention(config: &Config) -> Retention {
+    Retention { events: config.audit.retention, tokens: config.auth.token_retention }
 }
 
 pub(super) fn transport(config: &Config) -> Transport {

@@ -12,6 +12,7 @@ mod reload;
 mod serve;
 mod society;
 mod tend;
+mod work;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -160,6 +161,8 @@ struct Core {
     counted: Mutex<CacheStatus>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
+    /// Does jobs.
+    working: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 impl Gate {
@@ -235,6 +238,7 @@ impl Gate {
         }
         self.core.eyes.access.flush(Duration::from_secs(2));
         if let Some(runtime) = self.runtime.take() {
+            runtime.block_on(self.core.end_work());
             if let Some(society) = &self.core.society {
                 runtime.block_on(society.end());
             }
@@ -327,6 +331,7 @@ impl Core {
             tune_upstream,
             counted: Mutex::default(),
             reloading,
+            working: Mutex::default(),
         })
     }
 
@@ -405,5 +410,6 @@ impl Core {
         let (delivery, stopping) = (self.delivery.clone(), stop.clone());
         runtime.spawn(async move { delivery.follow_hosted(stopping.requested()).await });
         self.keep_sweeping(runtime, stop.clone());
+        self.keep_working(runtime, stop.clone());
     }
 }

@@ -86,8 +86,8 @@ pub(super) fn inside(dir: &Path, name: &str) -> Option<PathBuf> {
 
 pub(super) fn make_parent(path: &Path, mode: u32) -> Result<(), BackupError> {
     let Some(dir) = path.parent() else { return Ok(()) };
-    let made = DirBuilder::new().recursive(true).mode(mode).create(dir);
-    made.map_err(BackupError::io("make the directory", dir))
+    let outcome = DirBuilder::new().recursive(true).mode(mode).create(dir);
+    outcome.map_err(BackupError::io("make the directory", dir))
 }
 
 pub(super) fn sync_dir(dir: &Path) -> Result<(), BackupError> {

@@ -244,7 +244,9 @@ fn read(id: &Id, lines: &[Vec<u8>]) -> Result<Manifest, BackupError> {
     let end: End = serde_json::from_slice(last).map_err(|_| wrong("ends in the middle"))?;
     let mut digest = sha2::Sha256::new();
     digest.update(first);
-    entries.iter().for_each(|line| digest.update(line));
+    for line in entries {
+        digest.update(line);
+    }
     if end.entries != entries.len() as u64 || end.sha256 != hex::encode(digest.finalize()) {
         return Err(wrong("is not what was written: its digest is another one"));
     }

@@ -221,8 +221,8 @@ fn write_new(
     mode: u32,
     write: impl FnOnce(&mut File) -> Result<(), BackupError>,
 ) -> Result<(), BackupError> {
-    let made = OpenOptions::new().create_new(true).write(true).mode(mode).open(to);
-    let mut file = made.map_err(BackupError::io("make", to))?;
+    let opened = OpenOptions::new().create_new(true).write(true).mode(mode).open(to);
+    let mut file = opened.map_err(BackupError::io("make", to))?;
     write(&mut file)?;
     file.sync_all().map_err(BackupError::io("write", to))?;
     to.parent().map_or(Ok(()), files::sync_dir)

@@ -147,7 +147,10 @@ fn adopt(
         blobs.index.pin(&sha256, true)?;
         return Ok(blob);
     }
-    let link = blobs.layout.incoming().join(format!("{sha256}.link"));
+    let incoming = blobs.layout.incoming();
+    // Files that were restored from a backup may be here before anything ever came in.
+    blobs.ops.make_dirs(&incoming).map_err(CacheError::io("create", &incoming))?;
+    let link = incoming.join(format!("{sha256}.link"));
     blobs.ops.remove(&link).map_err(CacheError::io("delete", &link))?;
     blobs.ops.link(path, &link).map_err(CacheError::io("link", &link))?;
     let file = File::open(&link).map_err(CacheError::io("open", &link))?;

@@ -15,6 +15,7 @@ mod db;
 mod explain;
 mod health;
 mod import;
+mod jobs;
 mod people;
 mod reload;
 mod serve;

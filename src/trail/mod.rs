@@ -28,6 +28,8 @@ use crate::clock::{SharedClock, UnixMillis};
 use crate::conda::digest::Sha256;
 use crate::store::lazy::LazyStore;
 use crate::store::model::{AuditEvent, AuditId, Downloads, TokenId};
+pub use keep::{Keeper, Retention};
+
 use counters::Counters;
 use denials::Denials;
 use spool::{Left, Spool};
@@ -45,13 +47,9 @@ const LAST_PATIENCE: Duration = Duration::from_secs(3);
 /// Rows written at a time.
 const BATCH: usize = 1_000;
 
-/// How long things are kept, and what is written at all.
+/// What is written at all.
 #[derive(Clone, Copy, Debug)]
 pub struct TrailSettings {
-    /// Events and counters older than this are forgotten.
-    pub retention: Duration,
-    /// Tokens that were revoked or expired longer ago than this are forgotten.
-    pub tokens: Duration,
     /// Whether downloads are counted.
     pub downloads: bool,
     /// Most denials written a minute; the rest are counted only.
@@ -220,7 +218,6 @@ impl Trail {
     pub async fn write_down(self: Arc<Self>, store: LazyStore, stop: impl Future<Output = ()>) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut keeper = keep::Keeper::new(self.settings);
         let mut turns = 0_u32;
         tokio::pin!(stop);
         loop {
@@ -230,10 +227,7 @@ impl Trail {
             }
             tokio::select! {
                 () = &mut stop => break,
-                () = async {
-                    self.flush(&store).await;
-                    keeper.forget_old(&store, self.clock.now()).await;
-                } => {}
+                () = self.flush(&store) => {}
             }
             turns = turns.wrapping_add(1);
             self.spool(turns.is_multiple_of(SPOOL_EVERY));

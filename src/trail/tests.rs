@@ -15,8 +15,7 @@ use crate::store::{Store, StoreError};
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 const MONTH: Duration = Duration::from_hours(24 * 30);
-const SETTINGS: TrailSettings =
-    TrailSettings { retention: MONTH, tokens: MONTH, downloads: true, denials_per_minute: 1 };
+const SETTINGS: TrailSettings = TrailSettings { downloads: true, denials_per_minute: 1 };
 
 fn lazy(store: Option<Store>) -> LazyStore {
     LazyStore::new(Arc::new(move || {
@@ -89,10 +88,10 @@ async fn what_is_old_is_forgotten_and_nothing_is_counted_where_that_is_off() {
     trail.event(&happened("login"));
     download(&trail, "anonymous");
     trail.flush(&works).await;
-    let mut keeper = super::keep::Keeper::new(SETTINGS);
+    let mut keeper = super::Keeper::new(super::Retention { events: MONTH, tokens: MONTH });
     for (days, left) in [(29, 1), (3, 0)] {
         clock.advance(Duration::from_hours(24 * days));
-        keeper.forget_old(&works, trail.clock.now()).await;
+        keeper.forget_old(&store, trail.clock.now()).await.unwrap();
         let events = store.audit().list(&AuditFilter::default(), None, 10).await.unwrap();
         let counts = store.downloads().of_digest(&Sha256::of(b"a"), None, 10).await.unwrap();
         assert_eq!((events.len(), counts.len()), (left, left), "after {days} more days");

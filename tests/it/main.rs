@@ -55,6 +55,7 @@ mod hosted_upload_rules;
 mod hosted_virtual;
 mod hosts_and_proxy;
 mod index;
+mod jobs;
 mod limits;
 mod names;
 mod noarch;

@@ -11,7 +11,7 @@ const KERNEL: &[&str] = &["clock", "id", "secret", "http"];
 const DOMAIN: &[&str] = &["conda", "policy"];
 const ENGINES: &[&str] = &["cache", "upstream", "store", "auth", "telemetry"];
 const SERVICES: &[&str] =
-    &["repodata", "delivery", "snapshot", "trail", "identity", "people", "channel", "backup"];
+    &["repodata", "delivery", "snapshot", "trail", "identity", "people", "channel", "backup", "jobs"];
 const EDGES: &[&str] = &["proxy", "api", "cli"];
 const WIRING: &[&str] = &["config", "app"];
 
@@ -37,6 +37,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("identity", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "trail"]]),
     ("channel", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "identity"]]),
     ("backup", &[KERNEL, DOMAIN, ENGINES, &["repodata"]]),
+    ("jobs", &[KERNEL, DOMAIN, ENGINES, &["trail"]]),
     ("proxy", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("api", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("config", &[KERNEL, DOMAIN]),

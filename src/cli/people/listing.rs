@@ -8,7 +8,7 @@ use serde_json::json;
 use super::super::Terminal;
 
 /// A row of a listing.
-pub(super) trait Line: Serialize {
+pub(in crate::cli) trait Line: Serialize {
     /// Above the columns.
     const HEADS: &'static [&'static str];
     /// One text per column.
@@ -16,7 +16,7 @@ pub(super) trait Line: Serialize {
 }
 
 /// A listing that was begun.
-pub(super) struct Listing<'a, 't> {
+pub(in crate::cli) struct Listing<'a, 't> {
     terminal: &'a mut Terminal<'t>,
     json: bool,
     /// The last row, which needs a comma if there is another one.
@@ -25,12 +25,12 @@ pub(super) struct Listing<'a, 't> {
 }
 
 impl<'a, 't> Listing<'a, 't> {
-    pub(super) const fn new(terminal: &'a mut Terminal<'t>, json: bool) -> Self {
+    pub(in crate::cli) const fn new(terminal: &'a mut Terminal<'t>, json: bool) -> Self {
         Self { terminal, json, held: None, is_first: true }
     }
 
     /// Further rows; columns are as wide as these need.
-    pub(super) fn rows<L: Line>(&mut self, rows: &[L]) {
+    pub(in crate::cli) fn rows<L: Line>(&mut self, rows: &[L]) {
         if self.json {
             for row in rows {
                 self.row(json!(row).to_string());
@@ -67,7 +67,7 @@ impl<'a, 't> Listing<'a, 't> {
     }
 
     /// The end; without it, the JSON of a listing that broke off can't be taken for a whole one.
-    pub(super) fn end(self) {
+    pub(in crate::cli) fn end(self) {
         if !self.json {
             return;
         }

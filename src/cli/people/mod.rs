@@ -11,7 +11,7 @@ mod channels;
 mod grants;
 mod groups;
 mod hosted_args;
-mod listing;
+pub(super) mod listing;
 mod operator;
 mod packages;
 mod password;

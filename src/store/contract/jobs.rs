@@ -95,7 +95,7 @@ pub(super) async fn a_lost_lease_is_noticed(_: &Bed, store: Store) {
     assert_eq!(claimed(&store, "2", 99).await, None);
     assert_eq!(jobs.heartbeat(&a, "2", at(200)).await, Err(LOST));
     assert_eq!(jobs.complete(&a, "2", at(2)).await, Err(LOST));
-    assert_eq!(jobs.fail(&a, "2", at(2), "x").await, Err(LOST));
+    assert_eq!(jobs.fail(&a, "2", at(2), Some(at(9)), "x").await, Err(LOST));
     jobs.complete(&a, "1", at(2)).await.unwrap();
     assert_eq!(jobs.complete(&a, "1", at(3)).await, Err(LOST));
     let done = get(&store, "a").await;
@@ -117,17 +117,39 @@ pub(super) async fn a_job_that_fails_waits_longer_and_then_is_dead(_: &Bed, stor
     jobs.enqueue(&job("a", "k", 0)).await.unwrap();
     for (lease, now, next) in [("1", 0, 10), ("2", 10, 30)] {
         assert!(claimed(&store, lease, now).await.is_some());
-        assert_eq!(jobs.fail(&a, lease, at(now), "no route").await, Ok(JobState::Waiting));
+        assert_eq!(jobs.fail(&a, lease, at(now), Some(at(next)), "no route").await, Ok(JobState::Waiting));
         let waiting = get(&store, "a").await;
         assert_eq!((waiting.due, waiting.error.as_deref()), (at(next), Some("no route")));
         assert_eq!(claimed(&store, "early", next - 1).await, None);
     }
     assert!(claimed(&store, "3", 30).await.is_some());
-    assert_eq!(jobs.fail(&a, "3", at(31), "no route at all").await, Ok(JobState::Dead));
+    assert_eq!(jobs.fail(&a, "3", at(31), Some(at(99)), "no route at all").await, Ok(JobState::Dead));
     let dead = get(&store, "a").await;
     assert_eq!((dead.state, dead.attempts, dead.attempts_left), (JobState::Dead, 3, 0));
     assert_eq!(dead.error.as_deref(), Some("no route at all"));
     assert_eq!(claimed(&store, "4", 9999).await, None);
+}
+
+pub(super) async fn a_job_that_can_never_be_done_is_dead_at_once(_: &Bed, store: Store) {
+    let (jobs, a) = (store.jobs(), job_id("a"));
+    jobs.enqueue(&Job { only: "one".to_owned(), ..job("a", "k", 0) }).await.unwrap();
+    claimed(&store, "1", 0).await.unwrap();
+    assert_eq!(jobs.fail(&a, "1", at(1), None, "no such address").await, Ok(JobState::Dead));
+    let dead = get(&store, "a").await;
+    assert_eq!((dead.attempts, dead.attempts_left, dead.only.as_str()), (1, 2, "a"));
+}
+
+pub(super) async fn a_job_that_is_given_back_was_not_tried(_: &Bed, store: Store) {
+    let (jobs, a) = (store.jobs(), job_id("a"));
+    jobs.enqueue(&Job { attempts_left: 1, ..job("a", "k", 0) }).await.unwrap();
+    claimed(&store, "1", 0).await.unwrap();
+    assert_eq!(jobs.release(&a, "2", at(1)).await, Err(LOST));
+    jobs.release(&a, "1", at(1)).await.unwrap();
+    let waiting = get(&store, "a").await;
+    assert_eq!((waiting.state, waiting.attempts, waiting.attempts_left), (JobState::Waiting, 0, 1));
+    assert_eq!((waiting.due, waiting.lease), (at(1), None));
+    assert_eq!(claimed(&store, "2", 0).await, None);
+    assert_eq!(claimed(&store, "2", 1).await.as_deref(), Some("a"));
 }
 
 pub(super) async fn a_runner_that_dies_at_the_last_attempt_kills_the_job(_: &Bed, store: Store) {
@@ -147,7 +169,7 @@ pub(super) async fn dead_jobs_are_retried(_: &Bed, store: Store) {
     jobs.enqueue(&Job { attempts_left: 1, only: only.clone(), ..job("a", "k", 0) }).await.unwrap();
     assert_eq!(jobs.retry(&a, &only, at(0), 1).await, Err(LOST), "it waits");
     claimed(&store, "1", 0).await.unwrap();
-    jobs.fail(&a, "1", at(1), "x").await.unwrap();
+    jobs.fail(&a, "1", at(1), None, "x").await.unwrap();
     jobs.enqueue(&Job { only: only.clone(), ..job("b", "k", 900) }).await.unwrap();
     let taken = StoreError::Conflict { what: "a job like this that waits or runs" };
     assert_eq!(jobs.retry(&a, &only, at(5), 2).await, Err(taken));

@@ -158,6 +158,7 @@ cases! {
         jobs_are_claimed_in_the_order_they_are_due a_job_is_claimed_by_one_worker
         only_one_like_it_waits_or_runs a_lost_lease_is_noticed a_job_whose_runner_died_is_claimed_again
         a_job_that_fails_waits_longer_and_then_is_dead a_runner_that_dies_at_the_last_attempt_kills_the_job
+        a_job_that_can_never_be_done_is_dead_at_once a_job_that_is_given_back_was_not_tried
         dead_jobs_are_retried cancelled_jobs_are_not_run jobs_are_listed_and_forgotten;
     channels:
         channels_come_back deleted_channels_keep_their_name packages_come_back

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 
 use super::{Change, Compare, Field, Filter, Value, all, is, keyed};
 use crate::clock::UnixMillis;
-use crate::store::model::{JOBS, Job, JobId, JobState, back_off};
+#[cfg(doc)]
+use crate::store::model::back_off;
+use crate::store::model::{JOBS, Job, JobId, JobState};
 use crate::store::{Store, StoreError};
 
 /// Who asks for work.
@@ -50,12 +52,25 @@ pub trait JobRepo: Send + Sync {
     /// As [`JobRepo::heartbeat`].
     async fn complete(&self, id: &JobId, lease: &str, at: UnixMillis) -> Result<(), StoreError>;
 
-    /// The job failed: it waits for its next attempt, longer each time, or is dead after the last one. Gives what became
-    /// of it.
+    /// The job failed: it waits until `retry` for its next attempt, or is dead: after the last attempt, or where there is no `retry`.
+    /// Gives what became of it. [`back_off`] says how long to wait.
     ///
     /// # Errors
     /// As [`JobRepo::heartbeat`].
-    async fn fail(&self, id: &JobId, lease: &str, at: UnixMillis, why: &str) -> Result<JobState, StoreError>;
+    async fn fail(
+        &self,
+        id: &JobId,
+        lease: &str,
+        at: UnixMillis,
+        retry: Option<UnixMillis>,
+        why: &str,
+    ) -> Result<JobState, StoreError>;
+
+    /// Gives a job back as if it had not been claimed: its runner stops.
+    ///
+    /// # Errors
+    /// As [`JobRepo::heartbeat`].
+    async fn release(&self, id: &JobId, lease: &str, at: UnixMillis) -> Result<(), StoreError>;
 
     /// A page in the order of ids, behind one of them; in one state or all.
     async fn list(
@@ -101,6 +116,14 @@ fn ended(id: &JobId, state: JobState, at: UnixMillis) -> Vec<Change> {
         Change::Set("due", at.to_value()),
         Change::Set("lease", Value::Null),
         Change::Set("only", id.to_value()),
+    ]
+}
+
+fn waits_again(due: UnixMillis) -> Vec<Change> {
+    vec![
+        Change::Set("state", JobState::Waiting.to_value()),
+        Change::Set("due", due.to_value()),
+        Change::Set("lease", Value::Null),
     ]
 }
 
@@ -164,20 +187,28 @@ impl JobRepo for Store {
         self.change_held(id, lease, ended(id, JobState::Done, at)).await.map(|_| ())
     }
 
-    async fn fail(&self, id: &JobId, lease: &str, at: UnixMillis, why: &str) -> Result<JobState, StoreError> {
+    async fn fail(
+        &self,
+        id: &JobId,
+        lease: &str,
+        at: UnixMillis,
+        retry: Option<UnixMillis>,
+        why: &str,
+    ) -> Result<JobState, StoreError> {
         let job: Job =
             self.rows().one(held(id, lease)).await?.ok_or(StoreError::Stale { what: JOBS.what })?;
-        let mut changes = if job.attempts_left == 0 {
-            ended(id, JobState::Dead, at)
-        } else {
-            vec![
-                Change::Set("state", JobState::Waiting.to_value()),
-                Change::Set("due", at.plus(back_off(job.attempts)).to_value()),
-                Change::Set("lease", Value::Null),
-            ]
+        let mut changes = match retry {
+            Some(retry) if job.attempts_left > 0 => waits_again(retry),
+            _ => ended(id, JobState::Dead, at),
         };
         changes.push(Change::Set("error", why.into()));
         self.change_held(id, lease, changes).await.map(|job| job.state)
+    }
+
+    async fn release(&self, id: &JobId, lease: &str, at: UnixMillis) -> Result<(), StoreError> {
+        let mut changes = waits_again(at);
+        changes.extend([Change::Add("attempts", -1), Change::Add("attempts_left", 1)]);
+        self.change_held(id, lease, changes).await.map(|_| ())
     }
 
     async fn list(

@@ -3,6 +3,7 @@
 //! Belongs here: the registry, every metric's name and help text, and handles that cost one atomic on the hot path.
 //! Does not: measuring (each room), serving the page (`proxy`).
 
+mod jobs;
 mod policy;
 mod series;
 mod tally;
@@ -22,6 +23,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::labels::RouteKind;
+pub use jobs::JobSeries;
 pub use policy::{PolicySeries, RuleEffect};
 pub use series::{ChannelSeries, UpstreamSeries};
 use series::{Tallies, UpstreamLabels};
@@ -136,6 +138,8 @@ pub struct Metrics {
     mirror_healthy: Family<MirrorLabels, Gauge>,
     /// What rules did.
     pub policy: PolicySeries,
+    /// What became of jobs.
+    pub jobs: JobSeries,
 }
 
 impl Metrics {
@@ -179,6 +183,7 @@ impl Metrics {
             upstream_results: Family::default(),
             mirror_healthy: Family::default(),
             policy: PolicySeries::default(),
+            jobs: JobSeries::default(),
         };
         metrics.registered(requests)
     }
@@ -252,6 +257,7 @@ impl Metrics {
             self.builds_at_once.clone(),
         );
         self.policy.register(registry);
+        self.jobs.register(registry);
         let room = registry.sub_registry_with_prefix("hosted");
         let help = "Rows of packages read from the store to make indexes of hosted channels";
         room.register("rows_read", help, self.hosted_rows.clone());
