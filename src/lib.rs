@@ -7,7 +7,7 @@
 //! | kernel, no I/O | `clock` `id` `secret` `http` |
 //! | domain, pure | `conda` `policy` |
 //! | engines, one kind of I/O each | `cache` `upstream` `store` `auth` `telemetry` |
-//! | services, use cases | `repodata` `delivery` `snapshot` `people` `identity` `trail` `channel` `backup` `jobs` |
+//! | services, use cases | `repodata` `delivery` `snapshot` `people` `identity` `trail` `channel` `backup` `jobs` `notify` |
 //! | edges, translate protocols | `proxy` `api` `cli` |
 //! | wiring | `config` `app` |
 
@@ -26,6 +26,7 @@ pub mod http;
 pub mod id;
 pub mod identity;
 pub mod jobs;
+pub mod notify;
 pub mod people;
 pub mod policy;
 pub mod proxy;

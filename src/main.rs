@@ -14,5 +14,6 @@ fn main() -> ExitCode {
         serve: |config, rules, ready_file| Ok(app::serve(config, rules, ready_file)?),
         offline: |config, rules, request| Ok(app::offline(config, rules, request)?),
         explain: |config, rules, question| Ok(app::explain_offline(config, rules, question)?),
+        try_notifying: |config| Ok(app::try_notifying(config)?),
     })
 }

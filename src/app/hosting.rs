@@ -10,13 +10,15 @@ use async_trait::async_trait;
 use tokio::runtime::Runtime;
 use tokio::time::MissedTickBehavior;
 
-use super::Core;
 use super::society::Society;
-use crate::channel::{Desk, Hosting, HostingParts, ReceiveSettings, Told, Written, inspect};
+use super::{Core, tell};
+use crate::channel::{Desk, Hosting, HostingParts, Published, ReceiveSettings, Told, Written, inspect};
+use crate::clock::SharedClock;
 use crate::conda::archive::ArchiveName;
 use crate::conda::subdir::Subdir;
 use crate::config::Config;
 use crate::delivery::{self, Delivery};
+use crate::notify::Notifier;
 use crate::proxy::server::Stop;
 use crate::snapshot::people::People;
 use crate::store::model::Channel;
@@ -28,6 +30,8 @@ const SWEEP: Duration = Duration::from_hours(6);
 struct Teller {
     delivery: Delivery,
     people: Arc<People>,
+    notifier: Option<Notifier>,
+    clock: SharedClock,
 }
 
 #[async_trait]
@@ -38,6 +42,12 @@ impl Told for Teller {
 
     fn changed_everywhere(&self, channel: &Channel) {
         self.delivery.hosted_changed_everywhere(&channel.id);
+    }
+
+    async fn published(&self, actor: &str, published: &Published) {
+        if let Some(notifier) = &self.notifier {
+            tell::of_publishing(notifier, &self.clock, actor, published).await;
+        }
     }
 
     async fn channels_changed(&self) {
@@ -65,7 +75,12 @@ impl delivery::Opener for Opener {
 
 impl Core {
     pub(super) fn open_hosting(&self, society: &Society) -> Hosting {
-        let told = Arc::new(Teller { delivery: self.delivery.clone(), people: Arc::clone(&society.people) });
+        let told = Arc::new(Teller {
+            delivery: self.delivery.clone(),
+            people: Arc::clone(&society.people),
+            notifier: self.work.notifier.clone(),
+            clock: Arc::clone(&self.clock),
+        });
         Hosting::new(HostingParts {
             desk: Desk::new(self.store.clone(), Arc::clone(&self.clock), Some(told)).under(self.written()),
             cache: self.cache.clone(),

@@ -11,6 +11,7 @@ mod operator;
 mod reload;
 mod serve;
 mod society;
+mod tell;
 mod tend;
 mod work;
 
@@ -44,6 +45,7 @@ use crate::upstream::{SettingsError, Upstreams};
 pub use convert::UpstreamTuning;
 pub use explain::explain_offline;
 pub use serve::{OfflineError, offline, serve};
+pub use tell::try_notifying;
 
 /// Threads of the runtime that fetches, builds and serves the control socket.
 const BACKGROUND_THREADS: usize = 2;
@@ -161,8 +163,7 @@ struct Core {
     counted: Mutex<CacheStatus>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
-    /// Does jobs.
-    working: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    work: work::Work,
 }
 
 impl Gate {
@@ -316,6 +317,7 @@ impl Core {
         let reloading = tokio::sync::Mutex::new(());
         let tune_upstream = tuning.upstream;
         let clock = Arc::clone(clock);
+        let work = work::Work::new(&config, &store, &clock, runtime.handle());
         Ok(Self {
             config,
             cache,
@@ -331,7 +333,7 @@ impl Core {
             tune_upstream,
             counted: Mutex::default(),
             reloading,
-            working: Mutex::default(),
+            work,
         })
     }
 

@@ -37,7 +37,8 @@ impl Core {
             return Err(self.keep_old(errors.iter().map(ToString::to_string).collect()));
         }
         tell_notes(&rules);
-        let before = self.live.view().rules().policy().rules().len();
+        let view_before = Arc::clone(&self.live.view());
+        let before = view_before.rules().policy().rules().len();
         if before > 0 && rules.policy().rules().len() == 0 {
             tracing::warn!(
                 before,
@@ -46,6 +47,7 @@ impl Core {
         }
         let revision = rules.revision();
         self.live.replace(Arc::new(rules));
+        self.tell_of_recalls(view_before.rules(), self.live.view().rules());
         self.delivery.forget_absences();
         // Indexes that say something else now are made again at once; downloads go by the new rules already.
         self.tend(true);

@@ -32,6 +32,7 @@ impl Core {
                             society.report(&this.eyes);
                         }
                         this.tend(std::mem::take(&mut everywhere));
+                        this.look_for_trouble();
                     }
                     () = stop.requested() => return,
                 }

@@ -5,6 +5,7 @@
 //! (`proxy`, `api`), anything that waits for a network.
 
 pub mod credential;
+pub mod hmac;
 pub mod jwt;
 pub mod lockout;
 pub mod name;

@@ -39,6 +39,12 @@ impl Author {
         Some(Self { user: made_up(&actor)?, actor, address: "local".to_owned() })
     }
 
+    /// As audit events name them.
+    #[must_use]
+    pub fn actor(&self) -> &str {
+        &self.actor
+    }
+
     /// The id that rows have.
     #[must_use]
     pub const fn user(&self) -> &UserId {

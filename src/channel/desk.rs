@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::sweep::Usage;
 use super::view::ChannelView;
-use super::{Author, ChannelSettings, HostError};
+use super::{Author, ChannelSettings, HostError, Published};
 use crate::clock::SharedClock;
 use crate::conda::archive::ArchiveName;
 use crate::conda::channel::ChannelName;
@@ -28,6 +28,9 @@ pub trait Told: Send + Sync {
 
     /// Something has that every index of the channel is made with.
     fn changed_everywhere(&self, channel: &Channel);
+
+    /// A package was published that was not there before.
+    async fn published(&self, _actor: &str, _published: &Published) {}
 
     /// Channels themselves have. Comes back when requests that begin from now on know it.
     async fn channels_changed(&self);
@@ -154,6 +157,12 @@ impl Desk {
             if patches::is_patches_file(file.as_str()) {
                 told.changed_everywhere(channel);
             }
+        }
+    }
+
+    pub(super) async fn tell_published(&self, author: &Author, published: &Published) {
+        if let Some(told) = &self.told {
+            told.published(author.actor(), published).await;
         }
     }
 

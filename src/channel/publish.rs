@@ -198,7 +198,9 @@ impl Hosting {
         let kind = if replaced.is_some() { "package.overwrite" } else { "package.publish" };
         self.desk().note(ready.author, kind, &ready.target(), detail).await?;
         self.note_contents(ready.received.sha256, &ready.inspected).await;
-        Ok(ready.published(true))
+        let published = ready.published(true);
+        self.desk().tell_published(ready.author, &published).await;
+        Ok(published)
     }
 
     /// A channel that was made a moment ago, by the command line say, may not be known to who serves it: then its name would still mean

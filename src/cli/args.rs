@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use super::people::{self, ChannelCommand, HostedCommand, PeopleCommand};
 use super::{
     Commands, Exit, Terminal, backup, cache, check, client_config, db, explain, health, import, jobs, load,
-    reload, serve, settings,
+    notifying, reload, serve, settings,
 };
 use crate::config::{Config, Flags, Sources};
 
@@ -57,6 +57,9 @@ pub(super) enum Command {
     Backup(backup::BackupArgs),
     /// Put a backup back into an empty data directory, on either kind of store
     Restore(backup::RestoreArgs),
+    /// Try who is told of what happens
+    #[command(subcommand)]
+    Notify(notifying::NotifyCommand),
     /// The gate's work that is done later: look at it, try again what failed, stop it
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
@@ -356,6 +359,7 @@ impl Command {
             Self::Check(args) => check::run(&args, sources, terminal).into(),
             Self::Health(args) => health::run(&args, sources, terminal).into(),
             Self::Backup(args) => backup::run(&args, sources, terminal).into(),
+            Self::Notify(command) => notifying::run(&command, commands, sources, terminal).into(),
             Self::Jobs(command) => jobs::run(&command, sources, terminal).into(),
             Self::Restore(args) => backup::restore(&args, sources, terminal).into(),
             Self::ClientConfig(args) => client_config::run(&args, sources, terminal).into(),

@@ -23,7 +23,7 @@ const PAGE: u32 = 1000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum JobsCommand {
-    /// All jobs; ended ones are kept for a week, dead ones for three months
+    /// All jobs; ended ones are kept for a month, dead ones for three
     List {
         #[command(flatten)]
         common: Common,

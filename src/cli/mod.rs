@@ -16,6 +16,7 @@ mod explain;
 mod health;
 mod import;
 mod jobs;
+mod notifying;
 mod people;
 mod reload;
 mod serve;
@@ -46,6 +47,9 @@ pub use terminal::{Exit, Terminal};
 /// What a command can fail with; its text is printed behind `condagate: `.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// To whom tests were sent, and why each was not taken.
+pub type Tried = Vec<(String, Option<String>)>;
+
 /// What the composition root does for the command line.
 #[derive(Clone, Copy)]
 pub struct Commands {
@@ -56,6 +60,8 @@ pub struct Commands {
     pub offline: fn(&Config, &Rules, &CacheRequest) -> Result<serde_json::Value, Failure>,
     /// The same for a question about a file or a package; it writes nothing.
     pub explain: fn(&Config, Rules, &Question) -> Result<serde_json::Value, Failure>,
+    /// Sends a test to everybody whom the settings name; to whom, and why it was not taken.
+    pub try_notifying: fn(&Config) -> Result<Tried, Failure>,
 }
 
 /// The settings for a command; where they have mistakes it is over, with all of them said.

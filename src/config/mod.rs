@@ -8,6 +8,7 @@
 
 mod auth;
 pub mod layers;
+mod notify;
 pub mod outside;
 pub mod read;
 pub mod rules;
@@ -21,11 +22,13 @@ pub mod yaml;
 mod tests;
 
 pub use layers::{Flags, Sources};
+pub use notify::EVENTS as NOTIFY_EVENTS;
 pub use outside::{Machine, Variables};
 pub use read::{load, load_with_rules};
 pub use rules::RulesDir;
 pub use settings::{
     AccessTarget, AuditConfig, AuthConfig, CacheConfig, Config, Control, EgressConfig, IssuerConfig,
-    KeepFree, Limits, LogConfig, LogFormat, MongodbConfig, PasswordConfig, PublicUrl, SecurityConfig,
-    SessionConfig, Setting, Storage, Timeouts, UploadConfig,
+    KeepFree, Limits, LogConfig, LogFormat, MailConfig, MongodbConfig, NotifyConfig, PasswordConfig,
+    PublicUrl, SecurityConfig, SessionConfig, Setting, SmtpConfig, SmtpTls, Storage, Timeouts, UploadConfig,
+    WebhookConfig,
 };

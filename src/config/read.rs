@@ -2,6 +2,7 @@
 //!
 //! Belongs here: every key, its default and what it accepts. Does not: where values come from ([`super::layers`]).
 
+use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::values::{
     access, bounded_size, count, file, keep_free, level, listen, network, path, public_url, rules_dir,
     some_bytes,
 };
-use super::{auth, store};
+use super::{auth, notify, store};
 use crate::policy::network::Network;
 use crate::policy::node::Value;
 use crate::policy::read::{Fields, Located, choice, duration, list, positive_duration, size, url};
@@ -43,6 +44,7 @@ pub(super) const TOP_LEVEL: &[&str] = &[
     "auth",
     "audit",
     "upload",
+    "notify",
 ];
 
 /// Keys of the language that this version does not have.
@@ -101,6 +103,7 @@ fn check_together(config: &Config, mistakes: &mut Mistakes) {
     }
     store::check_together(config, mistakes);
     auth::check_together(config, mistakes);
+    notify::check_together(config, mistakes);
     for (i, address) in config.listen.iter().enumerate() {
         if address.port() != 0 && config.listen[..i].contains(address) {
             let at = At::outside("configuration");
@@ -148,10 +151,8 @@ fn config(tree: &Node, sources: &Sources, mistakes: &mut Mistakes) -> Option<Con
     let mut fields = Fields::open(tree, "", mistakes)?;
     fields.refuse_later(LATER, mistakes);
     let mut reader = Reader { mistakes, origins: Vec::new() };
-    let r = &mut reader;
-    let top = &mut fields;
-    let local = "127.0.0.1:8080".parse().into_iter().collect();
-    let listen = r.take(Some(top), "listen", listen, local, |all| join(all));
+    let (r, top) = (&mut reader, &mut fields);
+    let listen = r.take(Some(top), "listen", listen, local(), |all| join(all));
     let show_public = |u: &Option<PublicUrl>| u.as_ref().map_or_else(String::new, |u| u.url.to_string());
     let public = |n: &Node, p: &str, m: &mut Mistakes| public_url(n, p, m).map(Some);
     let public_url = r.take(Some(top), "public_url", public, None, show_public);
@@ -172,6 +173,7 @@ fn config(tree: &Node, sources: &Sources, mistakes: &mut Mistakes) -> Option<Con
     let auth = auth::auth(r, top);
     let audit = auth::audit(r, top);
     let upload = upload(r, top);
+    let notify = notify::read(r, top, &sources.machine());
     fields.finish(reader.mistakes);
     let mut origins = reader.origins;
     origins.sort_by_key(|setting| setting.key);
@@ -192,9 +194,14 @@ fn config(tree: &Node, sources: &Sources, mistakes: &mut Mistakes) -> Option<Con
         auth,
         audit,
         upload,
+        notify,
         threads,
         origins,
     })
+}
+
+fn local() -> Vec<SocketAddr> {
+    "127.0.0.1:8080".parse().into_iter().collect()
 }
 
 fn storage(r: &mut Reader<'_>, top: &mut Fields<'_>, data: &Path) -> Storage {

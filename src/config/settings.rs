@@ -47,6 +47,8 @@ pub struct Config {
     pub audit: AuditConfig,
     /// `upload`
     pub upload: UploadConfig,
+    /// `notify`
+    pub notify: NotifyConfig,
     /// `threads`: workers that answer clients, from 1. Default: one per CPU.
     pub threads: usize,
     /// Every key with its value in force and where it came from, by key.
@@ -270,6 +272,83 @@ pub struct IssuerConfig {
     pub groups_claim: Option<String>,
     /// `algorithms`: names of RFC 7518 and 8037, none of them symmetric; never empty. Default: all that are known.
     pub algorithms: Vec<&'static str>,
+}
+
+/// `notify`: who is told what.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotifyConfig {
+    /// `notify.smtp`; without it no mail is sent.
+    pub smtp: Option<SmtpConfig>,
+    /// `notify.webhooks`. Default none.
+    pub webhooks: Vec<WebhookConfig>,
+    /// `notify.mail`. Default none.
+    pub mail: Vec<MailConfig>,
+    /// `notify.tokens_before`: how long before its end a token's owner is told; 1 to 30 days. Default 7 days.
+    pub tokens_before: Duration,
+}
+
+/// How the connection to the mail server is kept private.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SmtpTls {
+    /// It must become TLS before anything is said.
+    StartTls,
+    /// TLS from the first byte.
+    Implicit,
+    /// Not at all.
+    None,
+}
+
+/// `notify.smtp`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SmtpConfig {
+    /// Where the section is written, for mistakes that show later.
+    pub at: At,
+    /// `host`
+    pub host: String,
+    /// `port`. Default 587, 465 for `tls`, 25 for `none`.
+    pub port: u16,
+    /// `tls`: `starttls`, `tls` or `none`. Default `starttls`.
+    pub tls: SmtpTls,
+    /// `from`: the sender's address.
+    pub from: String,
+    /// `username`
+    pub username: Option<String>,
+    /// What `password_file` or `password_env` name.
+    pub password: Option<Secret<String>>,
+    /// `ca_file`: certificates (PEM) trusted beside the usual ones; else those of `egress.ca_file`.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// One entry of `notify.webhooks`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WebhookConfig {
+    /// Where it is written.
+    pub at: At,
+    /// `url`; its path may be a secret.
+    pub url: Secret<url::Url>,
+    /// What `secret_file` or `secret_env` name: messages are signed with it.
+    pub secret: Secret<String>,
+    /// `events`; empty for all.
+    pub events: Vec<&'static str>,
+}
+
+impl WebhookConfig {
+    /// Scheme, host and port: what may be shown.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.url.reveal().origin().ascii_serialization()
+    }
+}
+
+/// One entry of `notify.mail`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MailConfig {
+    /// Where it is written.
+    pub at: At,
+    /// `to`: never empty.
+    pub to: Vec<String>,
+    /// `events`; empty for all.
+    pub events: Vec<&'static str>,
 }
 
 /// `audit`: what is written down.

@@ -26,7 +26,7 @@ const BATCH: u32 = 1000;
 const DAY: Duration = Duration::from_hours(24);
 /// How long jobs that ended are kept for a look.
 const KEPT: [(JobState, Duration); 3] = [
-    (JobState::Done, DAY.saturating_mul(7)),
+    (JobState::Done, DAY.saturating_mul(31)),
     (JobState::Cancelled, DAY.saturating_mul(30)),
     (JobState::Dead, DAY.saturating_mul(90)),
 ];

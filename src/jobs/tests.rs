@@ -343,7 +343,7 @@ async fn schedules_are_placed_once_for_all_gates() {
     assert_eq!(kind.begun(), 5);
     again.stop().await;
     // What ended long ago is forgotten.
-    lab.clock.advance(Duration::from_hours(24 * 8));
+    lab.clock.advance(Duration::from_hours(24 * 32));
     let last = lab.runner(vec![kind.clone()], Vec::new());
     eventually(async || lab.all().await.is_empty().then_some(())).await;
     last.stop().await;

@@ -13,6 +13,7 @@
 //! | `body`, `decode` | the bytes: silence, length, codings |
 //! | `health`, `budget` | which mirror is left alone, how many retries are allowed |
 //! | `client`, `egress` | TLS, pool, proxies |
+//! | `post` | messages to addresses that settings name |
 
 mod answer;
 mod attempt;
@@ -26,6 +27,7 @@ mod error;
 mod fetch;
 mod health;
 mod mirror;
+mod post;
 mod reach;
 mod redirect;
 mod registry;
@@ -41,6 +43,7 @@ pub use answer::ContentRange;
 pub use body::BodyStream;
 pub use error::{FetchError, FetchKind, TimeoutPhase};
 pub use fetch::{FetchResponse, Upstream};
+pub use post::Poster;
 pub use registry::Upstreams;
 pub use request::{FetchRequest, Purpose, encode_path, encode_path_segment};
 pub use settings::{

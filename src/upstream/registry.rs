@@ -15,6 +15,7 @@ use super::egress::{ProxyEnvironment, proxies};
 use super::fetch::Upstream;
 use super::health::Health;
 use super::mirror::Mirror;
+use super::post::Poster;
 use super::settings::{Egress, SettingsError, UpstreamSettings};
 use super::stats::{Stats, UpstreamSnapshot};
 use crate::clock::SharedClock;
@@ -149,6 +150,14 @@ impl Upstreams {
             pseudonym: Arc::clone(&self.pseudonym),
             settings,
         })
+    }
+
+    /// What sends messages, by the settings for everything that goes out.
+    ///
+    /// # Errors
+    /// A proxy or a file of certificates that can't be used.
+    pub fn poster(&self) -> Result<Poster, SettingsError> {
+        self.client(&UpstreamSettings::new("webhooks", Vec::new())).map(Poster)
     }
 
     fn client(&self, settings: &UpstreamSettings) -> Result<reqwest::Client, SettingsError> {

@@ -60,6 +60,7 @@ mod limits;
 mod names;
 mod noarch;
 mod notices;
+mod notify;
 mod odd_upstreams;
 mod own_disk;
 mod people_cli;

@@ -10,8 +10,9 @@ use crate::harness::home::files_below;
 const KERNEL: &[&str] = &["clock", "id", "secret", "http"];
 const DOMAIN: &[&str] = &["conda", "policy"];
 const ENGINES: &[&str] = &["cache", "upstream", "store", "auth", "telemetry"];
-const SERVICES: &[&str] =
-    &["repodata", "delivery", "snapshot", "trail", "identity", "people", "channel", "backup", "jobs"];
+const SERVICES: &[&str] = &[
+    "repodata", "delivery", "snapshot", "trail", "identity", "people", "channel", "backup", "jobs", "notify",
+];
 const EDGES: &[&str] = &["proxy", "api", "cli"];
 const WIRING: &[&str] = &["config", "app"];
 
@@ -38,6 +39,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("channel", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "identity"]]),
     ("backup", &[KERNEL, DOMAIN, ENGINES, &["repodata"]]),
     ("jobs", &[KERNEL, DOMAIN, ENGINES, &["trail"]]),
+    ("notify", &[KERNEL, DOMAIN, ENGINES, &["jobs"]]),
     ("proxy", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("api", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("config", &[KERNEL, DOMAIN]),
@@ -65,6 +67,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("spdx", &["policy"]),
     ("prometheus_client", &["telemetry"]),
     ("notify", &["app", "config"]),
+    ("lettre", &["notify"]),
     ("clap", &["cli"]),
     ("rpassword", &["cli"]),
     ("nix", &["cli"]),

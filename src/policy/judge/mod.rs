@@ -282,6 +282,15 @@ impl Policy {
         self.rules.iter().map(|rule| &rule.source)
     }
 
+    /// Every rule that denies packages, those on trial left out, each with a digest of what it says and whom and what it is about.
+    pub fn denials(&self) -> impl Iterator<Item = (&Arc<RuleRef>, [u8; 32])> {
+        let denies = |rule: &&Arc<Statement>| matches!(rule.effect, Effect::Deny) && !rule.dry_run;
+        self.rules
+            .iter()
+            .filter(denies)
+            .map(|rule| (&rule.source, std::array::from_fn(|n| rule.fingerprint[n] ^ rule.scope[n])))
+    }
+
     /// Whether there are no rules.
     #[must_use]
     pub fn is_empty(&self) -> bool {

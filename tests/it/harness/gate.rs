@@ -56,6 +56,11 @@ impl Setup {
         }
     }
 
+    /// Where it will live.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
     /// Builds so many indexes at once, at most.
     pub fn builds(mut self, builds: usize) -> Self {
         self.builds = Some(builds);
