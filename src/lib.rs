@@ -4,13 +4,14 @@
 //!
 //! | layer | rooms |
 //! |---|---|
-//! | kernel, no I/O | `clock` `id` `secret` `http` |
+//! | kernel, no I/O | `clock` `id` `secret` `http` `about` |
 //! | domain, pure | `conda` `policy` |
 //! | engines, one kind of I/O each | `cache` `upstream` `store` `auth` `telemetry` |
 //! | services, use cases | `repodata` `delivery` `snapshot` `people` `identity` `trail` `channel` `backup` `jobs` `notify` |
 //! | edges, translate protocols | `proxy` `api` `cli` |
 //! | wiring | `config` `app` |
 
+pub mod about;
 pub mod api;
 pub mod app;
 pub mod auth;

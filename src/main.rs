@@ -15,5 +15,6 @@ fn main() -> ExitCode {
         offline: |config, rules, request| Ok(app::offline(config, rules, request)?),
         explain: |config, rules, question| Ok(app::explain_offline(config, rules, question)?),
         try_notifying: |config| Ok(app::try_notifying(config)?),
+        probe: app::probe,
     })
 }

@@ -3,6 +3,8 @@
 //! Belongs here: wiring, start and stop. Does not: decisions about requests (`proxy`), caches (`delivery`) or rules (`policy`).
 
 pub(crate) mod convert;
+pub mod data_dir;
+mod doctor;
 mod explain;
 mod eyes;
 mod fetch;
@@ -43,6 +45,9 @@ use crate::telemetry::{Eyes, Health, Metrics};
 use crate::upstream::{SettingsError, Upstreams};
 
 pub use convert::UpstreamTuning;
+use data_dir::DataDir;
+pub use data_dir::DataError;
+pub use doctor::probe;
 pub use explain::explain_offline;
 pub use serve::{OfflineError, offline, serve};
 pub use tell::try_notifying;
@@ -88,6 +93,9 @@ pub enum StartError {
     /// An address can't be listened on.
     #[error("{}", lines(.0))]
     Listen(Vec<ListenError>),
+    /// The data directory can't be used.
+    #[error("{0}")]
+    Data(#[from] DataError),
     /// A directory can't be used.
     #[error("the directory `{}` can't be used: {source}; give another with --data or `data:`", path.display())]
     Directory {
@@ -140,6 +148,8 @@ pub struct Gate {
     stopper: Stopper,
     door: Option<JoinHandle<Result<Stopped, ServerError>>>,
     runtime: Option<Runtime>,
+    /// Let go last, when nothing writes there any more.
+    _data: DataDir,
 }
 
 /// What a gate's parts share.
@@ -173,10 +183,13 @@ impl Gate {
     /// As [`StartError`].
     pub fn start(options: GateOptions) -> Result<Self, StartError> {
         let GateOptions { config, rules, clock, tuning } = options;
+        if crate::backup::unfinished(&config.data) {
+            return Err(StartError::HalfRestored(config.data.clone()));
+        }
         let wanted: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
         let bound = listen::bind_all(&wanted).map_err(StartError::Listen)?;
         let addresses = bound.iter().map(Bound::address).collect();
-        prepare(&config)?;
+        let data = DataDir::claim(&config, &*clock)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(BACKGROUND_THREADS)
             .max_blocking_threads(BLOCKING_THREADS)
@@ -197,7 +210,7 @@ impl Gate {
         let (stopper, stop) = server::stop_pair();
         core.attend(&runtime, &stop);
         let door = core.open_door(bound, &pseudonym, stop, &clock)?;
-        Ok(Self { addresses, core, stopper, door: Some(door), runtime: Some(runtime) })
+        Ok(Self { addresses, core, stopper, door: Some(door), runtime: Some(runtime), _data: data })
     }
 
     /// The addresses it listens on, as bound.
@@ -258,20 +271,11 @@ impl Drop for Gate {
     }
 }
 
-/// Makes the directories a gate owns.
-fn prepare(config: &Config) -> Result<(), StartError> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-    if crate::backup::unfinished(&config.data) {
-        return Err(StartError::HalfRestored(config.data.clone()));
+fn tuned<T>(mut settings: T, tune: Option<impl FnOnce(&mut T)>) -> T {
+    if let Some(tune) = tune {
+        tune(&mut settings);
     }
-    let run = config.data.join("run");
-    for (path, mode) in [(&config.data, 0o750), (&config.storage.cache, 0o750), (&run, 0o700)] {
-        let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(path);
-        made.map_err(|source| StartError::Directory { path: path.clone(), source })?;
-    }
-    // The directory may be older than this rule.
-    std::fs::set_permissions(&run, std::fs::Permissions::from_mode(0o700))
-        .map_err(|source| StartError::Directory { path: run, source })
+    settings
 }
 
 impl Core {
@@ -288,19 +292,12 @@ impl Core {
         let eyes = Eyes { access, metrics, health: Arc::new(Health::default()) };
         let upstreams = Arc::new(Upstreams::new(Arc::clone(clock), convert::egress(&config, pseudonym)));
         upstreams.set(convert::upstreams(&rules, tuning.upstream.as_ref())).map_err(StartError::Upstreams)?;
-        let mut cache_settings = convert::cache(&config);
-        if let Some(tune) = tuning.cache {
-            tune(&mut cache_settings);
-        }
-        let cache = Cache::open(cache_settings, Arc::clone(clock), runtime.handle().clone())?;
+        let settings = tuned(convert::cache(&config), tuning.cache);
+        let cache = Cache::open(settings, Arc::clone(clock), runtime.handle().clone())?;
         eyes.health.set_cache(CacheState::Writable);
         let generations = GenerationStore::open(&explain::generations(&config))
             .map_err(|error| StartError::Generations(error.to_string()))?;
         let generations = Arc::new(generations);
-        let mut settings = DeliverySettings::default();
-        if let Some(tune) = tuning.delivery {
-            tune(&mut settings);
-        }
         let store = society::lazy_store(&config, runtime.handle());
         let delivery = Delivery::new(DeliveryParts {
             store: store.clone(),
@@ -309,7 +306,7 @@ impl Core {
             generations: Arc::clone(&generations),
             clock: Arc::clone(clock),
             runtime: runtime.handle().clone(),
-            settings,
+            settings: tuned(DeliverySettings::default(), tuning.delivery),
             events: Arc::new(eyes::DeliveryEyes(Arc::clone(&eyes.metrics))),
         });
         eyes.health.set_rules(RulesState::Current { revision: rules.revision() });

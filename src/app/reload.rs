@@ -20,8 +20,9 @@ impl Core {
     pub(super) async fn reload(&self) -> Result<(), String> {
         let _one_at_a_time = self.reloading.lock().await;
         let dir = self.config.rules.clone();
-        let read =
-            tokio::task::spawn_blocking(move || config::rules::load(&dir, &config::Machine::of_process()));
+        let machine = config::Machine::of_process();
+        let noted = machine.clone();
+        let read = tokio::task::spawn_blocking(move || config::rules::load(&dir, &machine));
         let loaded = read.await.map_err(|_| "reading the rules failed inside; see the log".to_owned())?;
         let rules = match loaded {
             Ok(rules) => rules,
@@ -35,6 +36,9 @@ impl Core {
         }
         if let Err(errors) = self.upstreams.set(convert::upstreams(&rules, self.tune_upstream.as_ref())) {
             return Err(self.keep_old(errors.iter().map(ToString::to_string).collect()));
+        }
+        for note in noted.notes() {
+            tracing::warn!("{note}");
         }
         tell_notes(&rules);
         let view_before = Arc::clone(&self.live.view());

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::data_dir::DataDir;
 use super::operator::GateOperator;
 use super::{Core, Gate, GateOptions, StartError, Tuning, convert};
 use crate::api::{OperateError, Operator, PurgeRequest};
@@ -106,7 +107,7 @@ pub fn offline(
     request: &CacheRequest,
 ) -> Result<serde_json::Value, OfflineError> {
     let clock: SharedClock = Arc::new(SystemClock);
-    super::prepare(config)?;
+    let _held = DataDir::claim(config, &*clock).map_err(StartError::from)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::people::{self, ChannelCommand, HostedCommand, PeopleCommand};
 use super::{
-    Commands, Exit, Terminal, backup, cache, check, client_config, db, explain, health, import, jobs, load,
-    notifying, reload, serve, settings,
+    Commands, Exit, Terminal, backup, cache, check, client_config, db, doctor, explain, health, import, jobs,
+    load, notifying, reload, serve, settings,
 };
 use crate::config::{Config, Flags, Sources};
 
@@ -34,7 +34,7 @@ pub(super) enum Command {
     Serve(ServeArgs),
     /// Check configuration and rules: every mistake at once, with file and line
     Check(CheckArgs),
-    /// Show the settings in force
+    /// Write, show and change settings
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Look at the cache, check it, take things out of it
@@ -71,8 +71,14 @@ pub(super) enum Command {
     ///
     /// It is asked at the first address of `listen`, as a client would: for the health check of a container.
     Health(HealthArgs),
+    /// Look at everything a gate needs, and say what to do about what is wrong (exit code 1)
+    ///
+    /// Works beside a running gate and changes nothing.
+    Doctor(DoctorArgs),
     /// Print what to put into a client's settings
     ClientConfig(ClientConfigArgs),
+    /// Print the licences of condagate and of all that is linked into it
+    Licenses,
 }
 
 /// Where settings come from; every command takes these.
@@ -132,6 +138,34 @@ pub(super) enum ConfigCommand {
         from: Where,
         /// Its key, such as cache.size
         key: String,
+    },
+    /// Write a file with every setting, its default and a sentence about it, and rules that name channels beside it
+    Init {
+        /// The file to write; `-` prints the settings only
+        #[arg(default_value = "condagate.yaml")]
+        file: PathBuf,
+        /// Replace the file if it is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Change one setting in its file; comments and order stay, and what `check` would refuse is not written
+    Set {
+        #[command(flatten)]
+        from: Where,
+        /// The file to change; else the one that has the key now, else the last of the layers, else
+        /// /etc/condagate/condagate.yaml
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Its key, such as cache.size
+        key: String,
+        /// Its value, such as 200GiB; commas part the entries of a list
+        value: String,
+    },
+    /// Print the JSON Schema of the settings, for editors
+    Schema {
+        /// That of the rules instead
+        #[arg(long)]
+        rules: bool,
     },
 }
 
@@ -289,6 +323,27 @@ pub(super) struct ClientConfigArgs {
     /// The address of the gate as clients reach it; else `public_url`, else the first address of `listen`
     #[arg(long, value_name = "URL")]
     pub(super) url: Option<String>,
+    /// A token to write into what is printed
+    #[arg(long, value_name = "TOKEN")]
+    pub(super) token: Option<String>,
+    /// A file on the client's machine with the certificate (PEM) that the gate's is checked against
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    from: Where,
+    /// The directory of rules
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
+    /// Ask nothing of upstreams
+    #[arg(long)]
+    pub(super) offline: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 impl Where {
@@ -325,19 +380,18 @@ impl DbCommand {
     }
 }
 
-impl ConfigCommand {
-    fn flags(&self) -> Flags {
-        let (Self::Show { from, .. } | Self::Get { from, .. }) = self;
-        from.flags()
-    }
-}
-
 impl CacheCommand {
     fn flags(&self) -> Flags {
         match self {
             Self::Status(args) | Self::Verify(args) | Self::Gc(args) => args.flags(),
             Self::Purge(args) => args.common.flags(),
         }
+    }
+}
+
+impl DoctorArgs {
+    pub(super) fn flags(&self) -> Flags {
+        Flags { rules: self.rules.clone(), ..self.from.flags() }
     }
 }
 
@@ -362,12 +416,13 @@ impl Command {
             Self::Notify(command) => notifying::run(&command, commands, sources, terminal).into(),
             Self::Jobs(command) => jobs::run(&command, sources, terminal).into(),
             Self::Restore(args) => backup::restore(&args, sources, terminal).into(),
-            Self::ClientConfig(args) => client_config::run(&args, sources, terminal).into(),
-            Self::Config(command) => {
-                with_config(command.flags(), sources, terminal, |config, _, terminal| {
-                    settings::run(&command, config, terminal)
-                })
+            Self::Config(command) => settings::run(&command, sources, terminal).into(),
+            Self::Doctor(args) => doctor::run(&args, commands, sources, terminal).into(),
+            Self::Licenses => {
+                terminal.line(crate::about::licenses().trim_end());
+                Exit::Done.into()
             }
+            Self::ClientConfig(args) => client_config::run(&args, sources, terminal).into(),
             Self::Cache(command) => {
                 with_config(command.flags(), sources, terminal, |config, sources, terminal| {
                     cache::run(command, commands, config, sources, terminal)

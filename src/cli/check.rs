@@ -6,25 +6,24 @@ use serde_json::{Value, json};
 
 use super::args::CheckArgs;
 use super::{Exit, Terminal, show};
-use crate::config::{self, Flags, Sources};
+use crate::config::{self, Config, Flags, Sources};
 use crate::policy::{At, ChannelSource, Mistake, Rules};
 use crate::telemetry::log;
 
 pub(super) fn run(args: &CheckArgs, sources: &dyn Fn(Flags) -> Sources, terminal: &mut Terminal<'_>) -> Exit {
     let checked = config::load_with_rules(&sources(args.flags())).and_then(|(config, rules)| {
-        // The log's filter has a grammar of its own, which only the log knows.
-        log::build_filter(&config.log.level).map_err(|error| {
-            vec![Mistake::new(&At::outside("configuration"), format!("`log.level`: {error}"))]
-        })?;
+        level(&config)?;
         Ok((config, rules))
     });
     match checked {
         Ok((config, rules)) => {
             if args.json {
-                let notes: Vec<_> = rules.notes().map(as_json).collect();
+                let mut notes: Vec<_> = rules.notes().map(as_json).collect();
+                notes.extend(config.notes.iter().map(|note| json!({"message": note})));
                 terminal.json(&json!({"mistakes": [], "notes": notes}));
             } else {
                 terminal.line(summary(&config.rules.path, &rules));
+                config.notes.iter().for_each(|note| terminal.line(format_args!("note: {note}")));
             }
             Exit::Done
         }
@@ -35,6 +34,12 @@ pub(super) fn run(args: &CheckArgs, sources: &dyn Fn(Flags) -> Sources, terminal
         }
         Err(mistakes) => terminal.refuse(&mistakes),
     }
+}
+
+/// The log's filter has a grammar of its own, which only the log knows.
+pub(super) fn level(config: &Config) -> Result<(), Vec<Mistake>> {
+    let told = |error| vec![Mistake::new(&At::outside("configuration"), format!("`log.level`: {error}"))];
+    log::build_filter(&config.log.level).map(|_| ()).map_err(told)
 }
 
 fn as_json(mistake: &Mistake) -> Value {

@@ -1,9 +1,10 @@
 //! `condagate client-config`: what to put into a client's settings so that it uses the gate.
 //!
-//! Belongs here: the snippets, each with where it goes. Does not: anything a client is asked at run time.
+//! Belongs here: whose address and token are meant. Does not: what clients read (`conda::clients`). It prints and runs nothing.
 
 use super::args::ClientConfigArgs;
 use super::{Exit, Terminal, load};
+use crate::conda::clients::{self, Gate};
 use crate::config::{Config, Flags, Sources};
 
 /// Clients with settings of their own.
@@ -17,6 +18,24 @@ pub(super) enum Client {
     Pixi,
     /// py-rattler
     PyRattler,
+    /// anaconda-client, to publish
+    #[value(name = "anaconda-client")]
+    Anaconda,
+    /// a .netrc, which conda, mamba, rattler and curl read
+    Netrc,
+}
+
+impl Client {
+    const fn known(self) -> clients::Client {
+        match self {
+            Self::Conda => clients::Client::Conda,
+            Self::Mamba => clients::Client::Mamba,
+            Self::Pixi => clients::Client::Pixi,
+            Self::PyRattler => clients::Client::PyRattler,
+            Self::Anaconda => clients::Client::Anaconda,
+            Self::Netrc => clients::Client::Netrc,
+        }
+    }
 }
 
 pub(super) fn run(
@@ -31,9 +50,9 @@ pub(super) fn run(
             Err(exit) => return exit,
         },
     };
-    match base {
-        Ok(base) => {
-            terminal.line(snippet(args.client, &base).trim_end());
+    match base.and_then(|base| written(args, &base)) {
+        Ok(text) => {
+            terminal.line(text.trim_end());
             Exit::Done
         }
         Err(why) => {
@@ -41,6 +60,27 @@ pub(super) fn run(
             Exit::Usage
         }
     }
+}
+
+/// What is typed stands in files and commands of several languages, so only what no language takes amiss is taken.
+fn written(args: &ClientConfigArgs, base: &str) -> Result<String, &'static str> {
+    let is_plain = |text: &str, more: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || more.contains(c))
+    };
+    if args.token.as_deref().is_some_and(|token| !is_plain(token, "-_.")) {
+        return Err("`--token` must be a token as `condagate token create` prints it");
+    }
+    if args.ca.as_deref().is_some_and(|file| !is_plain(file, "/._-+:~")) {
+        return Err("`--ca` must be the path of a file, without spaces and quotes");
+    }
+    let url = url::Url::parse(base).map_err(|_| "the address of the gate can't be read")?;
+    let gate = Gate {
+        base,
+        host: url.host_str().unwrap_or_default(),
+        token: args.token.as_deref(),
+        ca_file: args.ca.as_deref(),
+    };
+    Ok(clients::snippet(args.client.known(), &gate))
 }
 
 /// An address as typed, without its trailing slash. Quotes and the like would break out of the snippets; a URL has none.
@@ -66,36 +106,6 @@ fn configured(config: &Config) -> Result<String, &'static str> {
         }
         _ => Err(
             "say how clients reach the gate: `--url http://gate.example.org`, or `public_url` in the settings",
-        ),
-    }
-}
-
-fn snippet(client: Client, base: &str) -> String {
-    match client {
-        Client::Conda => format!(
-            "# ~/.condarc\n\
-             channel_alias: {base}\n\
-             default_channels:\n  - {base}/pkgs/main\n  - {base}/pkgs/r\n"
-        ),
-        Client::Mamba => format!(
-            "# ~/.mambarc (the lines for conda in ~/.condarc work as well)\n\
-             channel_alias: {base}\n\
-             mirrored_channels:\n  conda-forge:\n    - {base}/conda-forge\n"
-        ),
-        Client::Pixi => format!(
-            "# ~/.config/pixi/config.toml, or .pixi/config.toml of a project; lock files keep the original URLs\n\
-             [mirrors]\n\
-             \"https://conda.anaconda.org\" = [\"{base}\"]\n\
-             \"https://repo.anaconda.com\" = [\"{base}\"]\n"
-        ),
-        Client::PyRattler => format!(
-            "from rattler.networking import Client, MirrorMiddleware\n\
-             from rattler.repo_data import Gateway\n\n\
-             client = Client([MirrorMiddleware({{\n    \
-                 \"https://conda.anaconda.org/\": [\"{base}/\"],\n    \
-                 \"https://repo.anaconda.com/\": [\"{base}/\"],\n\
-             }})])\n\
-             gateway = Gateway(client=client)  # give `gateway` to solve() and `client` to install()\n"
         ),
     }
 }

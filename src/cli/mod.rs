@@ -12,7 +12,9 @@ mod cache;
 mod check;
 mod client_config;
 mod db;
+mod doctor;
 mod explain;
+mod files;
 mod health;
 mod import;
 mod jobs;
@@ -42,6 +44,7 @@ use crate::policy::Rules;
 
 pub use args::Cli;
 pub use cache::{CacheRequest, PurgeTarget};
+pub use doctor::{Answered, Probe};
 pub use terminal::{Exit, Terminal};
 
 /// What a command can fail with; its text is printed behind `condagate: `.
@@ -62,6 +65,8 @@ pub struct Commands {
     pub explain: fn(&Config, Rules, &Question) -> Result<serde_json::Value, Failure>,
     /// Sends a test to everybody whom the settings name; to whom, and why it was not taken.
     pub try_notifying: fn(&Config) -> Result<Tried, Failure>,
+    /// Asks every mirror of every upstream whether it is there.
+    pub probe: fn(&Config, &Rules) -> Result<Vec<Probe>, Failure>,
 }
 
 /// The settings for a command; where they have mistakes it is over, with all of them said.

@@ -25,6 +25,9 @@ pub(super) fn run(
         terminal.fail(error);
         return Exit::Usage.into();
     }
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
     match (commands.serve)(config, rules, args.ready_file) {
         Ok(code) => code,
         Err(error) => terminal.fail(error).into(),

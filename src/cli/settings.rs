@@ -1,27 +1,67 @@
-//! `condagate config show | get`
+//! `condagate config show | get | schema`, and the way to `init` and `set`.
+
+mod init;
+mod set;
 
 use serde_json::{Map, Value, json};
 
 use super::args::ConfigCommand;
 use super::{Exit, Terminal};
-use crate::config::{Config, Setting};
+use crate::config::keys::KEYS;
+use crate::config::{self, Flags, Setting, Sources, schema};
 use crate::policy::mistake::did_you_mean;
 
-pub(super) fn run(command: &ConfigCommand, config: &Config, terminal: &mut Terminal<'_>) -> Exit {
-    let settings = &config.origins;
+pub(super) fn run(
+    command: &ConfigCommand,
+    sources: &dyn Fn(Flags) -> Sources,
+    terminal: &mut Terminal<'_>,
+) -> Exit {
     match command {
-        ConfigCommand::Show { json: true, origin, .. } => terminal.json(&as_json(settings, *origin)),
-        ConfigCommand::Show { origin, .. } => show(settings, *origin, terminal),
-        ConfigCommand::Get { key, .. } => {
-            let Some(setting) = settings.iter().find(|setting| setting.key == key) else {
-                let hint = did_you_mean(key, settings.iter().map(|setting| setting.key));
-                terminal.fail(format!("there is no setting `{key}`\n  hint: {hint}"));
-                return Exit::Usage;
+        ConfigCommand::Show { from, origin, json } => {
+            let settings = match config::load(&sources(from.flags())) {
+                Ok(config) => config.origins,
+                Err(mistakes) => return terminal.refuse(&mistakes),
             };
-            terminal.line(&setting.value);
+            if *json {
+                terminal.json(&as_json(&settings, *origin));
+            } else {
+                show(&settings, *origin, terminal);
+            }
+            Exit::Done
+        }
+        ConfigCommand::Get { from, key } => match config::load(&sources(from.flags())) {
+            Ok(config) => get(&config.origins, key, terminal),
+            Err(mistakes) => terminal.refuse(&mistakes),
+        },
+        ConfigCommand::Init { file, force } => init::run(file, *force, terminal),
+        ConfigCommand::Set { from, file, key, value } => {
+            let sources = sources(from.flags());
+            set::run(&sources, file.as_deref(), key, value, terminal)
+        }
+        ConfigCommand::Schema { rules: true } => {
+            terminal.line(schema::RULES.trim_end());
+            Exit::Done
+        }
+        ConfigCommand::Schema { rules: false } => {
+            terminal.json(&schema::settings());
+            Exit::Done
         }
     }
+}
+
+fn get(settings: &[Setting], key: &str, terminal: &mut Terminal<'_>) -> Exit {
+    let Some(setting) = settings.iter().find(|setting| setting.key == key) else {
+        return unknown(key, terminal);
+    };
+    terminal.line(&setting.value);
     Exit::Done
+}
+
+/// Says that there is no such key, and which was probably meant.
+fn unknown(key: &str, terminal: &mut Terminal<'_>) -> Exit {
+    let hint = did_you_mean(key, KEYS.iter().map(|key| key.path));
+    terminal.fail(format!("there is no setting `{key}`\n  hint: {hint}"));
+    Exit::Usage
 }
 
 fn show(settings: &[Setting], origin: bool, terminal: &mut Terminal<'_>) {

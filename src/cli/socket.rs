@@ -60,6 +60,15 @@ pub(super) fn ask(
     runtime.block_on(exchange(socket, method, path, body))
 }
 
+/// Whether a gate runs on the data directory.
+pub(super) fn is_answered(socket: &Path) -> bool {
+    // One that this user may not speak to is there all the same.
+    match UnixStream::connect(socket) {
+        Ok(_) => true,
+        Err(error) => error.kind() == ErrorKind::PermissionDenied,
+    }
+}
+
 /// Tells "nobody there" from other trouble, which the HTTP client does not.
 fn reachable(socket: &Path) -> Result<(), SocketError> {
     match UnixStream::connect(socket) {

@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod channel;
+pub mod clients;
 pub mod digest;
 pub mod patches;
 pub mod spec;

@@ -5,16 +5,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::read::Reader;
+use super::read::join;
+use super::reader::Reader;
 use super::settings::{
     AuditConfig, AuthConfig, Config, IssuerConfig, PasswordConfig, SecurityConfig, SessionConfig,
 };
-use super::values::{count, network};
-use crate::policy::network::Network;
-use crate::policy::read::{
-    Fields, Located, boolean, choice, duration, integer, list, positive_duration, scalar, size, text, url,
-};
-use crate::policy::units::{show_duration, show_size};
+use super::values::networks;
+use crate::policy::read::{Fields, choice, duration, list, positive_duration, scalar, size, text, url};
 use crate::policy::{At, Mistakes, Node};
 use crate::secret::SafeUrl;
 
@@ -22,7 +19,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
 
 /// Signatures whose key can be public (RFC 7518, RFC 8037). With a symmetric one, whoever can check a token could make one.
-const ALGORITHMS: &[(&str, &str)] = &[
+pub(super) const ALGORITHMS: &[(&str, &str)] = &[
     ("RS256", "RS256"),
     ("RS384", "RS384"),
     ("RS512", "RS512"),
@@ -36,14 +33,8 @@ const ALGORITHMS: &[(&str, &str)] = &[
 
 pub(super) fn security(r: &mut Reader<'_>, top: &mut Fields<'_>) -> SecurityConfig {
     let mut fields = r.section(top, "security");
-    let networks = |n: &Node, p: &str, m: &mut Mistakes| {
-        let all: Vec<Located<Network>> = list(network)(n, p, m)?;
-        Some(all.into_iter().map(|l| l.value).collect())
-    };
-    let yes = ToString::to_string;
-    let allow_plaintext = r.take(fields.as_mut(), "security.allow_plaintext", boolean, false, yes);
-    let show = |all: &Vec<Network>| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let trusted_proxies = r.take(fields.as_mut(), "security.trusted_proxies", networks, Vec::new(), show);
+    let allow_plaintext = r.flag(fields.as_mut(), "security.allow_plaintext");
+    let trusted_proxies = r.value(fields.as_mut(), "security.trusted_proxies", networks, |all| join(all));
     r.finish(fields);
     SecurityConfig { allow_plaintext, trusted_proxies }
 }
@@ -52,23 +43,21 @@ pub(super) fn auth(r: &mut Reader<'_>, top: &mut Fields<'_>) -> AuthConfig {
     let mut fields = r.section(top, "auth");
     let password = password(r, fields.as_mut());
     let session = session(r, fields.as_mut());
-    let time = |t: &Duration| show_duration(*t);
-    let snapshot_max_age = r.take(fields.as_mut(), "auth.snapshot_max_age", positive_duration, DAY, time);
+    let snapshot_max_age = r.time(fields.as_mut(), "auth.snapshot_max_age", positive_duration);
     let show = |all: &Vec<IssuerConfig>| all.iter().map(|i| i.issuer.clone()).collect::<Vec<_>>().join(", ");
-    let issuers = r.take(fields.as_mut(), "auth.issuers", issuers, Vec::new(), show);
-    let token_ttl = r.take(fields.as_mut(), "auth.token_ttl", token_ttl, DAY * 90, time);
-    let token_retention = r.take(fields.as_mut(), "auth.token_retention", retention, DAY * 90, time);
+    let issuers = r.value(fields.as_mut(), "auth.issuers", issuers, show);
+    let token_ttl = r.time(fields.as_mut(), "auth.token_ttl", token_ttl);
+    let token_retention = r.time(fields.as_mut(), "auth.token_retention", retention);
     r.finish(fields);
     AuthConfig { password, session, snapshot_max_age, issuers, token_ttl, token_retention }
 }
 
 fn password(r: &mut Reader<'_>, auth: Option<&mut Fields<'_>>) -> PasswordConfig {
     let mut fields = auth.and_then(|auth| r.section(auth, "password"));
-    let number = ToString::to_string;
     let password = PasswordConfig {
-        memory: r.take(fields.as_mut(), "auth.password.memory", hash_memory, 19 << 20, |n| show_size(*n)),
-        iterations: r.take(fields.as_mut(), "auth.password.iterations", count(1, 64), 2, number),
-        lanes: r.take(fields.as_mut(), "auth.password.lanes", count(1, 64), 1, ToString::to_string),
+        memory: r.bytes(fields.as_mut(), "auth.password.memory", hash_memory),
+        iterations: r.number(fields.as_mut(), "auth.password.iterations"),
+        lanes: r.number(fields.as_mut(), "auth.password.lanes"),
     };
     r.finish(fields);
     password
@@ -76,12 +65,9 @@ fn password(r: &mut Reader<'_>, auth: Option<&mut Fields<'_>>) -> PasswordConfig
 
 fn session(r: &mut Reader<'_>, auth: Option<&mut Fields<'_>>) -> SessionConfig {
     let mut fields = auth.and_then(|auth| r.section(auth, "session"));
-    let time = |t: &Duration| show_duration(*t);
     let session = SessionConfig {
-        access_ttl: r.take(fields.as_mut(), "auth.session.access_ttl", access_ttl, MINUTE * 15, time),
-        refresh_ttl: r.take(fields.as_mut(), "auth.session.refresh_ttl", positive_duration, DAY * 30, |t| {
-            show_duration(*t)
-        }),
+        access_ttl: r.time(fields.as_mut(), "auth.session.access_ttl", access_ttl),
+        refresh_ttl: r.time(fields.as_mut(), "auth.session.refresh_ttl", positive_duration),
     };
     r.finish(fields);
     session
@@ -89,18 +75,10 @@ fn session(r: &mut Reader<'_>, auth: Option<&mut Fields<'_>>) -> SessionConfig {
 
 pub(super) fn audit(r: &mut Reader<'_>, top: &mut Fields<'_>) -> AuditConfig {
     let mut fields = r.section(top, "audit");
-    let time = |t: &Duration| show_duration(*t);
-    let per_minute = integer(0..=100_000);
     let audit = AuditConfig {
-        retention: r.take(fields.as_mut(), "audit.retention", retention, DAY * 400, time),
-        downloads: r.take(fields.as_mut(), "audit.downloads", boolean, true, ToString::to_string),
-        denials_per_minute: r.take(
-            fields.as_mut(),
-            "audit.denials_per_minute",
-            per_minute,
-            60,
-            ToString::to_string,
-        ),
+        retention: r.time(fields.as_mut(), "audit.retention", retention),
+        downloads: r.flag(fields.as_mut(), "audit.downloads"),
+        denials_per_minute: r.number(fields.as_mut(), "audit.denials_per_minute") as u64,
     };
     r.finish(fields);
     audit

@@ -5,10 +5,10 @@
 //!
 //! Belongs here: finding the layers and their order. Does not: what a key means ([`super::read`]).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::keys;
 use super::outside::{Machine, Variables, reason};
-use super::read::TOP_LEVEL;
 use super::rules::{document, yaml_files};
 use crate::policy::node::{Entry, Value};
 use crate::policy::{At, Mistakes, Node};
@@ -55,14 +55,14 @@ impl Sources {
         Machine::new(self.variables.clone())
     }
 
-    /// Every file that settings come from, lowest first; for backups.
+    /// The files that are layers, lowest first.
     ///
     /// # Errors
-    /// The system's directory can't be read.
+    /// When the directory of the system's can't be listed; its absence is none.
     pub fn files(&self) -> std::io::Result<Vec<PathBuf>> {
         let mut files = match yaml_files(&self.system) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            other => other?,
+            listed => listed?,
         };
         files.extend(self.variables.get(FILE_VARIABLE).map(PathBuf::from));
         files.extend(self.flags.config.iter().cloned());
@@ -70,25 +70,20 @@ impl Sources {
     }
 
     /// Every layer above the defaults, lowest first.
-    pub(super) fn layers(&self, mistakes: &mut Mistakes) -> Vec<Node> {
-        let machine = self.machine();
+    pub(super) fn layers(&self, machine: &Machine, mistakes: &mut Mistakes) -> Vec<Node> {
         let mut layers = Vec::new();
-        let mut add = |file: &Path, mistakes: &mut Mistakes| match document(file, &machine) {
-            Ok(node) => layers.push(node),
-            Err(mistake) => mistakes.push(mistake),
-        };
-        match yaml_files(&self.system) {
-            Ok(files) => files.iter().for_each(|file| add(file, mistakes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => {
-                let at = At::outside(&self.system.display().to_string());
-                mistakes.add(&at, format!("the directory can't be read: {}", reason(&error)));
+        let files = self.files().unwrap_or_else(|error| {
+            let at = At::outside(&self.system.display().to_string());
+            mistakes.add(&at, format!("the directory can't be read: {}", reason(&error)));
+            let others = Self { system: PathBuf::new(), ..self.clone() };
+            others.files().unwrap_or_default()
+        });
+        for file in files {
+            match document(&file, machine) {
+                Ok(node) => layers.push(node),
+                Err(mistake) => mistakes.push(mistake),
             }
         }
-        if let Some(file) = self.variables.get(FILE_VARIABLE) {
-            add(Path::new(file), mistakes);
-        }
-        self.flags.config.iter().for_each(|file| add(file, mistakes));
         layers.extend(from_variables(&self.variables));
         layers.extend(from_flags(&self.flags));
         layers
@@ -104,7 +99,7 @@ fn from_variables(variables: &Variables) -> Vec<Node> {
         .iter()
         .filter(|(name, value)| *name != FILE_VARIABLE && !value.is_empty())
         .filter_map(|(name, value)| Some((name, name.strip_prefix(PREFIX)?.to_ascii_lowercase(), value)))
-        .filter(|(_, key, _)| key.contains("__") || TOP_LEVEL.contains(&key.as_str()))
+        .filter(|(_, key, _)| key.contains("__") || keys::top_level().any(|name| name == key))
         .collect();
     named.sort_unstable();
     let node = |(name, key, value): (&str, String, &str)| {

@@ -7,13 +7,19 @@
 //! (`app`).
 
 mod auth;
+pub mod edit;
+pub mod keys;
 pub mod layers;
 mod notify;
 pub mod outside;
 pub mod read;
+mod reader;
 pub mod rules;
+pub mod schema;
+mod secrets;
 pub mod settings;
 mod store;
+pub mod template;
 mod values;
 pub mod watch;
 pub mod yaml;
@@ -24,7 +30,7 @@ mod tests;
 pub use layers::{Flags, Sources};
 pub use notify::EVENTS as NOTIFY_EVENTS;
 pub use outside::{Machine, Variables};
-pub use read::{load, load_with_rules};
+pub use read::{load, load_as_if, load_with_rules};
 pub use rules::RulesDir;
 pub use settings::{
     AccessTarget, AuditConfig, AuthConfig, CacheConfig, Config, Control, EgressConfig, IssuerConfig,

@@ -4,12 +4,14 @@
 
 use std::time::Duration;
 
-use super::read::{Reader, show_path};
+use super::outside::Machine;
+use super::read::show_path;
+use super::reader::Reader;
+use super::secrets::{Found, in_file, in_variable};
 use super::settings::{Config, MailConfig, NotifyConfig, SmtpConfig, SmtpTls, WebhookConfig};
 use super::values::file;
 use crate::policy::read::{Fields, Located, choice, duration, integer, list, text, url};
-use crate::policy::units::show_duration;
-use crate::policy::{Mistakes, Node, Outside};
+use crate::policy::{Mistakes, Node};
 use crate::secret::Secret;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -29,17 +31,16 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("job", "job"),
 ];
 
-pub(super) fn read(r: &mut Reader<'_>, top: &mut Fields<'_>, outside: &dyn Outside) -> NotifyConfig {
+pub(super) fn read(r: &mut Reader<'_>, top: &mut Fields<'_>, machine: &Machine) -> NotifyConfig {
     let mut fields = r.section(top, "notify");
-    let smtp = smtp(r, fields.as_mut(), outside);
-    let hooks = |n: &Node, p: &str, m: &mut Mistakes| numbered(n, p, m, |n, p, m| webhook(n, p, m, outside));
+    let smtp = smtp(r, fields.as_mut(), machine);
+    let hooks = |n: &Node, p: &str, m: &mut Mistakes| numbered(n, p, m, |n, p, m| webhook(n, p, m, machine));
     let show = |all: &Vec<WebhookConfig>| join(all.iter().map(WebhookConfig::place));
-    let webhooks = r.take(fields.as_mut(), "notify.webhooks", hooks, Vec::new(), show);
+    let webhooks = r.value(fields.as_mut(), "notify.webhooks", hooks, show);
     let lists = |n: &Node, p: &str, m: &mut Mistakes| numbered(n, p, m, mail);
     let show = |all: &Vec<MailConfig>| join(all.iter().flat_map(|list| list.to.iter().cloned()));
-    let mail = r.take(fields.as_mut(), "notify.mail", lists, Vec::new(), show);
-    let time = |t: &Duration| show_duration(*t);
-    let tokens_before = r.take(fields.as_mut(), "notify.tokens_before", tokens_before, DAY * 7, time);
+    let mail = r.value(fields.as_mut(), "notify.mail", lists, show);
+    let tokens_before = r.time(fields.as_mut(), "notify.tokens_before", tokens_before);
     r.finish(fields);
     NotifyConfig { smtp, webhooks, mail, tokens_before }
 }
@@ -74,14 +75,14 @@ pub(super) fn check_together(config: &Config, mistakes: &mut Mistakes) {
     }
 }
 
-fn smtp(r: &mut Reader<'_>, notify: Option<&mut Fields<'_>>, outside: &dyn Outside) -> Option<SmtpConfig> {
+fn smtp(r: &mut Reader<'_>, notify: Option<&mut Fields<'_>>, machine: &Machine) -> Option<SmtpConfig> {
     let mut fields = notify.and_then(|notify| r.section(notify, "smtp"));
     let at = fields.as_ref().map(|fields| fields.at().clone());
-    let host = r.take(fields.as_mut(), "notify.smtp.host", host, String::new(), Clone::clone);
+    let host = r.optional(fields.as_mut(), "notify.smtp.host", host, Clone::clone);
     let show = |tls: &SmtpTls| {
         TLS.iter().find(|(_, other)| other == tls).map_or_else(String::new, |(word, _)| (*word).to_owned())
     };
-    let tls = r.take(fields.as_mut(), "notify.smtp.tls", choice(TLS), SmtpTls::StartTls, show);
+    let tls = r.value(fields.as_mut(), "notify.smtp.tls", choice(TLS), show);
     let port = |n: &Node, p: &str, m: &mut Mistakes| {
         integer(1..=65535)(n, p, m).and_then(|port| u16::try_from(port).ok())
     };
@@ -91,26 +92,21 @@ fn smtp(r: &mut Reader<'_>, notify: Option<&mut Fields<'_>>, outside: &dyn Outsi
         SmtpTls::None => 25,
     };
     let port = r.take(fields.as_mut(), "notify.smtp.port", port, usual, ToString::to_string);
-    let from = r.take(fields.as_mut(), "notify.smtp.from", address, String::new(), Clone::clone);
-    let some = |n: &Node, p: &str, m: &mut Mistakes| text(n, p, m).map(Some);
-    let show = |user: &Option<String>| user.clone().unwrap_or_default();
-    let username = r.take(fields.as_mut(), "notify.smtp.username", some, None, show);
-    let from_file = |n: &Node, p: &str, m: &mut Mistakes| secret_file(n, p, m, outside).map(Some);
-    let from_variable = |n: &Node, p: &str, m: &mut Mistakes| secret_variable(n, p, m, outside).map(Some);
-    let show = |found: &Option<(Secret<String>, String)>| {
-        found.as_ref().map_or_else(String::new, |(_, shown)| shown.clone())
-    };
-    let by_file = r.take(fields.as_mut(), "notify.smtp.password_file", from_file, None, show);
-    let by_variable = r.take(fields.as_mut(), "notify.smtp.password_env", from_variable, None, show);
-    let ca = |n: &Node, p: &str, m: &mut Mistakes| file(n, p, m).map(Some);
-    let show = |file: &Option<_>| file.as_ref().map_or_else(String::new, show_path);
-    let ca_file = r.take(fields.as_mut(), "notify.smtp.ca_file", ca, None, show);
+    let from = r.optional(fields.as_mut(), "notify.smtp.from", address, Clone::clone);
+    let username = r.optional(fields.as_mut(), "notify.smtp.username", text, Clone::clone);
+    let from_file = |n: &Node, p: &str, m: &mut Mistakes| in_file(n, p, m, machine);
+    let from_variable = |n: &Node, p: &str, m: &mut Mistakes| in_variable(n, p, m, machine);
+    let show = |(_, shown): &Found| shown.clone();
+    let by_file = r.optional(fields.as_mut(), "notify.smtp.password_file", from_file, show);
+    let by_variable = r.optional(fields.as_mut(), "notify.smtp.password_env", from_variable, show);
+    let ca_file = r.optional(fields.as_mut(), "notify.smtp.ca_file", file, |file| show_path(file));
     r.finish(fields);
     let password = by_file.or(by_variable).map(|(password, _)| password);
+    let (host, from) = (host.unwrap_or_default(), from.unwrap_or_default());
     at.map(|at| SmtpConfig { at, host, port, tls, from, username, password, ca_file })
 }
 
-fn webhook(node: &Node, path: &str, m: &mut Mistakes, outside: &dyn Outside) -> Option<WebhookConfig> {
+fn webhook(node: &Node, path: &str, m: &mut Mistakes, machine: &Machine) -> Option<WebhookConfig> {
     let mut fields = Fields::open(node, path, m)?;
     let at = fields.at().clone();
     if fields.get("url").is_none() {
@@ -125,8 +121,8 @@ fn webhook(node: &Node, path: &str, m: &mut Mistakes, outside: &dyn Outside) -> 
         }
         Some(url)
     });
-    let by_file = fields.read("secret_file", m, |n, p, m| secret_file(n, p, m, outside));
-    let by_variable = fields.read("secret_env", m, |n, p, m| secret_variable(n, p, m, outside));
+    let by_file = fields.read("secret_file", m, |n, p, m| in_file(n, p, m, machine));
+    let by_variable = fields.read("secret_env", m, |n, p, m| in_variable(n, p, m, machine));
     let named = fields.get("secret_file").is_some() || fields.get("secret_env").is_some();
     if !named {
         let said = format!("`{path}` must have one of `secret_file`, `secret_env`");
@@ -212,38 +208,6 @@ fn tokens_before(node: &Node, path: &str, m: &mut Mistakes) -> Option<Duration> 
         return None;
     }
     Some(value)
-}
-
-type Found = (Secret<String>, String);
-
-fn secret_file(node: &Node, path: &str, m: &mut Mistakes, outside: &dyn Outside) -> Option<Found> {
-    let file = node.at.resolve(&text(node, path, m)?);
-    let what = format!("the file `{}`", file.display());
-    Some((secret(outside.read(&file), &what, node, path, m)?, show_path(&file)))
-}
-
-fn secret_variable(node: &Node, path: &str, m: &mut Mistakes, outside: &dyn Outside) -> Option<Found> {
-    let name = text(node, path, m)?;
-    let what = format!("the environment variable `{}`", name.escape_debug());
-    let found = outside.variable(&name).ok_or_else(|| "it is not set".to_owned());
-    Some((secret(found, &what, node, path, m)?, name))
-}
-
-/// What a file or variable says, without the line end that editors leave.
-fn secret(
-    found: Result<String, String>,
-    what: &str,
-    node: &Node,
-    path: &str,
-    m: &mut Mistakes,
-) -> Option<Secret<String>> {
-    let why = match found.map(|text| text.trim_end_matches(['\r', '\n']).to_owned()) {
-        Ok(text) if !text.is_empty() => return Some(Secret::new(text)),
-        Ok(_) => "it is empty".to_owned(),
-        Err(why) => why,
-    };
-    m.add(&node.at, format!("`{path}` names {what}, which can't be used: {why}"));
-    None
 }
 
 fn join(all: impl Iterator<Item = String>) -> String {

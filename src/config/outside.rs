@@ -2,9 +2,14 @@
 //!
 //! Belongs here: reading them, with reasons that never repeat their content. Does not: what they mean.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::policy::Outside;
 
@@ -15,6 +20,10 @@ const MAX_BYTES: u64 = 4 << 20;
 #[derive(Clone, Debug, Default)]
 pub struct Machine {
     variables: Variables,
+    /// Files with secrets that everybody on the machine can read; clones share it.
+    open_secrets: Arc<Mutex<BTreeSet<PathBuf>>>,
+    /// A file that is taken to say this, whatever is on disk.
+    as_if: Option<(PathBuf, String)>,
 }
 
 /// Environment variables; their values may be secrets, so they are not printed.
@@ -64,8 +73,24 @@ impl Machine {
 
     /// A machine with these variables.
     #[must_use]
-    pub const fn new(variables: Variables) -> Self {
-        Self { variables }
+    pub fn new(variables: Variables) -> Self {
+        Self { variables, open_secrets: Arc::default(), as_if: None }
+    }
+
+    /// The same machine, on which a file says `text`.
+    #[must_use]
+    pub fn as_if(self, file: &Path, text: String) -> Self {
+        Self { as_if: Some((file.to_owned(), text)), ..self }
+    }
+
+    /// What should not stay as it is, as sentences; nothing that was read is in them.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let note = |file: &PathBuf| {
+            let shown = file.display();
+            format!("the secret in `{shown}` can be read by everybody on this machine; chmod o-rwx {shown}")
+        };
+        self.open_secrets.lock().iter().map(note).collect()
     }
 }
 
@@ -75,6 +100,9 @@ impl Outside for Machine {
     }
 
     fn read_up_to(&self, path: &Path, limit: u64) -> Result<String, String> {
+        if let Some((_, text)) = self.as_if.as_ref().filter(|(file, _)| file == path) {
+            return Ok(text.clone());
+        }
         let file = fs::File::open(path).map_err(|e| reason(&e))?;
         let mut text = String::new();
         let read = file.take(limit.saturating_add(1)).read_to_string(&mut text).map_err(|e| reason(&e))?;
@@ -82,6 +110,13 @@ impl Outside for Machine {
             return Err(format!("it is larger than {} MiB", limit >> 20));
         }
         Ok(text)
+    }
+
+    fn read_secret(&self, path: &Path) -> Result<String, String> {
+        if fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o004 != 0) {
+            self.open_secrets.lock().insert(path.to_owned());
+        }
+        self.read(path)
     }
 
     fn variable(&self, name: &str) -> Option<String> {

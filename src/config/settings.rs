@@ -53,6 +53,8 @@ pub struct Config {
     pub threads: usize,
     /// Every key with its value in force and where it came from, by key.
     pub origins: Vec<Setting>,
+    /// What is no mistake and should not stay so, such as a secret that everybody can read; sentences.
+    pub notes: Vec<String>,
 }
 
 /// One line of `config show --origin`.

@@ -2,29 +2,34 @@
 //!
 //! Belongs here: the keys of the section. Does not: connecting (`store`).
 
-use super::read::{Reader, show_path};
+use super::outside::Machine;
+use super::read::show_path;
+use super::reader::Reader;
+use super::secrets;
 use super::settings::{Config, MongodbConfig};
 use super::values::file;
 use crate::policy::read::{Fields, text};
-use crate::policy::{At, Mistakes, Node, Outside};
+use crate::policy::{Mistakes, Node};
 use crate::secret::Secret;
 
 /// Keys that say how to reach the server; one of them does.
 const WAYS: &str = "`uri`, `uri_file`, `uri_env`";
 
-pub(super) fn read(r: &mut Reader<'_>, top: &mut Fields<'_>, outside: &dyn Outside) -> Option<MongodbConfig> {
+pub(super) fn read(r: &mut Reader<'_>, top: &mut Fields<'_>, machine: &Machine) -> Option<MongodbConfig> {
     let mut store = r.section(top, "store");
     let mut fields = store.as_mut().and_then(|store| r.section(store, "mongodb"));
     let at = fields.as_ref().map(|fields| fields.at().clone());
-    let uri = uri(r, fields.as_mut(), at.as_ref(), outside);
-    let name = |r: &mut Reader<'_>, fields: Option<&mut Fields<'_>>, key, default: &str| {
-        r.take(fields, key, database, default.to_owned(), Clone::clone)
+    let ways = secrets::Ways {
+        section: "store.mongodb",
+        keys: ["store.mongodb.uri", "store.mongodb.uri_file", "store.mongodb.uri_env"],
+        what: "to reach the server",
     };
-    let database = name(r, fields.as_mut(), "store.mongodb.database", "condagate");
-    let queue_database = name(r, fields.as_mut(), "store.mongodb.queue_database", "condagate_mq");
-    let ca = |n: &Node, p: &str, m: &mut Mistakes| file(n, p, m).map(Some);
-    let show = |file: &Option<_>| file.as_ref().map_or_else(String::new, show_path);
-    let ca_file = r.take(fields.as_mut(), "store.mongodb.ca_file", ca, None, show);
+    let shown = |uri: &Secret<String>| masked(uri.reveal());
+    let uri = secrets::read(r, fields.as_mut(), &ways, machine, checked, shown);
+    let database = r.value(fields.as_mut(), "store.mongodb.database", database, Clone::clone);
+    let queue_database =
+        r.value(fields.as_mut(), "store.mongodb.queue_database", self::database, Clone::clone);
+    let ca_file = r.optional(fields.as_mut(), "store.mongodb.ca_file", file, |file| show_path(file));
     r.finish(fields);
     r.finish(store);
     let uri = uri.unwrap_or_else(|| Secret::new(String::new()));
@@ -42,63 +47,6 @@ pub(super) fn check_together(config: &Config, mistakes: &mut Mistakes) {
     if mongodb.database == mongodb.queue_database {
         let must = "`store.mongodb.database` and `store.mongodb.queue_database` must be two databases";
         mistakes.add(&mongodb.at, must);
-    }
-}
-
-fn uri(
-    r: &mut Reader<'_>,
-    mut fields: Option<&mut Fields<'_>>,
-    at: Option<&At>,
-    outside: &dyn Outside,
-) -> Option<Secret<String>> {
-    type Found = Option<(Secret<String>, String)>;
-    let show = |found: &Found| found.as_ref().map_or_else(String::new, |(_, shown)| shown.clone());
-    let written = |n: &Node, p: &str, m: &mut Mistakes| {
-        let uri = checked(&text(n, p, m)?, n, p, m)?;
-        let shown = masked(uri.reveal());
-        Some(Some((uri, shown)))
-    };
-    let from_file = |n: &Node, p: &str, m: &mut Mistakes| {
-        let file = n.at.resolve(&text(n, p, m)?);
-        let what = format!("the file `{}`", file.display());
-        let uri = revealed(outside.read(&file), &what, n, p, m)?;
-        Some(Some((uri, show_path(&file))))
-    };
-    let from_variable = |n: &Node, p: &str, m: &mut Mistakes| {
-        let name = text(n, p, m)?;
-        let what = format!("the environment variable `{}`", name.escape_debug());
-        let found = outside.variable(&name).ok_or_else(|| "it is not set".to_owned());
-        let uri = revealed(found, &what, n, p, m)?;
-        Some(Some((uri, name)))
-    };
-    let ways = [
-        r.take(fields.as_deref_mut(), "store.mongodb.uri", written, None, show),
-        r.take(fields.as_deref_mut(), "store.mongodb.uri_file", from_file, None, show),
-        r.take(fields, "store.mongodb.uri_env", from_variable, None, show),
-    ];
-    let mut found = ways.into_iter().flatten();
-    let first = found.next().map(|(uri, _)| uri);
-    if let (Some(_), Some(at)) = (found.next(), at) {
-        let said = "`store.mongodb` says more than one way to reach the server";
-        r.mistakes.add_hint(at, said, format!("keep one of {WAYS}"));
-    }
-    first
-}
-
-/// What a file or variable says, without the line end that editors leave.
-fn revealed(
-    found: Result<String, String>,
-    what: &str,
-    node: &Node,
-    path: &str,
-    mistakes: &mut Mistakes,
-) -> Option<Secret<String>> {
-    match found {
-        Ok(text) => checked(text.trim_end_matches(['\r', '\n']), node, path, mistakes),
-        Err(reason) => {
-            mistakes.add(&node.at, format!("`{path}` names {what}, which can't be read: {reason}"));
-            None
-        }
     }
 }
 

@@ -8,14 +8,28 @@ use super::*;
 use crate::policy::Mistake;
 
 mod auth;
+mod edges;
 
-/// A machine of its own: `files` below a temporary directory, these variables, these flags.
-struct Place {
-    dir: tempfile::TempDir,
-    sources: Sources,
+/// Compares with a file of the project; `CONDAGATE_UPDATE=1` writes it instead.
+pub(super) fn same_as_file(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    if std::env::var_os("CONDAGATE_UPDATE").is_some() {
+        fs::write(&path, text).unwrap();
+    }
+    let there = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        there == text,
+        "{name} is not what the code says; write it with CONDAGATE_UPDATE=1 and look at the difference"
+    );
 }
 
-fn place(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Place {
+/// A machine of its own: `files` below a temporary directory, these variables, these flags.
+pub(super) struct Place {
+    dir: tempfile::TempDir,
+    pub(super) sources: Sources,
+}
+
+pub(super) fn place(files: &[(&str, &str)], variables: &[(&str, &str)]) -> Place {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = dir.path().join(name);

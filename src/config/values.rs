@@ -56,7 +56,7 @@ pub(super) fn rules_dir(node: &Node, key: &str, mistakes: &mut Mistakes) -> Opti
     Some(RulesDir { path: path(node, key, mistakes)?, named: Some(node.at.clone()) })
 }
 
-pub(super) fn count(least: u64, most: u64) -> impl FnOnce(&Node, &str, &mut Mistakes) -> Option<usize> {
+pub(super) fn count(least: u64, most: u64) -> impl Fn(&Node, &str, &mut Mistakes) -> Option<usize> {
     move |node, path, mistakes| usize::try_from(integer(least..=most)(node, path, mistakes)?).ok()
 }
 
@@ -67,6 +67,11 @@ pub(super) fn some_bytes(node: &Node, path: &str, mistakes: &mut Mistakes) -> Op
         return None;
     }
     Some(bytes)
+}
+
+pub(super) fn networks(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<Vec<Network>> {
+    let all = list(network)(node, path, mistakes)?;
+    Some(all.into_iter().map(|l| l.value).collect())
 }
 
 /// For parts of a request's head: enough for any client, not enough to hurt.
@@ -119,7 +124,7 @@ pub(super) fn access(node: &Node, key: &str, mistakes: &mut Mistakes) -> Option<
     }
 }
 
-pub(super) fn network(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<Network> {
+fn network(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<Network> {
     let network = scalar(node).and_then(Network::parse);
     if network.is_none() {
         mistakes.add_hint(

@@ -69,6 +69,7 @@ fn upstream(name: &str, host: &str, max_concurrent: Option<u64>) -> WrittenUpstr
         stall: None,
         retries: None,
         proxy: None,
+        proxy_place: None,
         ca_file: None,
         resolve: Vec::new(),
         pass_foreign_tokens: false,

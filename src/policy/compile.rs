@@ -32,6 +32,13 @@ pub trait Outside {
     /// # Errors
     /// Why it can't be read, without its content.
     fn read_up_to(&self, path: &Path, limit: u64) -> Result<String, String>;
+    /// The text of a small file that has a secret in it.
+    ///
+    /// # Errors
+    /// Why it can't be read, without its content.
+    fn read_secret(&self, path: &Path) -> Result<String, String> {
+        self.read(path)
+    }
     /// An environment variable.
     fn variable(&self, name: &str) -> Option<String>;
     /// Whether a directory stands there.

@@ -154,7 +154,7 @@ pub fn text(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<String> 
 /// One of `choices`.
 pub fn choice<T: Copy>(
     choices: &'static [(&'static str, T)],
-) -> impl FnOnce(&Node, &str, &mut Mistakes) -> Option<T> {
+) -> impl Fn(&Node, &str, &mut Mistakes) -> Option<T> {
     move |node, path, mistakes| {
         let found = match &node.value {
             Value::Scalar(text) => choices.iter().find(|(name, _)| text == name),
@@ -169,9 +169,7 @@ pub fn choice<T: Copy>(
 }
 
 /// A whole number within `range`.
-pub fn integer(
-    range: std::ops::RangeInclusive<u64>,
-) -> impl FnOnce(&Node, &str, &mut Mistakes) -> Option<u64> {
+pub fn integer(range: std::ops::RangeInclusive<u64>) -> impl Fn(&Node, &str, &mut Mistakes) -> Option<u64> {
     move |node, path, mistakes| {
         let number = match &node.value {
             Value::Scalar(text) => text.parse().ok().filter(|n| range.contains(n)),
@@ -221,7 +219,7 @@ pub fn size(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<u64> {
 /// One value or a list of values. In a variable or flag, commas part the values.
 pub fn list<T>(
     mut each: impl FnMut(&Node, &str, &mut Mistakes) -> Option<T>,
-) -> impl FnOnce(&Node, &str, &mut Mistakes) -> Option<Vec<Located<T>>> {
+) -> impl FnMut(&Node, &str, &mut Mistakes) -> Option<Vec<Located<T>>> {
     move |node, path, mistakes| {
         let outside = node.at.line == 0;
         let parted: Vec<Node>;

@@ -71,6 +71,8 @@ pub struct WrittenUpstream {
     pub retries: Option<u64>,
     /// `proxy`
     pub proxy: Option<SafeUrl>,
+    /// `proxy_file`, `proxy_env`
+    pub proxy_place: Option<WrittenSecret>,
     /// `ca_file`
     pub ca_file: Option<Located<PathBuf>>,
     /// `resolve`

@@ -10,11 +10,11 @@ use super::compile::Outside;
 use super::compiled::{Credentials, UpstreamRule};
 use super::matching::bare_host;
 use super::mistake::Mistakes;
-use super::node::{At, Entry};
+use super::node::{At, Entry, Node};
 use super::read::{Fields, Located, bare_url, boolean, integer, list, positive_duration, scalar, text, url};
 use super::rule::{SecretPlace, WrittenCredentials, WrittenSecret, WrittenUpstream};
 use crate::conda::channel::ChannelName;
-use crate::secret::Secret;
+use crate::secret::{SafeUrl, Secret};
 
 const MAX_CONCURRENT: usize = 32;
 const CONNECT: Duration = Duration::from_secs(10);
@@ -60,10 +60,12 @@ pub(super) fn read(entry: &Entry, mistakes: &mut Mistakes) -> Option<WrittenUpst
         stall: None,
         retries: fields.read("retries", m, integer(0..=20)).map(|l| l.value),
         proxy: fields.read("proxy", m, url(PROXIES)).map(|l| l.value),
+        proxy_place: None,
         ca_file: fields.read("ca_file", m, |n, p, m| Some(n.at.resolve(&text(n, p, m)?))),
         resolve: fields.section("resolve", m).map_or_else(Vec::new, |section| read_resolve(&section, m)),
         pass_foreign_tokens: fields.read("pass_foreign_tokens", m, boolean).is_some_and(|l| l.value),
     };
+    written.proxy_place = proxy_place(&mut fields, written.proxy.is_some(), m);
     if let Some(mut timeouts) = fields.section("timeouts", m) {
         let mut time = |key, m: &mut Mistakes| timeouts.read(key, m, positive_duration).map(|l| l.value);
         written.connect = time("connect", m);
@@ -73,6 +75,21 @@ pub(super) fn read(entry: &Entry, mistakes: &mut Mistakes) -> Option<WrittenUpst
     }
     fields.finish(m);
     Some(written)
+}
+
+/// Where the proxy's URL is when it has a password in it.
+fn proxy_place(fields: &mut Fields<'_>, is_written: bool, m: &mut Mistakes) -> Option<WrittenSecret> {
+    let places = [secret(fields, "proxy_file", m), secret(fields, "proxy_env", m)];
+    let mut places: Vec<_> = places.into_iter().flatten().collect();
+    if places.len() + usize::from(is_written) > 1 {
+        let path = fields.path_of("");
+        m.add_hint(
+            fields.at(),
+            format!("`{}` says more than one way to reach its proxy", path.trim_end_matches('.')),
+            "keep one of `proxy`, `proxy_file`, `proxy_env`",
+        );
+    }
+    places.pop()
 }
 
 /// A host name or address for the table.
@@ -201,11 +218,16 @@ pub(super) fn compile(
         first_byte_timeout: written.first_byte.unwrap_or(FIRST_BYTE),
         stall_timeout: written.stall.unwrap_or(STALL),
         retries: written.retries.and_then(|n| u32::try_from(n).ok()).unwrap_or(RETRIES),
-        proxy: written.proxy,
+        proxy: written.proxy.or_else(|| proxy(&written.proxy_place?, outside, mistakes)),
         ca_file: written.ca_file.map(|ca| ca.value),
         resolve: written.resolve,
         pass_foreign_tokens: written.pass_foreign_tokens,
     }
+}
+
+fn proxy(place: &WrittenSecret, outside: &dyn Outside, mistakes: &mut Mistakes) -> Option<SafeUrl> {
+    let found = reveal(place, outside, |_| true, "", mistakes)?;
+    url(PROXIES)(&Node::scalar(place.at.clone(), found.reveal().as_str()), &place.path, mistakes)
 }
 
 fn credentials(
@@ -243,7 +265,7 @@ fn reveal(
 ) -> Option<Secret<String>> {
     let path = &written.path;
     let (what, found) = match &written.place {
-        SecretPlace::File(file) => (format!("the file `{}`", file.display()), outside.read(file)),
+        SecretPlace::File(file) => (format!("the file `{}`", file.display()), outside.read_secret(file)),
         SecretPlace::Variable(name) => {
             let found = outside.variable(name).ok_or_else(|| "it is not set".to_owned());
             (format!("the environment variable `{}`", name.escape_debug()), found)

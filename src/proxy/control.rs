@@ -71,6 +71,10 @@ impl ControlPages {
                 let report = self.eyes.health.report(trusted);
                 respond::document(session, ctx, stamp, report.status, "application/json", report.body).await
             }
+            "licenses" => {
+                let page = Bytes::from(crate::about::licenses());
+                respond::page(session, ctx, stamp, "text/plain; charset=utf-8", page).await
+            }
             "metrics" if trusted => {
                 (self.refresh)();
                 let page = Bytes::from(self.eyes.metrics.encode());
@@ -141,7 +145,7 @@ const EXPLAIN: &str =
     "explanations are shown to this machine and to the networks in `control.allow` of the configuration";
 const METRICS: &str =
     "metrics are shown to this machine and to the networks in `control.allow` of the configuration";
-const NOTHING: &str = "there is no such page; the gate has /-/healthz, /-/readyz, /-/metrics, /-/jwks.json and the API below /-/api/v1";
+const NOTHING: &str = "there is no such page; the gate has /-/healthz, /-/readyz, /-/metrics, /-/licenses, /-/jwks.json and the API below /-/api/v1";
 
 #[cfg(test)]
 mod tests {

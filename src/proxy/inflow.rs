@@ -148,7 +148,8 @@ pub(super) fn is_expecting(session: &Session<'_>) -> bool {
 pub(super) async fn settle(session: &mut Session<'_>) {
     // Who waits for a word sends nothing after this one.
     let small = !is_expecting(session) && announced(session).is_some_and(|length| length <= SMALL);
-    if !session.is_body_done() && !(small && read_away(session, SMALL, SMALL_TIME).await) {
+    let is_all_read = session.is_body_done() || (small && read_away(session, SMALL, SMALL_TIME).await);
+    if !is_all_read {
         session.close_after();
     }
 }

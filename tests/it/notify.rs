@@ -89,7 +89,7 @@ fn converse(stream: &TcpStream, mails: &Kept<Mail>, logins: &Kept<String>) -> st
                 b"235 welcome\r\n"
             }
             "RCPT" => {
-                to = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+                line.split(['<', '>']).nth(1).unwrap_or_default().clone_into(&mut to);
                 match to.split('@').next() {
                     Some("no") => b"550 5.1.1 nobody of that name\r\n",
                     Some("later") => b"451 4.3.0 not now\r\n",
@@ -212,6 +212,23 @@ fn waiting(gate: &Gate, kind: &str) -> Vec<Value> {
     jobs.as_array().unwrap().iter().filter(|job| job["kind"] == kind).cloned().collect()
 }
 
+/// Taken, refused for good, and tried again: one of each.
+fn mail_is_told_too(gate: &Gate, mail: &MailServer) {
+    let letter = eventually("the mail", || mail.to("ops@example.org").into_iter().next());
+    for part in [
+        "Subject: [condagate] team/noarch/alpha-1.0-0.conda was published",
+        "From: gate@example.org",
+        "Auto-Submitted: auto-generated",
+    ] {
+        assert!(letter.text.contains(part), "no {part} in {}", letter.text);
+    }
+    let dead = eventually("the dead one", || {
+        let jobs = json_of(gate.home(), &["jobs", "list", "--state", "dead"]);
+        jobs.as_array().unwrap().first().cloned()
+    });
+    assert!(dead["error"].as_str().unwrap().contains("nobody of that name"), "{dead}");
+}
+
 #[test]
 fn what_is_published_is_told_signed_and_again_until_it_is_taken() {
     let receiver = Receiver::start(&["500 Oh No", "302 Found\r\nLocation: http://127.0.0.1:1/"]);
@@ -244,20 +261,7 @@ fn what_is_published_is_told_signed_and_again_until_it_is_taken() {
     let body = messages[2].json();
     assert_eq!((&body["event"], &body["id"]), (&json!("publish"), &json!(ids[0])));
     assert_eq!((&body["detail"]["channel"], &body["detail"]["file"]), (&json!("team"), &json!(alpha.file)));
-    // Mail: taken, refused for good, and tried again.
-    let letter = eventually("the mail", || mail.to("ops@example.org").into_iter().next());
-    for part in [
-        "Subject: [condagate] team/noarch/alpha-1.0-0.conda was published",
-        "From: gate@example.org",
-        "Auto-Submitted: auto-generated",
-    ] {
-        assert!(letter.text.contains(part), "no {part} in {}", letter.text);
-    }
-    let dead = eventually("the dead one", || {
-        let jobs = json_of(gate.home(), &["jobs", "list", "--state", "dead"]);
-        jobs.as_array().unwrap().first().cloned()
-    });
-    assert!(dead["error"].as_str().unwrap().contains("nobody of that name"), "{dead}");
+    mail_is_told_too(gate, &mail);
     assert_eq!(waiting(gate, "notify.mail").len(), 1);
     // The same bytes again are no news.
     hosted.ask(put()).expect(200);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::home::files_below;
 
-const KERNEL: &[&str] = &["clock", "id", "secret", "http"];
+const KERNEL: &[&str] = &["clock", "id", "secret", "http", "about"];
 const DOMAIN: &[&str] = &["conda", "policy"];
 const ENGINES: &[&str] = &["cache", "upstream", "store", "auth", "telemetry"];
 const SERVICES: &[&str] = &[
@@ -18,6 +18,7 @@ const WIRING: &[&str] = &["config", "app"];
 
 /// Room → rooms it may name as `crate::room`, besides itself.
 const ROOMS: &[(&str, &[&[&str]])] = &[
+    ("about", &[]),
     ("clock", &[]),
     ("id", &[&["clock"]]),
     ("secret", &[]),
@@ -64,6 +65,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rmp", &["repodata"]),
     ("rmp_serde", &["repodata"]),
     ("serde_saphyr", &["config"]),
+    ("yaml_edit", &["config"]),
     ("spdx", &["policy"]),
     ("prometheus_client", &["telemetry"]),
     ("notify", &["app", "config"]),

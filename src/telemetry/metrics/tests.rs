@@ -72,6 +72,9 @@ fn full_page() -> String {
     metrics.policy.left_out("conda-forge", "noarch", 1);
     let rules = std::iter::once((RuleEffect::Withheld, "recall-42", 1));
     metrics.policy.index_in_force("conda-forge", "noarch", rules);
+    metrics.jobs.begun();
+    metrics.jobs.ended("notify.mail", "done", Duration::from_secs(1));
+    metrics.jobs.panicked("notify.mail");
     metrics.encode()
 }
 
