@@ -158,9 +158,17 @@ pub(super) async fn settle(session: &mut Session<'_>) {
 /// for an answer only when they have sent everything; closing with bytes unread would take the answer away from them (RFC 9112,
 /// section 9.6).
 pub(super) async fn linger(session: &mut Session<'_>) {
-    if !session.is_body_done() && !is_expecting(session) {
-        read_away(session, LARGE, LARGE_TIME).await;
+    if session.is_body_done() {
+        return;
     }
+    // Who was told not to send it leaves, unless it had lost patience already.
+    if is_expecting(session) {
+        let first = tokio::time::timeout(SMALL_TIME, session.read_request_body()).await;
+        if !matches!(first, Ok(Ok(Some(_)))) {
+            return;
+        }
+    }
+    read_away(session, LARGE, LARGE_TIME).await;
 }
 
 fn announced(session: &Session<'_>) -> Option<usize> {

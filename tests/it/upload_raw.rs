@@ -140,6 +140,8 @@ fn who_is_refused_at_the_door_gets_to_read_it() {
     // A token that may write, over plain HTTP from elsewhere; and a method that nothing takes.
     refused(put(&alpha), 403);
     refused(Request::new("PUT", "/conda-forge/noarch/repodata.json"), 405);
+    // One that did not wait long for a word.
+    refused(put(&alpha).header("Expect", "100-continue"), 403);
     // What is small is read away, and the connection goes on.
     let small = |path: &str| {
         Request::new("PUT", path).header("X-Forwarded-For", "192.0.2.7").header("Content-Length", "3")
