@@ -4,6 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use condagate::clock::{Clock as _, SystemClock};
 
@@ -29,8 +30,16 @@ fn is_installed(tool: &str) -> bool {
     Command::new(tool).arg("--help").stdin(Stdio::null()).output().is_ok()
 }
 
+/// One that no connection of this machine is given by chance, and no other process of these tests tries first.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    let start = std::process::id() as usize * 16;
+    let mut ports = std::iter::repeat_with(|| TRIED.fetch_add(1, Ordering::Relaxed));
+    let port = ports.find_map(|n| {
+        let port = u16::try_from(10_000 + (start + usize::from(n)) % 20_000).ok()?;
+        TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
+    });
+    port.expect("a port")
 }
 
 /// A gate with a channel from upstream and one of its own, and people.
