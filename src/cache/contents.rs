@@ -4,6 +4,7 @@
 //!
 //! Belongs here: rows of files in packages and of what packages say about themselves. Does not: reading packages (`channel::inspect`).
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
@@ -139,6 +140,26 @@ impl Cache {
                 db.prepare_cached("SELECT about FROM packages WHERE sha256 = ?1")?
                     .query_row([digest.0], |row| row.get(0))
                     .optional()
+            })
+        })
+        .await?
+    }
+
+    /// Of which of these packages it is noted what is in them.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn noted_among(&self, digests: Vec<Sha256>) -> Result<BTreeSet<Sha256>, CacheError> {
+        self.on_pool(move |inner| {
+            inner.contents.with(|db| {
+                let mut known = db.prepare_cached("SELECT 1 FROM packages WHERE sha256 = ?1")?;
+                let mut noted = BTreeSet::new();
+                for digest in digests {
+                    if known.exists([digest.0])? {
+                        noted.insert(digest);
+                    }
+                }
+                Ok(noted)
             })
         })
         .await?

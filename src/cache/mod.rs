@@ -72,7 +72,7 @@ pub use purge::{GcReport, Purge, PurgeReport};
 pub use settings::{CacheSettings, KeepFree};
 pub use source::{BodyStream, OpenAt, Opened, OpenedBody, SharedSource, Source, Validators};
 pub use status::CacheStatus;
-pub use vault::kept_file;
+pub use vault::{Kept, kept_file};
 pub use verify::VerifyReport;
 
 use blobs::{Blobs, Changed};

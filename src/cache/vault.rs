@@ -25,6 +25,15 @@ use crate::conda::digest::{Md5, Sha256};
 /// What the index says of where a kept file came from.
 const ORIGIN: &str = "hosted";
 
+/// A file that is kept for hosted channels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kept {
+    /// Of its bytes.
+    pub sha256: Sha256,
+    /// When it came, to the second.
+    pub since: UnixMillis,
+}
+
 /// Where a kept file lies below a package directory, for who copies it while nobody needs to be asked: it is whole from the moment it
 /// has this name.
 #[must_use]
@@ -88,7 +97,7 @@ impl Cache {
         .await?
     }
 
-    /// Digests of kept files that are older than `before`, in order, behind `after`: a page of at most `limit`.
+    /// Kept files that are older than `before`, in the order of their digests, behind `after`: a page of at most `limit`.
     ///
     /// # Errors
     /// The disk can't be read.
@@ -97,7 +106,7 @@ impl Cache {
         before: UnixMillis,
         after: Option<Sha256>,
         limit: usize,
-    ) -> Result<Vec<Sha256>, CacheError> {
+    ) -> Result<Vec<Kept>, CacheError> {
         self.on_pool(move |inner| {
             let root = inner.blobs.layout.hosted_root();
             page(&root, before, after, limit).map_err(CacheError::io("list", &root))
@@ -177,7 +186,7 @@ pub(super) fn digests(file: &File) -> io::Result<(u64, Sha256, Option<Md5>)> {
     Ok((len, sha256, md5))
 }
 
-fn page(root: &Path, before: UnixMillis, after: Option<Sha256>, limit: usize) -> io::Result<Vec<Sha256>> {
+fn page(root: &Path, before: UnixMillis, after: Option<Sha256>, limit: usize) -> io::Result<Vec<Kept>> {
     let mut found = Vec::new();
     for dir in sorted(root)? {
         if after.is_some_and(|after| dir.as_str() < &after.to_hex()[..2]) {
@@ -188,8 +197,9 @@ fn page(root: &Path, before: UnixMillis, after: Option<Sha256>, limit: usize) ->
                 continue;
             };
             let meta = fs::metadata(root.join(&dir).join(&name))?;
-            if meta.mtime().saturating_mul(1000) < before.0 {
-                found.push(digest);
+            let since = UnixMillis(meta.mtime().saturating_mul(1000));
+            if since < before {
+                found.push(Kept { sha256: digest, since });
             }
             if found.len() == limit {
                 return Ok(found);

@@ -11,6 +11,7 @@ use super::channels::GRACE;
 use super::inspect::{self, Digests};
 use super::retract::KEPT;
 use super::{Desk, HostError, Hosting};
+use crate::cache::Kept;
 use crate::clock::UnixMillis;
 use crate::conda::archive::ArchiveName;
 use crate::conda::digest::{Md5, Sha256};
@@ -94,26 +95,33 @@ impl Hosting {
     /// The store or the disk; what was done until then holds.
     pub async fn sweep(&self) -> Result<Swept, HostError> {
         let rows = self.desk().forget_deleted().await?;
-        let files = self.delete_orphans().await?;
-        self.note_missing().await?;
+        let files = self.walk_kept().await?;
         Ok(Swept { rows, files })
     }
 
-    /// Looks into packages whose contents are not known: their noting failed, or was lost.
-    async fn note_missing(&self) -> Result<(), HostError> {
+    /// Goes once through all kept files, a page at a time: deletes those that no row names, and looks into packages whose contents are not
+    /// known, because noting them failed or was lost. How many were deleted.
+    async fn walk_kept(&self) -> Result<u64, HostError> {
         let store = self.desk().store().await?;
-        let (now, mut after) = (self.desk().clock.now(), None::<Sha256>);
+        let now = self.desk().clock.now();
+        let (mut deleted, mut after) = (0, None::<Sha256>);
         loop {
             let page = self.0.cache.kept_before(now, after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(*last);
-            for digest in page {
-                if self.0.cache.noted_about(digest).await?.is_some() {
-                    continue;
-                }
-                let rows = store.packages().by_digest(&digest, 1).await?;
-                if let Some(row) = rows.first() {
-                    self.look_again(row).await?;
+            let Some(last) = page.last() else { return Ok(deleted) };
+            after = Some(last.sha256);
+            let digests: Vec<_> = page.iter().map(|kept| kept.sha256).collect();
+            let named = store.packages().of_digests(&digests).await?;
+            let noted = self.0.cache.noted_among(digests).await?;
+            for Kept { sha256, since } in page {
+                match named.get(&sha256) {
+                    Some(Some(row)) if !noted.contains(&sha256) => self.look_again(row).await?,
+                    // Asked again: since the page was looked up, a package may have been published that names it.
+                    None if now.since(since) > ORPHAN && !is_named(&store, &sha256).await? => {
+                        self.0.cache.let_go(sha256).await?;
+                        self.forget_contents(sha256).await;
+                        deleted += 1;
+                    }
+                    Some(_) | None => {}
                 }
             }
         }
@@ -137,26 +145,11 @@ impl Hosting {
         }
         Ok(())
     }
+}
 
-    async fn delete_orphans(&self) -> Result<u64, HostError> {
-        let store = self.desk().store().await?;
-        let before = self.desk().clock.now().before(ORPHAN);
-        let (mut deleted, mut after) = (0, None::<Sha256>);
-        loop {
-            let page = self.0.cache.kept_before(before, after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(deleted) };
-            after = Some(*last);
-            for digest in page {
-                if store.packages().by_digest(&digest, 1).await?.is_empty()
-                    && !store.packages().has_attestations(&digest).await?
-                {
-                    self.0.cache.let_go(digest).await?;
-                    self.forget_contents(digest).await;
-                    deleted += 1;
-                }
-            }
-        }
-    }
+async fn is_named(store: &Store, digest: &Sha256) -> Result<bool, HostError> {
+    Ok(!store.packages().by_digest(digest, 1).await?.is_empty()
+        || store.packages().has_attestations(digest).await?)
 }
 
 async fn count(store: &Store, channel: &Channel) -> Result<u64, HostError> {

@@ -123,6 +123,12 @@ pub(super) async fn packages_are_found_by_what_they_are(_: &Bed, store: Store) {
     assert!(store.packages().named(&a.channel, "c").await.unwrap().is_empty());
     assert!(store.packages().has_attestations(&Sha256::of(b"bundles")).await.unwrap());
     assert!(!store.packages().has_attestations(&Sha256::of(b"others")).await.unwrap());
+    let digests = [&a.sha256, &Sha256::of(b"bundles"), &Sha256::of(b"nobody's")].map(|digest| *digest);
+    let found = store.packages().of_digests(&digests).await.unwrap();
+    // `other` and `elsewhere` have the files of others: one of those that share a digest is told.
+    let of_a = found[&a.sha256].clone().unwrap();
+    assert_eq!((found.len(), of_a.sha256, found[&digests[1]].clone()), (2, a.sha256, None));
+    assert!(store.packages().of_digests(&[]).await.unwrap().is_empty());
     let first = store.packages().list_all(&a.channel, None, 2).await.unwrap();
     assert_eq!(first, [other.clone(), a.clone()], "by subdir, then file");
     let rest = store.packages().list_all(&a.channel, Some(("noarch", "a-1-0.conda")), 9).await.unwrap();

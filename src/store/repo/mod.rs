@@ -22,7 +22,7 @@ pub use channels::{ChannelRepo, HeadRepo};
 pub use groups::{GrantRepo, GroupRepo};
 pub use jobs::{Claim, JobRepo};
 pub use keys::KeyRepo;
-pub use packages::{PackageChanges, PackageRepo, PlaceChanges, place_of_gone};
+pub use packages::{NamedDigests, PackageChanges, PackageRepo, PlaceChanges, place_of_gone};
 pub use tokens::{SessionRepo, TokenRepo};
 pub use users::UserRepo;
 

@@ -1,5 +1,7 @@
 //! Packages of hosted channels.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use super::{Compare, Field, Filter, LONGEST_PAGE, Query, is};
@@ -41,6 +43,9 @@ pub struct PlaceChanges {
     /// Names of files whose rows were removed. One may be there again: then it is among `packages`.
     pub gone: Vec<String>,
 }
+
+/// Digests that packages name; with one that has it as its file, none where only attestations have it.
+pub type NamedDigests = BTreeMap<Sha256, Option<Package>>;
 
 /// Packages of hosted channels.
 #[async_trait]
@@ -96,6 +101,9 @@ pub trait PackageRepo: Send + Sync {
 
     /// Whether a package has these attestations.
     async fn has_attestations(&self, sha256: &Sha256) -> Result<bool, StoreError>;
+
+    /// Which of these digests any package names, as its file or its attestations; with one of the packages that have it as their file.
+    async fn of_digests(&self, digests: &[Sha256]) -> Result<NamedDigests, StoreError>;
 
     /// Up to `limit` packages with this digest, wherever they are.
     async fn by_digest(&self, sha256: &Sha256, limit: u32) -> Result<Vec<Package>, StoreError>;
@@ -253,6 +261,33 @@ impl PackageRepo for Store {
         let found: Vec<Package> =
             self.rows().list(is("attestations", sha256.to_value()), PACKAGES.key, None, 1).await?;
         Ok(!found.is_empty())
+    }
+
+    async fn of_digests(&self, digests: &[Sha256]) -> Result<NamedDigests, StoreError> {
+        let mut named = NamedDigests::new();
+        for column in ["attestations", "sha256"] {
+            // Many rows may name one digest: what a full page left out is asked for again.
+            let mut open: Vec<Sha256> = digests.to_vec();
+            while !open.is_empty() {
+                let among = Filter::Among(column, open.iter().map(Sha256::to_value).collect());
+                let rows: Vec<Package> = self.rows().list(among, PACKAGES.key, None, LONGEST_PAGE).await?;
+                let is_last = rows.len() < LONGEST_PAGE as usize;
+                for row in rows {
+                    let file = column == "sha256";
+                    let digest = if file { Some(row.sha256) } else { row.attestations };
+                    let Some(digest) = digest else { continue };
+                    let known = named.entry(digest).or_insert(None);
+                    if file && known.is_none() {
+                        *known = Some(row);
+                    }
+                    open.retain(|other| *other != digest);
+                }
+                if is_last {
+                    break;
+                }
+            }
+        }
+        Ok(named)
     }
 
     async fn overwrite(&self, package: &Package) -> Result<u64, StoreError> {
