@@ -13,6 +13,7 @@ mod operator;
 mod reload;
 mod serve;
 mod society;
+mod systemd;
 mod tell;
 mod tend;
 mod work;
@@ -35,7 +36,7 @@ use crate::delivery::{Delivery, DeliveryParts, DeliverySettings};
 use crate::id::RequestIds;
 use crate::policy::Rules;
 use crate::proxy::listen::{self, Bound, ListenError};
-use crate::proxy::server::{self, ServerError, ServerParts, Stop, Stopped, Stopper};
+use crate::proxy::server::{self, Pulse, ServerError, ServerParts, Stop, Stopped, Stopper};
 use crate::proxy::{Admission, ControlPages, Door, DoorSettings};
 use crate::repodata::store::GenerationStore;
 use crate::snapshot::Live;
@@ -67,6 +68,8 @@ pub struct GateOptions {
     pub config: Config,
     /// The rules in force at start.
     pub rules: Rules,
+    /// Sockets that listen already; addresses of the configuration that they serve are not bound again.
+    pub sockets: Vec<Bound>,
     /// Where "now" comes from.
     pub clock: SharedClock,
     /// Changes to what the configuration gives, for tests: patience, hold-back, faults.
@@ -148,6 +151,7 @@ pub struct Gate {
     stopper: Stopper,
     door: Option<JoinHandle<Result<Stopped, ServerError>>>,
     runtime: Option<Runtime>,
+    pulse: Pulse,
     /// Let go last, when nothing writes there any more.
     _data: DataDir,
 }
@@ -182,12 +186,11 @@ impl Gate {
     /// # Errors
     /// As [`StartError`].
     pub fn start(options: GateOptions) -> Result<Self, StartError> {
-        let GateOptions { config, rules, clock, tuning } = options;
+        let GateOptions { config, rules, sockets, clock, tuning } = options;
         if crate::backup::unfinished(&config.data) {
             return Err(StartError::HalfRestored(config.data.clone()));
         }
-        let wanted: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
-        let bound = listen::bind_all(&wanted).map_err(StartError::Listen)?;
+        let bound = listen::complete(sockets, &config.listen).map_err(StartError::Listen)?;
         let addresses = bound.iter().map(Bound::address).collect();
         let data = DataDir::claim(&config, &*clock)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -209,8 +212,8 @@ impl Gate {
         let core = Arc::new(core);
         let (stopper, stop) = server::stop_pair();
         core.attend(&runtime, &stop);
-        let door = core.open_door(bound, &pseudonym, stop, &clock)?;
-        Ok(Self { addresses, core, stopper, door: Some(door), runtime: Some(runtime), _data: data })
+        let (door, pulse) = core.open_door(bound, &pseudonym, stop, &clock)?;
+        Ok(Self { addresses, core, stopper, door: Some(door), runtime: Some(runtime), pulse, _data: data })
     }
 
     /// The addresses it listens on, as bound.
@@ -340,7 +343,7 @@ impl Core {
         pseudonym: &str,
         stop: Stop,
         clock: &SharedClock,
-    ) -> Result<JoinHandle<Result<Stopped, ServerError>>, StartError> {
+    ) -> Result<(JoinHandle<Result<Stopped, ServerError>>, Pulse), StartError> {
         let (Some(society), Some(hosting)) = (&self.society, &self.hosting) else {
             return Err(StartError::Door("nobody knows who may come in, or what is hosted".to_owned()));
         };
@@ -388,7 +391,7 @@ impl Core {
             .spawn(move || server::run(parts))
             .map_err(|error| StartError::Door(error.to_string()))?;
         match accepting.blocking_recv() {
-            Ok(()) => Ok(door),
+            Ok(pulse) => Ok((door, pulse)),
             Err(_) => Err(StartError::Door("it ended while starting; see the log".to_owned())),
         }
     }

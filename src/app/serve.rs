@@ -9,45 +9,74 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::data_dir::DataDir;
 use super::operator::GateOperator;
-use super::{Core, Gate, GateOptions, StartError, Tuning, convert};
+use super::{Core, Gate, GateOptions, StartError, Tuning, convert, systemd};
 use crate::api::{OperateError, Operator, PurgeRequest};
 use crate::cli::{CacheRequest, PurgeTarget};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
 use crate::policy::Rules;
+use crate::proxy::listen::Bound;
 use crate::telemetry::log;
 
 /// Runs a gate until SIGTERM or SIGINT. The bound addresses are written to `ready_file`, one a line, once requests are answered.
+/// Sockets that the service manager passed are used; it is told how things stand.
 ///
 /// # Errors
 /// As [`StartError`]; nothing is left running.
 pub fn serve(config: Config, rules: Rules, ready_file: Option<PathBuf>) -> Result<ExitCode, StartError> {
     log::init(convert::log_format(config.log.format), &config.log.level)?;
+    let sockets = systemd::sockets().map_err(StartError::Listen)?;
     raise_open_files();
+    let config = with_sockets(config, &sockets);
     let clock = Arc::new(SystemClock);
     let signals =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)?;
     // Before anything answers: a SIGHUP that came too early would end the process.
     let mut heard = signals.block_on(async { Signals::listen() }).map_err(StartError::Runtime)?;
-    let gate = Gate::start(GateOptions { config, rules, clock, tuning: Tuning::default() })?;
+    let gate = Gate::start(GateOptions { config, rules, sockets, clock, tuning: Tuning::default() })?;
     let addresses: Vec<String> = gate.addresses().iter().map(ToString::to_string).collect();
     tracing::info!(listen = %addresses.join(", "), "condagate answers requests");
     if let Some(path) = ready_file {
         write_whole(&path, &(addresses.join("\n") + "\n"))
             .map_err(|source| StartError::Directory { path, source })?;
     }
-    signals.block_on(async {
-        while let Heard::Reload = heard.next().await {
-            // The gate's own runtime runs it; its outcome is logged there.
-            if let Some(runtime) = &gate.runtime {
-                let core = Arc::clone(&gate.core);
-                drop(runtime.spawn(async move { core.reload().await }));
-            }
-        }
-    });
+    let status = format!("answers requests on {}", addresses.join(", "));
+    systemd::ready(&status);
+    if let Some(runtime) = &gate.runtime {
+        systemd::keep_alive(runtime, gate.pulse.clone());
+    }
+    signals.block_on(until_stopped(&mut heard, &gate, &status));
+    systemd::stopping("requests under way may finish");
     tracing::info!("stopping: requests under way may finish");
     gate.stop();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Does what signals ask for; returns when it is to stop.
+async fn until_stopped(heard: &mut Signals, gate: &Gate, status: &str) {
+    let Some(runtime) = &gate.runtime else { return };
+    while let Heard::Reload = heard.next().await {
+        systemd::reloading();
+        // The gate's own runtime runs it; its outcome is logged there.
+        let core = Arc::clone(&gate.core);
+        let reload = runtime.spawn(async move { core.reload().await });
+        let done = tokio::select! {
+            done = reload => done,
+            () = heard.stop() => return,
+        };
+        let is_kept = !matches!(done, Ok(Ok(())));
+        let what = if is_kept { "; the rules have mistakes, the old ones stay in force" } else { "" };
+        systemd::ready(&format!("{status}{what}"));
+    }
+}
+
+/// Where sockets were passed and nobody named addresses, the passed ones are all.
+fn with_sockets(mut config: Config, sockets: &[Bound]) -> Config {
+    let is_said = config.origins.iter().any(|setting| setting.key == "listen" && setting.origin != "default");
+    if !sockets.is_empty() && !is_said {
+        config.listen.clear();
+    }
+    config
 }
 
 /// Every open blob and every client takes a descriptor; the soft limit of 1,024 that shells give is too low for a gate, the hard one
@@ -86,6 +115,14 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
+    }
+
+    /// Returns when a stop was asked for; a reload that is asked for meanwhile stays to be heard.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 
     async fn next(&mut self) -> Heard {

@@ -1,6 +1,6 @@
-//! Listening sockets: bound early, with errors a person can act on, and their real addresses.
+//! Listening sockets: given by who started the gate or bound early, with errors a person can act on, and their real addresses.
 //!
-//! Belongs here: binding. Does not: accepting (`server`), what happens on a connection (`front`).
+//! Belongs here: binding, and which address a given socket stands for. Does not: accepting (`server`), what happens on a connection (`front`).
 //!
 //! The engine would bind late, retry a taken port for half a minute, then lose the task and stay up without a listener.
 
@@ -18,6 +18,28 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// Takes a socket that somebody else has bound, and listens on it.
+    ///
+    /// # Errors
+    /// It is no TCP socket that can listen.
+    pub fn given(listener: TcpListener) -> io::Result<Self> {
+        rustix::net::listen(&listener, BACKLOG)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Whether who connects to `wanted` arrives here.
+    fn serves(&self, wanted: SocketAddr) -> bool {
+        let ip = self.address.ip();
+        let is_all = match wanted {
+            // A socket of all v6 addresses gets v4 connections too, unless somebody turned that off.
+            SocketAddr::V4(_) => ip.is_unspecified(),
+            SocketAddr::V6(_) => ip.is_unspecified() && ip.is_ipv6(),
+        };
+        wanted.port() == self.address.port() && (is_all || ip.to_canonical() == wanted.ip().to_canonical())
+    }
+
     pub(super) fn into_listener(self) -> TcpListener {
         self.listener
     }
@@ -54,11 +76,20 @@ pub enum ListenError {
     InUse(String),
     /// EACCES.
     #[error(
-        "{0}: ports below 1024 need a privilege; run `setcap cap_net_bind_service=+ep` on the binary, give the unit \
-         AmbientCapabilities=CAP_NET_BIND_SERVICE, lower net.ipv4.ip_unprivileged_port_start, or choose a port from \
-         1024 up and redirect"
+        "{0} can't be listened on: ports below 1024 need a privilege that this user does not have. There are three ways out. \
+         (1) Give it: `AmbientCapabilities=CAP_NET_BIND_SERVICE` in the systemd unit (the one in deploy/ has it), or \
+         `setcap cap_net_bind_service=+ep` on the binary. (2) Let systemd open the port and pass it: deploy/systemd/condagate.socket. \
+         (3) Choose a port from 1024 up: `--listen 0.0.0.0:8080`"
     )]
     Privileged(String),
+    /// A socket that was passed to the process.
+    #[error("socket {number} of those that were passed to this process (LISTEN_FDS) can't be used: {source}; it must be a listening TCP socket")]
+    Given {
+        /// Its number, from 1.
+        number: usize,
+        /// What the system says.
+        source: io::Error,
+    },
     /// EADDRNOTAVAIL.
     #[error("{0} is not an address of this machine; write one of its own, or 0.0.0.0 for all of them")]
     NotLocal(String),
@@ -85,13 +116,20 @@ pub fn bind(address: &str) -> Result<Bound, ListenError> {
     let unresolved = |source| ListenError::Unresolved { address: address.to_owned(), source };
     let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(unresolved)?.collect();
     let failed = |source| failure(address, source);
-    // The standard library sets SO_REUSEADDR.
-    let listener = TcpListener::bind(&addresses[..]).map_err(failed)?;
-    // Its backlog is 128; a second listen() widens it, up to net.core.somaxconn.
-    rustix::net::listen(&listener, BACKLOG).map_err(|e| failed(e.into()))?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok(Bound { listener, address })
+    // The standard library sets SO_REUSEADDR. Its backlog is 128; a second listen() widens it, up to net.core.somaxconn.
+    TcpListener::bind(&addresses[..]).and_then(Bound::given).map_err(failed)
+}
+
+/// All sockets of a gate: the `given` ones, and one for each wanted address that none of them serves.
+///
+/// # Errors
+/// One [`ListenError`] for each address that fails.
+pub fn complete(given: Vec<Bound>, wanted: &[SocketAddr]) -> Result<Vec<Bound>, Vec<ListenError>> {
+    let missing = wanted.iter().filter(|address| !given.iter().any(|one| one.serves(**address)));
+    let missing: Vec<String> = missing.map(ToString::to_string).collect();
+    let mut all = given;
+    all.extend(bind_all(&missing)?);
+    Ok(all)
 }
 
 /// Binds all addresses or none, and tells every mistake.
@@ -116,5 +154,28 @@ fn failure(address: &str, source: io::Error) -> ListenError {
         io::ErrorKind::PermissionDenied => ListenError::Privileged(address),
         io::ErrorKind::AddrNotAvailable => ListenError::NotLocal(address),
         _ => ListenError::Other { address, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn given_sockets_stand_for_the_addresses_they_serve() {
+        let given = |address: &str| Bound::given(TcpListener::bind(address).unwrap()).unwrap();
+        let (one, all) = (given("127.0.0.1:0"), given("0.0.0.0:0"));
+        let serves = |bound: &Bound, ip: &str, port: u16| {
+            bound.serves(SocketAddr::new(ip.parse().unwrap(), port))
+        };
+        let (port, all_port) = (one.address.port(), all.address.port());
+        assert!(serves(&one, "127.0.0.1", port) && serves(&one, "::ffff:127.0.0.1", port));
+        assert!(!serves(&one, "127.0.0.2", port) && !serves(&one, "127.0.0.1", 0));
+        assert!(serves(&all, "10.0.0.1", all_port) && serves(&all, "0.0.0.0", all_port));
+        assert!(!serves(&all, "::1", all_port));
+        let wanted = [one.address, "127.0.0.1:0".parse().unwrap()];
+        let bound = complete(vec![one, all], &wanted).unwrap();
+        assert_eq!(bound.len(), 3);
+        assert_ne!(bound[2].address.port(), 0);
     }
 }

@@ -15,6 +15,7 @@ use super::answers::{Answers, Shared};
 use super::drain::Drain;
 use super::front::{FrontApp, FrontSettings};
 use super::listen::Bound;
+pub use super::workers::Pulse;
 use super::workers::Workers;
 use crate::clock::SharedClock;
 use crate::id::RequestIds;
@@ -37,7 +38,7 @@ pub struct ServerParts {
     /// When to stop.
     pub stop: Stop,
     /// Told once connections are being accepted.
-    pub ready: Option<oneshot::Sender<()>>,
+    pub ready: Option<oneshot::Sender<Pulse>>,
     /// Access log, metrics, health.
     pub eyes: Eyes,
     /// For the times in access lines.
@@ -121,7 +122,7 @@ pub fn run(parts: ServerParts) -> Result<Stopped, ServerError> {
         health.set_listening();
         if let Some(ready) = parts.ready {
             // The sockets listen since they were bound: whoever connects now is served. Nobody may be waiting to hear it.
-            let _unheard = ready.send(());
+            let _unheard = ready.send(workers.pulse());
         }
         tokio::select! {
             biased;

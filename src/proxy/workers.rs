@@ -37,6 +37,18 @@ struct Worker {
     thread: JoinHandle<()>,
 }
 
+/// A way to see whether all workers take their turns.
+#[derive(Clone, Debug)]
+pub struct Pulse(Vec<Handle>);
+
+impl Pulse {
+    /// Returns once every worker has had a turn; false when one has ended.
+    pub async fn beat(&self) -> bool {
+        let turns = self.0.iter().map(|worker| worker.spawn(async {}));
+        futures_util::future::try_join_all(turns).await.is_ok()
+    }
+}
+
 /// Counts a connection on its worker.
 struct Placed(Arc<AtomicUsize>);
 
@@ -74,6 +86,11 @@ impl Workers {
             workers.push(Worker { handle, open: Arc::default(), thread });
         }
         Ok(Self { workers, quit })
+    }
+
+    /// For whoever watches over them.
+    pub(super) fn pulse(&self) -> Pulse {
+        Pulse(self.workers.iter().map(|worker| worker.handle.clone()).collect())
     }
 
     /// Ends all threads, and with them all connections.

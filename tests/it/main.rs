@@ -78,6 +78,7 @@ mod policy_ways;
 mod restart;
 mod rules_reload;
 mod secrets;
+mod service_manager;
 mod settings_cli;
 mod shards;
 mod shards_only;

@@ -129,6 +129,7 @@ impl Setup {
         let options = app::GateOptions {
             config,
             rules,
+            sockets: Vec::new(),
             clock: clock.clone(),
             tuning: tuning(gathered_shards, cold_patience, patience, builds, bz2),
         };
