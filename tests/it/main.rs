@@ -29,6 +29,7 @@ mod damaged_index;
 mod data_dir;
 mod deploy;
 mod deploy_front;
+mod deploy_packages;
 mod doctor;
 mod egress;
 mod explain;
