@@ -169,6 +169,7 @@ impl Source for Fixed {
             total: Some(bytes.len() as u64),
             validators: Validators::default(),
             content_type: None,
+            from: None,
             lifetime: Lifetime::default(),
             stream: Box::pin(futures_util::stream::iter([Ok(bytes)])),
         }))

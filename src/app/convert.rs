@@ -13,7 +13,7 @@ use crate::proxy::front::FrontSettings;
 use crate::proxy::head::HeadLimits;
 use crate::store::mongo;
 use crate::telemetry::access::{AccessError, AccessLog, Target};
-use crate::telemetry::{Metrics, log};
+use crate::telemetry::{Metrics, Slow, log};
 use crate::trail::{Retention, TrailSettings};
 use crate::upstream::{Credential, Egress, ProxyChoice, UpstreamSettings};
 
@@ -168,6 +168,10 @@ pub(super) fn log_format(format: LogFormat) -> log::Format {
         LogFormat::Human => log::Format::Human,
         LogFormat::Json => log::Format::Json,
     }
+}
+
+pub(super) const fn slow(config: &LogConfig) -> Slow {
+    Slow { request: config.slow_request, fill: config.slow_fill }
 }
 
 pub(super) fn access_log(config: &LogConfig, metrics: &Metrics) -> Result<AccessLog, AccessError> {

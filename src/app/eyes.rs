@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Core;
-use crate::cache::CacheStatus;
+use crate::cache::{CacheStatus, FillReport, FillWatch, Watcher};
 use crate::delivery::Events;
 use crate::repodata::manifest::Judged;
-use crate::telemetry::Metrics;
 use crate::telemetry::metrics::{FillResult, RuleEffect};
+use crate::telemetry::slow::SlowFill;
+use crate::telemetry::{Metrics, Slow};
 
 /// Counts what happens behind requests.
 pub(super) struct DeliveryEyes(pub(super) Arc<Metrics>);
@@ -57,6 +58,38 @@ impl Events for DeliveryEyes {
 
     fn blob_missing(&self, _channel: &str) {
         self.0.hosted_missing.inc();
+    }
+}
+
+/// Hears of downloads that are over.
+pub(super) struct FillEyes {
+    slow: Slow,
+}
+
+impl FillEyes {
+    /// For the cache; nobody where nothing is to be told.
+    pub(super) fn watcher(slow: Slow) -> Watcher {
+        Watcher((!slow.fill.is_zero()).then(|| Arc::new(Self { slow }) as Arc<dyn FillWatch>))
+    }
+}
+
+impl FillWatch for FillEyes {
+    fn ended(&self, report: &FillReport<'_>) {
+        if !self.slow.is_slow_fill(report.took) {
+            return;
+        }
+        SlowFill {
+            request: report.request,
+            file: report.key,
+            from: report.from,
+            bytes: report.bytes,
+            queued: report.queued,
+            first_byte: report.first_byte,
+            took: report.took,
+            asked_again: report.asked_again,
+            stored: report.error.is_none(),
+        }
+        .log();
     }
 }
 

@@ -292,10 +292,12 @@ impl Core {
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let access = convert::access_log(&config.log, &metrics)?;
-        let eyes = Eyes { access, metrics, health: Arc::new(Health::default()) };
+        let slow = convert::slow(&config.log);
+        let eyes = Eyes { access, metrics, health: Arc::new(Health::default()), slow };
         let upstreams = Arc::new(Upstreams::new(Arc::clone(clock), convert::egress(&config, pseudonym)));
         upstreams.set(convert::upstreams(&rules, tuning.upstream.as_ref())).map_err(StartError::Upstreams)?;
-        let settings = tuned(convert::cache(&config), tuning.cache);
+        let settings = CacheSettings { watcher: eyes::FillEyes::watcher(slow), ..convert::cache(&config) };
+        let settings = tuned(settings, tuning.cache);
         let cache = Cache::open(settings, Arc::clone(clock), runtime.handle().clone())?;
         eyes.health.set_cache(CacheState::Writable);
         let generations = GenerationStore::open(&explain::generations(&config))

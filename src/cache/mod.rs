@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `blobs` `open_blobs` `stamp` | when a file on disk is trusted, and the table of open ones |
 //! | `body` `map` `guard` | a file's bytes without stalling a worker |
-//! | `fill/` `source` | one download, many readers |
+//! | `fill/` `source` `report` | one download, many readers; how it went |
 //! | `index/` `object` | `cache.db` |
 //! | `intake` `vault` | files of hosted channels on their way in, and kept |
 //! | `freshness` `negative` | how long an answer holds |
@@ -39,6 +39,7 @@ mod open_blobs;
 mod ops;
 mod purge;
 mod recover;
+mod report;
 mod settings;
 mod source;
 mod staged;
@@ -69,6 +70,7 @@ pub use negative::{NegativeEntry, Negatives};
 pub use object::{Object, ObjectMeta};
 pub use ops::{Faults, FileOp};
 pub use purge::{GcReport, Purge, PurgeReport};
+pub use report::{FillReport, FillWatch, Watcher};
 pub use settings::{CacheSettings, KeepFree};
 pub use source::{BodyStream, OpenAt, Opened, OpenedBody, SharedSource, Source, Validators};
 pub use status::CacheStatus;

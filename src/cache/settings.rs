@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::ops::Faults;
+use super::report::Watcher;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -68,6 +69,8 @@ pub struct CacheSettings {
     pub scrub_bytes: u64,
     /// How long a verified blob is trusted before the scrub reads it again.
     pub scrub_age: Duration,
+    /// Who hears of fills that are over.
+    pub watcher: Watcher,
     /// Faults for tests; `None` in a running gate.
     pub faults: Option<Faults>,
 }
@@ -95,6 +98,7 @@ impl CacheSettings {
             housekeeping: Duration::from_secs(30),
             scrub_bytes: 64 * MIB,
             scrub_age: Duration::from_hours(30 * 24),
+            watcher: Watcher::default(),
             faults: None,
         }
     }

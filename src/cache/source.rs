@@ -65,6 +65,8 @@ pub struct OpenedBody {
     pub validators: Validators,
     /// As upstream wrote it.
     pub content_type: Option<String>,
+    /// Who sends it: the printable address of a mirror.
+    pub from: Option<Arc<str>>,
     /// How long this answer stays fresh; only kept for [`FillKind::Object`](super::FillKind).
     pub lifetime: Lifetime,
     /// The bytes from `offset` on.

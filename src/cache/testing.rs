@@ -127,7 +127,7 @@ fn body(offset: u64, total: Option<u64>, etag: Option<&str>) -> (Hand, OpenedBod
     let stream = Box::pin(futures_util::stream::poll_fn(move |cx| items.poll_recv(cx)));
     let validators = Validators { etag: etag.map(Into::into), last_modified: None };
     let lifetime = Lifetime { fresh: Duration::from_mins(1), ..Lifetime::default() };
-    (hand, OpenedBody { offset, total, validators, content_type: None, lifetime, stream })
+    (hand, OpenedBody { offset, total, validators, content_type: None, from: None, lifetime, stream })
 }
 
 impl Reply {

@@ -236,6 +236,8 @@ fn log(r: &mut Reader<'_>, top: &mut Fields<'_>) -> LogConfig {
         format: r.value(fields.as_mut(), "log.format", choice(FORMATS), show_format),
         level: r.value(fields.as_mut(), "log.level", level, Clone::clone),
         access: r.value(fields.as_mut(), "log.access", access, show_access),
+        slow_request: r.time(fields.as_mut(), "log.slow_request", duration),
+        slow_fill: r.time(fields.as_mut(), "log.slow_fill", duration),
     };
     r.finish(fields);
     log

@@ -159,6 +159,10 @@ pub struct LogConfig {
     pub level: String,
     /// `log.access`. Default on.
     pub access: AccessTarget,
+    /// `log.slow_request`: requests that were held up so long get a line in the log; 0 for none. Default 10 s.
+    pub slow_request: Duration,
+    /// `log.slow_fill`: the same for downloads from upstream. Default 1 min.
+    pub slow_fill: Duration,
 }
 
 /// How log lines look.

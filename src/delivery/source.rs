@@ -76,6 +76,7 @@ fn opened(response: FetchResponse, asked_offset: u64) -> Result<Opened, SourceEr
                 total,
                 validators,
                 content_type: text(&http::header::CONTENT_TYPE),
+                from: Some(response.mirror.as_str().into()),
                 // Freshness is the rules' `ttl`, not upstream's word (PROTOCOL section 7: its `Age` may be weeks).
                 lifetime: Lifetime::default(),
                 stream: response.body.map(|chunk| chunk.map_err(|error| source_error(&error))).boxed(),

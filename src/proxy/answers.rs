@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
@@ -15,11 +16,13 @@ use super::ctx::Ctx;
 use super::message::Response;
 use super::session::Session;
 use super::{Handler, host, inflow, refusal};
+use crate::cache::Fill;
 use crate::clock::SharedClock;
 use crate::id::RequestIds;
 use crate::store::model::TokenId;
 use crate::telemetry::Eyes;
 use crate::telemetry::access::{End, Line};
+use crate::telemetry::slow::SlowRequest;
 
 /// What access lines and metrics say when the client left before there was an answer (nginx's habit).
 const CLIENT_LEFT: u16 = 499;
@@ -141,10 +144,42 @@ impl Answers {
                 connection.reset_at_end();
             }
         }
-        self.write_line(session, ctx, status, end);
+        let took = ctx.started.elapsed();
+        self.write_line(session, ctx, status, end, took);
+        if self.shared.eyes.slow.is_slow_request(took) {
+            self.tell_if_slow(session, ctx, status, end, took);
+        }
     }
 
-    fn write_line(&self, session: &Session<'_>, ctx: &Ctx, status: u16, end: End) {
+    /// What a client takes its time for is not slow: sending its body, taking the bytes of an answer.
+    fn tell_if_slow(&self, session: &Session<'_>, ctx: &Ctx, status: u16, end: End, took: Duration) {
+        let (spent, first_byte) = (session.spent(), ctx.first_byte());
+        let before = first_byte.unwrap_or(took).saturating_sub(spent.receiving);
+        let held_up = before + spent.waiting;
+        if !self.shared.eyes.slow.is_slow_request(held_up) {
+            return;
+        }
+        let let_in = ctx.let_in.map_or(Duration::ZERO, |at| at.saturating_duration_since(ctx.started));
+        let from = ctx.fill.as_ref().and_then(Fill::from);
+        SlowRequest {
+            request: ctx.request,
+            kind: ctx.kind,
+            channel: ctx.channel.as_ref().map(|channel| channel.name()),
+            status,
+            bytes: session.body_bytes_sent(),
+            outcome: ctx.outcome,
+            end,
+            upstream: ctx.asked.as_deref().filter(|name| !name.is_empty()),
+            from: from.as_deref(),
+            let_in,
+            upstream_wait: ctx.asked.as_ref().map(|_| held_up.saturating_sub(let_in)),
+            first_byte,
+            took,
+        }
+        .log();
+    }
+
+    fn write_line(&self, session: &Session<'_>, ctx: &Ctx, status: u16, end: End, took: Duration) {
         let request = session.request();
         let target = request.target();
         let named = || host::meant(request).host;
@@ -159,7 +194,7 @@ impl Answers {
             status,
             bytes: session.body_bytes_sent(),
             first_byte: ctx.first_byte(),
-            took: ctx.started.elapsed(),
+            took,
             outcome: ctx.outcome,
             channel: ctx.channel.as_ref().map(|c| c.name()),
             user: ctx.principal.as_ref().map(|principal| &*principal.name),

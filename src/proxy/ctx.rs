@@ -44,6 +44,10 @@ pub struct Ctx {
     pub(super) digest: Option<Sha256>,
     /// The download it comes from, where one is under way.
     pub(super) fill: Option<Fill>,
+    /// The upstream that the answer had to wait for; empty where it is not one alone.
+    pub(super) asked: Option<Box<str>>,
+    /// When it was known whose credential came along.
+    pub(super) let_in: Option<Instant>,
     /// Some credential came along, good or not.
     pub(super) offered: bool,
     /// What is asked for is not for everybody: caches on the way must not share the answer.
@@ -80,6 +84,8 @@ impl Ctx {
             package: None,
             digest: None,
             fill: None,
+            asked: None,
+            let_in: None,
             offered: false,
             gated: false,
             connection: None,

@@ -24,7 +24,7 @@ pub(super) fn note(trail: &Arc<Trail>, session: &Session<'_>, ctx: &mut Ctx) {
     if !trail.counts_downloads() || session.body_bytes_sent() == 0 || !is_from_the_beginning(session) {
         return;
     }
-    match (ctx.digest.or_else(|| named(session)), ctx.fill.take()) {
+    match (ctx.digest.or_else(|| named(session)), ctx.fill.clone()) {
         (Some(sha256), _) => trail.downloaded(&got(ctx, &file, &sha256)),
         // The index knows it by MD5 only; the digest is known once the file is stored.
         (None, Some(under_way)) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header;
+use tokio::time::Instant;
 
 use super::admit::{self, Admission, Asking};
 use super::api::Crossing;
@@ -121,7 +122,9 @@ impl Door {
             return Err(Box::new((None, problem)));
         }
         let asking = Asking { token: token.as_ref(), foreign };
-        if let Err(problem) = self.admission.admit(session, ctx, rules.access(), &plan, &asking).await {
+        let admitted = self.admission.admit(session, ctx, rules.access(), &plan, &asking).await;
+        ctx.let_in = ctx.offered.then(Instant::now);
+        if let Err(problem) = admitted {
             return Err(Box::new((Some(plan), *problem)));
         }
         if !rules.policy().has_audiences() {
@@ -176,6 +179,9 @@ impl Door {
         ctx.kind = plan.kind();
         ctx.package = plan.package_path();
         let delivered = delivered(delivery, plan).await;
+        if !delivered.as_ref().is_ok_and(|answer| answer.facts.outcome.is_from_here()) {
+            ctx.asked = Some(plan.upstream().unwrap_or_default().into());
+        }
         if let (Some((label, _)), Ok(_)) = (plan.channel(), &delivered) {
             let find = || self.control.eyes.metrics.channel(label);
             let known = plan.proxied().map(|channel| Arc::clone(channel.series.get_or_init(find)));

@@ -31,6 +31,7 @@ pub(super) async fn answer(
     path: Secret<String>,
 ) -> pingora::Result<()> {
     let asked = Asked::of(session);
+    ctx.asked = Some(host.upstream.name().into());
     let conditions = PassConditions {
         if_none_match: asked.if_none_match,
         if_modified_since: asked.if_modified_since,
@@ -54,7 +55,7 @@ pub(super) async fn answer(
     if bodiless {
         return Ok(());
     }
-    while let Some(chunk) = passed.body.recv().await {
+    while let Some(chunk) = session.wait_for(passed.body.recv()).await {
         let chunk = chunk.map_err(|why| pingora::Error::explain(pingora::ErrorType::ReadError, why))?;
         session.write_response_body(Some(chunk), false).await?;
     }

@@ -76,6 +76,14 @@ impl Plan {
         }
     }
 
+    /// The upstream that has it, where it is one alone.
+    pub(super) fn upstream(&self) -> Option<&str> {
+        match self {
+            Self::Plain(PlainFile::Upstream { upstream, .. }) => Some(upstream.name()),
+            other => other.proxied()?.remote().map(|remote| remote.upstream.name()),
+        }
+    }
+
     /// The package file it is about, as `channel/subdir/file`; the channel as it was asked for.
     pub(super) fn package_path(&self) -> Option<Box<str>> {
         let (asked, subdir, archive) = match self {

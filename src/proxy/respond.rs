@@ -51,7 +51,10 @@ pub async fn answer(
     }
     ctx.outcome = answer.facts.outcome;
     match &answer.body {
-        Body::Fill(fill) => ctx.fill = ctx.package.is_some().then(|| fill.clone()),
+        Body::Fill(fill) => {
+            fill.begun_by(ctx.request);
+            ctx.fill = Some(fill.clone());
+        }
         Body::Blob(blob) => ctx.digest = Some(*blob.digest()),
         Body::File(_) | Body::Bytes(_) | Body::Cold(_) => {}
     }

@@ -2,11 +2,13 @@
 //!
 //! Belongs here: what handlers need of either way. Does not: how each works (`lean`, the engine).
 
+use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session as Engine;
+use tokio::time::Instant;
 
 use super::conn::Conn;
 use super::lean::Lean;
@@ -17,7 +19,17 @@ pub struct Session<'a> {
     request: Request,
     written: Option<Response>,
     continued: bool,
+    spent: Spent,
     way: Way<'a>,
+}
+
+/// Where time went that is not the gate's own.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Spent {
+    /// Waiting for the client to send its body.
+    pub(super) receiving: Duration,
+    /// Waiting for what the answer's body is made of, once it had begun.
+    pub(super) waiting: Duration,
 }
 
 enum Way<'a> {
@@ -29,13 +41,15 @@ impl<'a> Session<'a> {
     /// A plain request, whose answer is written to the connection it came on.
     pub(super) fn lean(conn: &'a mut Conn, request: Request) -> Self {
         let bodiless = request.method == http::Method::HEAD;
-        Self { request, written: None, continued: false, way: Way::Lean(Lean::new(conn, bodiless)) }
+        let way = Way::Lean(Lean::new(conn, bodiless));
+        Self { request, written: None, continued: false, spent: Spent::default(), way }
     }
 
     /// Any request.
     pub(super) fn engine(engine: &'a mut Engine) -> Self {
         let request = Request::of_engine(engine.req_header());
-        Self { request, written: None, continued: false, way: Way::Engine(engine) }
+        let way = Way::Engine(engine);
+        Self { request, written: None, continued: false, spent: Spent::default(), way }
     }
 
     /// What was asked.
@@ -51,8 +65,28 @@ impl<'a> Session<'a> {
     pub async fn read_request_body(&mut self) -> pingora::Result<Option<Bytes>> {
         match &mut self.way {
             Way::Lean(_) => Ok(None),
-            Way::Engine(engine) => engine.downstream_session.read_request_body().await,
+            Way::Engine(engine) => {
+                let begun = Instant::now();
+                let piece = engine.downstream_session.read_request_body().await;
+                self.spent.receiving += begun.elapsed();
+                piece
+            }
         }
+    }
+
+    /// Waits for what the answer's body is made of.
+    pub(super) async fn wait_for<T>(&mut self, coming: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let come = coming.await;
+        if self.written.is_some() {
+            self.spent.waiting += begun.elapsed();
+        }
+        come
+    }
+
+    /// Where time went so far.
+    pub(super) const fn spent(&self) -> Spent {
+        self.spent
     }
 
     /// Whether there is nothing left to read of the request's body.

@@ -38,7 +38,7 @@ pub(super) async fn body(session: &mut Session<'_>, body: &Body, span: Range<u64
     };
     let mut left = span.end - span.start;
     while left > 0 {
-        let chunk = match reader.next().await {
+        let chunk = match session.wait_for(reader.next()).await {
             Some(Ok(chunk)) => chunk,
             Some(Err(error)) => return Err(cut(&format!("reading the cached file failed: {error}"))),
             None => return Err(cut("the cached file is shorter than it was a moment ago")),
@@ -176,7 +176,7 @@ async fn follow(
     respond::send_head(session, header, next.is_none() && empty).await?;
     while let Some(chunk) = next {
         session.write_response_body(Some(chunk), false).await?;
-        next = match coming.next().await {
+        next = match session.wait_for(coming.next()).await {
             Some(Ok(chunk)) => Some(chunk),
             Some(Err(refusal)) => return Err(cut(&format!("{}: {refusal}", coming.failed()))),
             None => None,

@@ -46,6 +46,12 @@ impl Outcome {
         Self::Failed,
     ];
 
+    /// Whether the bytes were here, so that the answer waited for no upstream.
+    #[must_use]
+    pub const fn is_from_here(self) -> bool {
+        matches!(self, Self::None | Self::Hit | Self::Stale | Self::Negative | Self::Local)
+    }
+
     /// The word in logs and labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

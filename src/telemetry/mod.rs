@@ -9,6 +9,7 @@ pub mod labels;
 pub mod log;
 pub mod metrics;
 pub mod shard;
+pub mod slow;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ pub use access::AccessLog;
 pub use health::Health;
 pub use labels::{Outcome, RouteKind};
 pub use metrics::Metrics;
+pub use slow::Slow;
 
 /// What every request reports into, in one cheap handle.
 #[derive(Clone)]
@@ -26,4 +28,6 @@ pub struct Eyes {
     pub metrics: Arc<Metrics>,
     /// What `/-/readyz` answers from.
     pub health: Arc<Health>,
+    /// From when on something is told as slow.
+    pub slow: Slow,
 }

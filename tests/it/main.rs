@@ -85,6 +85,7 @@ mod shards;
 mod shards_only;
 mod shards_swaps;
 mod sightings;
+mod slow;
 mod store_cli;
 mod tidy;
 mod upload_anaconda;

@@ -198,6 +198,8 @@ impl Ending {
                 }
             }
         }
+        let watcher = &self.engine.settings.watcher;
+        self.shared.course.tell(watcher, &self.name, self.shared.committed(), outcome.as_ref().err());
         self.shared.finish(outcome);
     }
 }

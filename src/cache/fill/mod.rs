@@ -31,6 +31,7 @@ use super::error::FillError;
 use super::object::ObjectMeta;
 use super::source::{SharedSource, Validators};
 use crate::conda::digest::Expected;
+use crate::id::RequestId;
 
 pub(super) use engine::Engine;
 pub use follower::Follower;
@@ -134,6 +135,19 @@ impl Fill {
     #[must_use]
     pub fn failure(&self) -> Option<FillError> {
         self.shared.failure()
+    }
+
+    /// Notes which request began it, if this handle did.
+    pub fn begun_by(&self, request: RequestId) {
+        if !self.joined {
+            self.shared.course.begun_by(request);
+        }
+    }
+
+    /// Who sends the bytes, once that is known: the printable address of a mirror.
+    #[must_use]
+    pub fn from(&self) -> Option<Arc<str>> {
+        self.shared.course.from()
     }
 
     /// Whether this handle joined a fill that somebody else had started.

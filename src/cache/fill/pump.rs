@@ -68,7 +68,8 @@ impl Task {
         if body.offset != have && body.offset != 0 {
             return Err(again("upstream answered with another range than the one asked for"));
         }
-        let OpenedBody { offset, total, validators, content_type, lifetime, stream } = body;
+        let OpenedBody { offset, total, validators, content_type, from, lifetime, stream } = body;
+        self.shared.course.answered(from);
         // Bytes of the first answer keep its validators.
         let validators = if have > 0 { before.validators } else { validators };
         let content_type = if have > 0 { before.content_type.or(content_type) } else { content_type };

@@ -17,6 +17,7 @@ use super::FillHead;
 use super::ring::Ring;
 use crate::cache::blobs::Blob;
 use crate::cache::error::FillError;
+use crate::cache::report::Course;
 use crate::conda::digest::{Expected, Sha256};
 
 /// Largest piece a follower reads back from the partial file.
@@ -68,6 +69,8 @@ pub(super) struct Shared {
     inner: Mutex<Inner>,
     version: watch::Sender<u64>,
     learned: Notify,
+    /// When what happened to it.
+    pub(super) course: Course,
 }
 
 impl Shared {
@@ -88,6 +91,7 @@ impl Shared {
             }),
             version: watch::Sender::new(0),
             learned: Notify::new(),
+            course: Course::new(),
         }
     }
 

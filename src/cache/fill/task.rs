@@ -83,6 +83,7 @@ impl Task {
 
     pub(super) async fn run(&self) -> Result<Arc<Blob>, FillError> {
         let place = self.engine.place(&self.kind).await?;
+        self.shared.course.placed();
         let partial = self.open_partial().await?;
         let outcome = self.drive(&partial, place).await;
         if let Err(error) = &outcome {
@@ -177,6 +178,7 @@ impl Task {
         match self.source.open(OpenAt { offset, if_range, conditional }).await {
             Ok(Opened::Body(body)) => self.take(partial, body).await.map(|()| Outcome::Complete),
             Ok(Opened::NotModified { validators, lifetime }) if asked_conditionally => {
+                self.shared.course.answered(None);
                 Ok(Outcome::NotModified(validators, lifetime))
             }
             Ok(Opened::NotModified { .. }) => Err(Stop::Fail(FillError::Source(Arc::new(SourceError {
@@ -201,6 +203,7 @@ impl Task {
             return Err(FillError::Source(Arc::new(error)));
         };
         self.engine.blobs.counters.retried.fetch_add(1, Ordering::Relaxed);
+        self.shared.course.asked_again();
         tracing::info!(key = %self.name, at, %error, "upstream broke off; asking for the rest");
         tokio::time::sleep(pause).await;
         Ok(())

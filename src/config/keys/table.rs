@@ -71,6 +71,10 @@ pub const KEYS: &[Key] = &[
         "How much is logged: error, warn, info, debug, trace, or for one room info,condagate::cache=debug."),
     key("log.access", Shape::Access, Text("on"),
         "Where the line about each request goes: on (standard output), off, or the path of a file."),
+    key("log.slow_request", Shape::Duration, Text("10s"),
+        "Requests that were held up so long get a line that says where the time went; 0s for none."),
+    key("log.slow_fill", Shape::Duration, Text("1m"),
+        "The same for downloads from upstream."),
 
     key("egress.proxy", Shape::Url(PROXIES), Nothing("http://proxy.example.org:3128"),
         "The proxy to upstreams; without it HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY count."),

@@ -20,7 +20,7 @@ use super::server::{self, ServerParts, Stopped, Stopper};
 use crate::clock::SystemClock;
 use crate::id::RequestIds;
 use crate::telemetry::access::{AccessLog, Target};
-use crate::telemetry::{Eyes, Health, Metrics, log};
+use crate::telemetry::{Eyes, Health, Metrics, Slow, log};
 use crossing::Ends;
 use handler::Scripted;
 
@@ -54,7 +54,12 @@ impl Gate {
         let metrics = Arc::new(Metrics::new());
         let target = Target::File(dir.path().join("access.log"));
         let access = AccessLog::open(&target, log::Format::Human, metrics.access_lines_lost.clone()).unwrap();
-        let eyes = Eyes { access, metrics: Arc::clone(&metrics), health: Arc::new(Health::default()) };
+        let eyes = Eyes {
+            access,
+            metrics: Arc::clone(&metrics),
+            health: Arc::new(Health::default()),
+            slow: Slow::OFF,
+        };
         let bound = listen::bind_all(&["127.0.0.1:0"]).unwrap();
         let address = bound[0].address();
         let permits = Arc::new(Semaphore::new(0));

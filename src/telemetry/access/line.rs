@@ -32,6 +32,18 @@ pub enum End {
     Cut,
 }
 
+impl End {
+    /// The word in logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::ClientLeft => "client-left",
+            Self::Cut => "cut",
+        }
+    }
+}
+
 /// What one line says.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a> {
@@ -98,10 +110,8 @@ impl Line<'_> {
         if let Some(token) = self.token {
             pairs.word("token", token.as_bytes());
         }
-        match self.end {
-            End::Complete => {}
-            End::ClientLeft => pairs.word("end", b"client-left"),
-            End::Cut => pairs.word("end", b"cut"),
+        if self.end != End::Complete {
+            pairs.word("end", self.end.as_str().as_bytes());
         }
         pairs.text("agent", self.agent);
         pairs.close();
