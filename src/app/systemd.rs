@@ -38,7 +38,9 @@ pub(super) fn ready(status: &str) {
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!(%error, "the service manager can't be told of a reload: there is no clock"),
+        Err(error) => {
+            tracing::warn!(%error, "the service manager can't be told of a reload: there is no clock");
+        }
     }
 }
 
@@ -57,7 +59,9 @@ fn tell(notes: &[NotifyState<'_>]) {
 /// Tells the manager again and again that the gate lives, as long as every worker takes its turns. A manager that hears nothing
 /// starts the gate anew.
 pub(super) fn keep_alive(runtime: &Runtime, pulse: Pulse) {
-    let Some(within) = sd_notify::watchdog_enabled().filter(|within| *within > Duration::ZERO) else { return };
+    let Some(within) = sd_notify::watchdog_enabled().filter(|within| *within > Duration::ZERO) else {
+        return;
+    };
     runtime.spawn(async move {
         let mut ticks = tokio::time::interval(within / 3);
         loop {
@@ -65,7 +69,9 @@ pub(super) fn keep_alive(runtime: &Runtime, pulse: Pulse) {
             if tokio::time::timeout(within / 3, pulse.beat()).await == Ok(true) {
                 tell(&[NotifyState::Watchdog]);
             } else {
-                tracing::error!("a worker has not had a turn for long; the service manager may start the gate anew");
+                tracing::error!(
+                    "a worker has not had a turn for long; the service manager may start the gate anew"
+                );
             }
         }
     });

@@ -83,7 +83,9 @@ pub enum ListenError {
     )]
     Privileged(String),
     /// A socket that was passed to the process.
-    #[error("socket {number} of those that were passed to this process (LISTEN_FDS) can't be used: {source}; it must be a listening TCP socket")]
+    #[error(
+        "socket {number} of those that were passed to this process (LISTEN_FDS) can't be used: {source}; it must be a listening TCP socket"
+    )]
     Given {
         /// Its number, from 1.
         number: usize,
@@ -165,9 +167,8 @@ mod tests {
     fn given_sockets_stand_for_the_addresses_they_serve() {
         let given = |address: &str| Bound::given(TcpListener::bind(address).unwrap()).unwrap();
         let (one, all) = (given("127.0.0.1:0"), given("0.0.0.0:0"));
-        let serves = |bound: &Bound, ip: &str, port: u16| {
-            bound.serves(SocketAddr::new(ip.parse().unwrap(), port))
-        };
+        let serves =
+            |bound: &Bound, ip: &str, port: u16| bound.serves(SocketAddr::new(ip.parse().unwrap(), port));
         let (port, all_port) = (one.address.port(), all.address.port());
         assert!(serves(&one, "127.0.0.1", port) && serves(&one, "::ffff:127.0.0.1", port));
         assert!(!serves(&one, "127.0.0.2", port) && !serves(&one, "127.0.0.1", 0));

@@ -49,15 +49,7 @@ pub async fn answer(
     if let Err(refusal) = coded::apply(&mut answer, coding).await {
         return problem(session, ctx, stamp, Problem::internal(refusal)).await;
     }
-    ctx.outcome = answer.facts.outcome;
-    match &answer.body {
-        Body::Fill(fill) => {
-            fill.begun_by(ctx.request);
-            ctx.fill = Some(fill.clone());
-        }
-        Body::Blob(blob) => ctx.digest = Some(*blob.digest()),
-        Body::File(_) | Body::Bytes(_) | Body::Cold(_) => {}
-    }
+    remember(ctx, &answer);
     // A download's own facts come with its head; conditions are judged against them.
     if let Err(error) = stream::prepare(&asked, &mut answer).await {
         return refuse::fill_error(session, ctx, stamp, &error).await;
@@ -94,6 +86,19 @@ pub async fn answer(
         return Ok(());
     }
     stream::body(session, &answer.body, span).await
+}
+
+/// For the access line, and for whoever has to wait.
+fn remember(ctx: &mut Ctx, answer: &Answer) {
+    ctx.outcome = answer.facts.outcome;
+    match &answer.body {
+        Body::Fill(fill) => {
+            fill.begun_by(ctx.request);
+            ctx.fill = Some(fill.clone());
+        }
+        Body::Blob(blob) => ctx.digest = Some(*blob.digest()),
+        Body::File(_) | Body::Bytes(_) | Body::Cold(_) => {}
+    }
 }
 
 /// The part of a representation of `len` bytes that was asked for, `If-Range` considered.

@@ -1,8 +1,10 @@
 //! What stands in `deploy/`: every setting, path, port and command in it is one that the gate has, and the linters have nothing to say.
 //!
-//! Linters that are not installed are skipped with a loud line; the comparison with the gate always runs.
+//! Linters that come with the Python clients are needed where those are; others are skipped with a loud line where they are missing. The
+//! comparison with the gate always runs.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -282,11 +284,26 @@ fn the_root_of_the_image_has_all_that_the_gate_needs() {
     let _left_by_kill = fs::remove_file(data.join("run/control.sock"));
 }
 
-/// Runs a linter that may be missing.
-fn lint(tool: &str, arguments: &[&str]) {
+/// Runs a linter of the test environment; it is missing only where nobody asked for the real clients either.
+pub fn lint(tool: &str, arguments: &[&str]) {
+    let beside = std::env::var_os("CONDAGATE_TEST_PYTHON")
+        .map_or_else(|| root().join(".venv/bin/python"), PathBuf::from)
+        .with_file_name(tool);
+    let is_there = beside.exists();
+    assert!(
+        is_there || std::env::var_os("CONDAGATE_REQUIRE_CLIENTS").is_none_or(|v| v != "1"),
+        "{tool} is missing beside the Python clients; run tests/run"
+    );
+    lint_if_there(if is_there { beside.as_os_str() } else { tool.as_ref() }, arguments);
+}
+
+/// Runs a linter that no registry for Python has.
+pub fn lint_if_there(tool: &OsStr, arguments: &[&str]) {
     match Command::new(tool).args(arguments).current_dir(root()).output() {
-        Ok(output) => assert!(output.status.success(), "{tool} {arguments:?}:\n{}", text_of(&output)),
-        Err(_) => skipped(&format!("{tool} is not installed: {arguments:?} was not checked")),
+        Ok(output) => {
+            assert!(output.status.success(), "{} {arguments:?}:\n{}", tool.display(), text_of(&output));
+        }
+        Err(_) => skipped(&format!("{} is not installed: {arguments:?} was not checked", tool.display())),
     }
 }
 
@@ -300,12 +317,15 @@ fn linters_have_nothing_to_say() {
     lint("shellcheck", &["deploy/docker/rootfs", "deploy/compose/make-secrets", ".ci/run", "tests/run"]);
     let manifests = files_below(&root().join("deploy/kubernetes"));
     let manifests: Vec<_> = manifests.iter().map(|file| file.to_str().unwrap()).collect();
-    // It knows what Kubernetes knows, and no more.
+    // Kubernetes does not know what is meant for kustomize.
     let manifests: Vec<_> = manifests.into_iter().filter(|f| !f.ends_with("kustomization.yaml")).collect();
-    lint("kubectl-validate", &manifests);
-    lint("promtool", &["check", "rules", "deploy/prometheus/alerts.yaml"]);
-    lint("promtool", &["test", "rules", "deploy/prometheus/alerts.test.yaml"]);
-    lint("promtool", &["check", "config", "--syntax-only", "deploy/prometheus/scrape.yaml"]);
+    lint("kubernetes-validate", &[&["--strict", "--quiet"], &*manifests].concat());
+    lint_if_there("promtool".as_ref(), &["check", "rules", "deploy/prometheus/alerts.yaml"]);
+    lint_if_there("promtool".as_ref(), &["test", "rules", "deploy/prometheus/alerts.test.yaml"]);
+    lint_if_there(
+        "promtool".as_ref(),
+        &["check", "config", "--syntax-only", "deploy/prometheus/scrape.yaml"],
+    );
 
     let home = Home::new();
     let compose = home.path("compose.yaml");
@@ -317,5 +337,5 @@ fn linters_have_nothing_to_say() {
     )
     .unwrap();
     fs::create_dir(home.path("secrets")).unwrap();
-    lint("docker-compose", &["--file", compose.to_str().unwrap(), "config", "--quiet"]);
+    lint_if_there("docker-compose".as_ref(), &["--file", compose.to_str().unwrap(), "config", "--quiet"]);
 }

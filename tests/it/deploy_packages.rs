@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use crate::deploy::{lint, lint_if_there};
+use crate::harness::Home;
 use crate::harness::process::{run, text_of};
-use crate::harness::{Home, skipped};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -106,18 +106,10 @@ fn the_settings_of_the_packages_are_right_and_fit_the_service() {
 
 #[test]
 fn scripts_and_workflows_have_no_mistakes() {
-    let lint = |tool: &str, arguments: &[&str]| match Command::new(tool)
-        .args(arguments)
-        .current_dir(root())
-        .output()
-    {
-        Ok(output) => assert!(output.status.success(), "{tool}:\n{}", text_of(&output)),
-        Err(_) => skipped(&format!("{tool} is not installed: {arguments:?} was not checked")),
-    };
     lint("shellcheck", &["deploy/debian/postinst", "deploy/debian/prerm", "deploy/debian/postrm"]);
     // Pieces without a first line of their own.
     let pieces = ["deploy/rpm/post", "deploy/rpm/preun", "deploy/rpm/postun"];
     lint("shellcheck", &[&["--shell=sh", "--exclude=SC2148"], &pieces[..]].concat());
-    lint("actionlint", &[".github/workflows/release.yml"]);
+    lint_if_there("actionlint".as_ref(), &[".github/workflows/release.yml"]);
     assert!(Path::new(&root()).join(".ci/run").is_file(), "what the workflow runs");
 }

@@ -1,6 +1,8 @@
 //! Lines about what took too long: which they are, what they say, and that others have none.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::harness::{
     Act, Channel, Home, Latch, Process, Request, Upstream, eventually, eventually_true, package, rules,
