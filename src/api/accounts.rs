@@ -1,4 +1,5 @@
-//! `/-/api/v1/session`, `/-/api/v1/setup`, `/-/api/v1/me`, `/-/jwks.json`: logging in, staying so, the first administrator.
+//! `/-/api/v1/session`, `/-/api/v1/setup`, `/-/api/v1/password/…`, `/-/api/v1/me`, `/-/jwks.json`: logging in, staying so, the first
+//! administrator, passwords that were forgotten.
 //!
 //! Belongs here: bodies and answers. Does not: proving who somebody is (`identity`), users (`people`), whether a request may come in
 //! the clear (`proxy`, which says so in [`Visitor`]).
@@ -17,10 +18,11 @@ use serde_json::{Value, json};
 
 use crate::http::problem::{MEDIA_TYPE, Problem};
 use crate::identity::{Identity, Issued, Visitor};
-use crate::people::{People, PeopleError, setup};
+use crate::people::{By, People, PeopleError, setup};
 use crate::secret::Secret;
 use crate::snapshot::people::Refused;
 use crate::store::StoreError;
+use crate::store::model::UserId;
 
 /// A refusal, which is an answer too.
 struct Refusal(Box<Response>);
@@ -88,10 +90,15 @@ pub struct Accounts {
     pub people: Open,
     /// The directory of the set-up code.
     pub data: PathBuf,
+    /// Sends codes to those who have forgotten their password; `None` where there is no mail.
+    pub send_code: Option<SendCode>,
 }
 
 /// The longest body that is taken; all are small documents.
 const LONGEST: usize = 64 * 1024;
+
+/// Has a code for a new password sent to a user's address, soon.
+pub type SendCode = Arc<dyn Fn(UserId) -> BoxFuture<'static, Result<(), StoreError>> + Send + Sync>;
 
 /// Opens what makes users.
 pub type Open = Arc<dyn Fn() -> BoxFuture<'static, Result<People, StoreError>> + Send + Sync>;
@@ -104,6 +111,8 @@ pub fn router(accounts: Accounts) -> Router {
         .route("/api/v1/session/refresh", post(renew))
         .route("/api/v1/me", get(me))
         .route("/api/v1/setup", post(set_up))
+        .route("/api/v1/password/forgot", post(forgot))
+        .route("/api/v1/password/reset", post(reset))
         .layer(DefaultBodyLimit::max(LONGEST))
         .with_state(accounts)
 }
@@ -207,21 +216,82 @@ async fn set_up(
     check_way(&visitor)?;
     let first: First = read(&visitor, &body, "`code`, `username` and `password`")?;
     let people =
-        (accounts.people)().await.map_err(|error| refusal(set_up_problem(&visitor, &error.into())))?;
+        (accounts.people)().await.map_err(|error| refusal(people_problem(&visitor, &error.into())))?;
     let address = visitor.address();
     let made =
         setup::redeem(&people, &accounts.data, &first.code, &first.username, first.password, &address).await;
-    let user = made.map_err(|error| refusal(set_up_problem(&visitor, &error)))?;
+    let user = made.map_err(|error| refusal(people_problem(&visitor, &error)))?;
     let told = json!({"id": user.id.as_str(), "user": user.name, "superuser": user.superuser});
     Ok((StatusCode::CREATED, Json(told)).into_response())
 }
 
-fn set_up_problem(visitor: &Visitor, error: &PeopleError) -> Response {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Forgot {
+    username: String,
+}
+
+const NO_MAIL: &str = "this gate sends no mail (`notify.smtp`), so no code for a new password can be sent; whoever runs it can set one with \
+                       `condagate user passwd`";
+const MAYBE: &str = "if there is such a user, with an address, a mail with a code for a new password is on its way; it comes once in ten minutes";
+
+/// Says the same whoever is asked about, and takes as long.
+async fn forgot(
+    State(accounts): State<Accounts>,
+    Extension(visitor): Extension<Visitor>,
+    body: axum::body::Bytes,
+) -> Answered<Response> {
+    let Some(send) = accounts.send_code.clone() else {
+        return Err(refusal(problem(&visitor, &Problem::conflict(NO_MAIL))));
+    };
+    let asked: Forgot = read(&visitor, &body, "`username`")?;
+    let people = (accounts.people)().await;
+    let people = people.map_err(|error| refusal(people_problem(&visitor, &error.into())))?;
+    tokio::spawn(async move {
+        let ordered = async {
+            match people.forgetful(&asked.username).await? {
+                Some(user) => send(user).await.map_err(PeopleError::from),
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = ordered.await {
+            tracing::warn!(%error, "a code for a new password could not be ordered");
+        }
+    });
+    Ok((StatusCode::ACCEPTED, Json(json!({"detail": MAYBE}))).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reset {
+    code: Secret<String>,
+    password: Secret<String>,
+}
+
+async fn reset(
+    State(accounts): State<Accounts>,
+    Extension(visitor): Extension<Visitor>,
+    body: axum::body::Bytes,
+) -> Answered<Response> {
+    check_way(&visitor)?;
+    let reset: Reset = read(&visitor, &body, "`code` and `password`")?;
+    let done = async {
+        let people = (accounts.people)().await?;
+        let by = By::anonymous(&visitor.address());
+        people.reset_password(&by, &reset.code, &reset.password).await
+    };
+    let user = done.await.map_err(|error| refusal(people_problem(&visitor, &error)))?;
+    Ok(Json(json!({"user": user.name})).into_response())
+}
+
+fn people_problem(visitor: &Visitor, error: &PeopleError) -> Response {
     let sentence = error.to_string();
     problem(
         visitor,
         &match error {
-            PeopleError::Setup(setup::SetupError::NotGood) => Problem::forbidden(sentence),
+            PeopleError::Setup(setup::SetupError::NotGood) | PeopleError::ResetCode => {
+                Problem::forbidden(sentence)
+            }
             PeopleError::Setup(setup::SetupError::NotNeeded) | PeopleError::Taken { .. } => {
                 Problem::conflict(sentence)
             }

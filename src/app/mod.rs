@@ -8,6 +8,7 @@ mod doctor;
 mod explain;
 mod eyes;
 mod fetch;
+mod forgotten;
 mod hosting;
 mod operator;
 mod reload;
@@ -359,7 +360,7 @@ impl Core {
                 let core = Arc::clone(&explaining);
                 async move { core.explain(question).await }.boxed()
             }),
-            api: society.api(&self.config, self.hosting.clone()),
+            api: society.api(&self.config, &self.work.queue, self.hosting.clone()),
             dialects: society.dialects(&self.config, hosting),
             receive_timeout: self.config.limits.receive_timeout,
         };

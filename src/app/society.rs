@@ -11,7 +11,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{StartError, convert, fetch};
+use super::{StartError, convert, fetch, forgotten};
 use crate::api::accounts::{self, Accounts};
 use crate::api::dialects::{self, Dialects};
 use crate::api::{channels, in_process};
@@ -21,6 +21,7 @@ use crate::channel::Hosting;
 use crate::clock::{SharedClock, UnixMillis};
 use crate::config::Config;
 use crate::identity::{Identity, IdentityParts};
+use crate::jobs::Queue;
 use crate::people;
 use crate::proxy::Api;
 use crate::proxy::server::{self, Stopper};
@@ -123,11 +124,12 @@ impl Society {
     }
 
     /// The API behind the front door.
-    pub(super) fn api(&self, config: &Config, hosting: Option<Hosting>) -> Api {
+    pub(super) fn api(&self, config: &Config, queue: &Queue, hosting: Option<Hosting>) -> Api {
         let accounts = Accounts {
             identity: Arc::clone(&self.identity),
             people: self.open_people(config),
             data: config.data.clone(),
+            send_code: forgotten::sender(config, queue, &self.clock),
         };
         let mut router = accounts::router(accounts);
         if let Some(hosting) = hosting {
@@ -143,7 +145,7 @@ impl Society {
     }
 
     /// What makes users, once the store is open.
-    fn open_people(&self, config: &Config) -> accounts::Open {
+    pub(super) fn open_people(&self, config: &Config) -> accounts::Open {
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
         let (argon2, life) = (convert::argon2(config), config.auth.token_ttl);
         Arc::new(move || {

@@ -118,7 +118,10 @@ impl Core {
             }
         }
         match post(&settings) {
-            Ok(Some(post)) => kinds.push(Arc::new(MailJob { post })),
+            Ok(Some(post)) => {
+                kinds.push(Arc::new(MailJob { post: post.clone() }));
+                kinds.extend(self.forgotten_kind(post));
+            }
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "mail can't be sent"),
         }

@@ -10,12 +10,14 @@
 //! | `notifier` | from an event to orders |
 //! | `webhook` `mail` | sending one |
 //! | `tokens` | tokens that end soon |
+//! | `sealed` | letters with a secret in them |
 //!
 //! Belongs here: all of that. Does not: noticing what happens (whoever does it tells), the HTTP client (`upstream`), retries (`jobs`).
 
 mod event;
 mod mail;
 mod notifier;
+mod sealed;
 mod settings;
 mod tokens;
 mod webhook;
@@ -23,6 +25,7 @@ mod webhook;
 pub use event::{Event, Topic};
 pub use mail::{Letter, MailJob, Post};
 pub use notifier::{Notifier, Senders, Sent};
+pub use sealed::{SealedJob, Write};
 pub use settings::{MailList, NotifySettings, SmtpSettings, SmtpTls, Webhook};
 pub use tokens::TokensJob;
 pub use webhook::WebhookJob;

@@ -22,6 +22,11 @@ pub enum PeopleError {
     /// Set-up codes.
     #[error("{0}")]
     Setup(#[from] SetupError),
+    /// A code for a new password: strangers are not told what is wrong with it.
+    #[error(
+        "the code is not good (any more): it is good for an hour, once, and only until the password is changed; ask for another mail"
+    )]
+    ResetCode,
     /// There is a user of that name.
     #[error("the name `{asked}` is taken: by {whose}")]
     Taken {

@@ -13,6 +13,7 @@ mod grants;
 mod groups;
 mod names;
 mod record;
+pub mod reset;
 pub mod setup;
 mod state;
 mod tokens;

@@ -67,6 +67,7 @@ mod notices;
 mod notify;
 mod odd_upstreams;
 mod own_disk;
+mod password_reset;
 mod people_cli;
 mod people_cli_refusals;
 mod plain_files;

@@ -15,7 +15,7 @@ use crate::harness::{
 use crate::people_cli::{done_with, ends_with, json_of, output};
 
 const SECRET: &str = "marked-signing-key";
-const PASSWORD: &str = "marked-mail-password";
+pub const PASSWORD: &str = "marked-mail-password";
 
 /// What arrived at a server.
 type Kept<T> = Arc<Mutex<Vec<T>>>;
@@ -36,20 +36,20 @@ fn listen(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
 
 /// A mail as a server took it.
 #[derive(Clone, Debug)]
-struct Mail {
-    to: String,
-    text: String,
+pub struct Mail {
+    pub to: String,
+    pub text: String,
 }
 
 /// A mail server that says no to `no@…` for good, and to `later@…` for now.
-struct MailServer {
+pub struct MailServer {
     address: SocketAddr,
     mails: Kept<Mail>,
     logins: Kept<String>,
 }
 
 impl MailServer {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let (mails, logins) = (Kept::default(), Kept::default());
         let (kept, seen) = (Arc::clone(&mails), Arc::clone(&logins));
         let address = listen(move |stream| {
@@ -58,11 +58,11 @@ impl MailServer {
         Self { address, mails, logins }
     }
 
-    fn to(&self, who: &str) -> Vec<Mail> {
+    pub fn to(&self, who: &str) -> Vec<Mail> {
         self.mails.lock().iter().filter(|mail| mail.to == who).cloned().collect()
     }
 
-    fn settings(&self) -> String {
+    pub fn settings(&self) -> String {
         let port = self.address.port();
         format!(
             "  smtp: {{host: 127.0.0.1, port: {port}, tls: none, from: gate@example.org, username: gate, password_file: mail-password}}\n"

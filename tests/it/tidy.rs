@@ -37,7 +37,6 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("people", &[KERNEL, DOMAIN, ENGINES]),
     ("channel", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "identity", "repodata"]]),
     ("identity", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "trail"]]),
-    ("channel", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "identity"]]),
     ("backup", &[KERNEL, DOMAIN, ENGINES, &["repodata"]]),
     ("jobs", &[KERNEL, DOMAIN, ENGINES, &["trail"]]),
     ("notify", &[KERNEL, DOMAIN, ENGINES, &["jobs"]]),
