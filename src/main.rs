@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     let _nobody_was_first = rustls::crypto::ring::default_provider().install_default();
     cli::run(&cli::Commands {
         serve: |config, rules, ready_file| Ok(app::serve(config, rules, ready_file)?),
+        certificates: |config| Ok(app::check_certificates(config)?),
         offline: |config, rules, request| Ok(app::offline(config, rules, request)?),
         explain: |config, rules, question| Ok(app::explain_offline(config, rules, question)?),
         try_notifying: |config| Ok(app::try_notifying(config)?),

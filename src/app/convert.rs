@@ -91,6 +91,11 @@ pub(super) fn front(config: &Config) -> FrontSettings {
         header_timeout: config.limits.header_timeout,
         idle_timeout: config.limits.idle_timeout,
         write_stall: config.limits.send_timeout,
+        announced_by: if config.security.proxy_protocol {
+            config.security.trusted_proxies.clone()
+        } else {
+            Vec::new()
+        },
         ..FrontSettings::default()
     }
 }

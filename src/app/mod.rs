@@ -17,6 +17,7 @@ mod society;
 mod systemd;
 mod tell;
 mod tend;
+mod tls;
 mod work;
 
 use std::net::SocketAddr;
@@ -38,7 +39,8 @@ use crate::id::RequestIds;
 use crate::policy::Rules;
 use crate::proxy::listen::{self, Bound, ListenError};
 use crate::proxy::server::{self, Pulse, ServerError, ServerParts, Stop, Stopped, Stopper};
-use crate::proxy::{Admission, ControlPages, Door, DoorSettings};
+use crate::proxy::tls::{Tls, TlsError};
+use crate::proxy::{Admission, ControlPages, Door, DoorSettings, Redirect};
 use crate::repodata::store::GenerationStore;
 use crate::snapshot::Live;
 use crate::store::lazy::LazyStore;
@@ -53,6 +55,7 @@ pub use doctor::probe;
 pub use explain::explain_offline;
 pub use serve::{OfflineError, offline, serve};
 pub use tell::try_notifying;
+pub use tls::check_certificates;
 
 /// Threads of the runtime that fetches, builds and serves the control socket.
 const BACKGROUND_THREADS: usize = 2;
@@ -133,6 +136,9 @@ pub enum StartError {
     /// The log's level can't be read.
     #[error("{0}")]
     Log(#[from] crate::telemetry::log::LogError),
+    /// Certificates can't be used.
+    #[error("{}", lines(.0))]
+    Tls(Vec<TlsError>),
     /// The store of users and tokens must not be used.
     #[error("{0}")]
     Store(crate::store::StoreError),
@@ -174,6 +180,8 @@ struct Core {
     upstreams: Arc<Upstreams>,
     eyes: Eyes,
     tune_upstream: Option<convert::UpstreamTuning>,
+    /// None without certificates.
+    tls: Option<Arc<Tls>>,
     /// What the fill counters have been told so far.
     counted: Mutex<CacheStatus>,
     /// One reload at a time.
@@ -191,7 +199,8 @@ impl Gate {
         if crate::backup::unfinished(&config.data) {
             return Err(StartError::HalfRestored(config.data.clone()));
         }
-        let bound = listen::complete(sockets, &config.listen).map_err(StartError::Listen)?;
+        let by_tls = if config.tls.certificates.is_empty() { &[][..] } else { &config.tls.listen };
+        let bound = listen::complete(sockets, &config.listen, by_tls).map_err(StartError::Listen)?;
         let addresses = bound.iter().map(Bound::address).collect();
         let data = DataDir::claim(&config, &*clock)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -206,6 +215,7 @@ impl Gate {
         let pseudonym = convert::pseudonym();
         reload::tell_notes(&rules);
         let mut core = Core::open(config, rules, &clock, tuning, &runtime, &pseudonym)?;
+        core.tls = tls::open(&core.config, &core.eyes, clock.now())?;
         let (store, live) = (core.store.clone(), Arc::clone(&core.live));
         let society = society::Society::open(&core.config, &clock, &runtime, &pseudonym, store, &live)?;
         core.hosting = Some(core.open_hosting(&society));
@@ -275,6 +285,14 @@ impl Drop for Gate {
     }
 }
 
+/// Where browsers are sent, if they are.
+fn redirect(config: &Config, public: Option<&url::Url>, bound: &[Bound]) -> Option<Redirect> {
+    let tls = bound.iter().find(|one| one.is_tls()).filter(|_| config.tls.redirect_browsers)?;
+    let public = public.filter(|public| public.scheme() == "https");
+    let public = public.map(|public| public.origin().ascii_serialization());
+    Some(Redirect { port: tls.address().port(), public })
+}
+
 fn tuned<T>(mut settings: T, tune: Option<impl FnOnce(&mut T)>) -> T {
     if let Some(tune) = tune {
         tune(&mut settings);
@@ -317,10 +335,7 @@ impl Core {
         });
         eyes.health.set_rules(RulesState::Current { revision: rules.revision() });
         let live = Arc::new(Live::new(Arc::new(rules), Arc::clone(&upstreams)));
-        let reloading = tokio::sync::Mutex::new(());
-        let tune_upstream = tuning.upstream;
-        let clock = Arc::clone(clock);
-        let work = work::Work::new(&config, &store, &clock, runtime.handle());
+        let work = work::Work::new(&config, &store, clock, runtime.handle());
         Ok(Self {
             config,
             cache,
@@ -330,12 +345,13 @@ impl Core {
             store,
             society: None,
             hosting: None,
-            clock,
+            clock: Arc::clone(clock),
             upstreams,
             eyes,
-            tune_upstream,
+            tune_upstream: tuning.upstream,
+            tls: None,
             counted: Mutex::default(),
-            reloading,
+            reloading: tokio::sync::Mutex::default(),
             work,
         })
     }
@@ -364,10 +380,9 @@ impl Core {
             dialects: society.dialects(&self.config, hosting),
             receive_timeout: self.config.limits.receive_timeout,
         };
-        let settings = DoorSettings {
-            public: self.config.public_url.as_ref().map(|public| public.url.reveal().clone()),
-            pseudonym: pseudonym.to_owned(),
-        };
+        let public = self.config.public_url.as_ref().map(|public| public.url.reveal().clone());
+        let redirect = redirect(&self.config, public.as_ref(), &bound);
+        let settings = DoorSettings { public, pseudonym: pseudonym.to_owned(), redirect };
         let admission = Admission {
             identity: Arc::clone(&society.identity),
             trail: Arc::clone(&society.trail),
@@ -378,6 +393,7 @@ impl Core {
         let (ready, accepting) = tokio::sync::oneshot::channel();
         let parts = ServerParts {
             bound,
+            tls: self.tls.clone(),
             handler: Arc::new(door),
             front: convert::front(&self.config),
             threads: self.config.threads,
@@ -411,6 +427,7 @@ impl Core {
             }
         });
         self.watch_rules(runtime, stop.clone());
+        self.watch_certificates(runtime, stop.clone());
         self.keep_tending(runtime, stop.clone());
         let (delivery, stopping) = (self.delivery.clone(), stop.clone());
         runtime.spawn(async move { delivery.follow_hosted(stopping.requested()).await });

@@ -13,11 +13,19 @@ use crate::telemetry::health::RulesState;
 use crate::trail::Happened;
 
 impl Core {
-    /// Reads the rules directory again and puts what it says in force.
+    /// Reads the rules and the certificates again and puts what they say in force.
     ///
     /// # Errors
-    /// Every mistake, one a line; the old rules stay.
+    /// Every mistake, one a line; the old rules, or the old certificates, stay.
     pub(super) async fn reload(&self) -> Result<(), String> {
+        match (self.reload_certificates().await, self.reload_rules().await) {
+            (Ok(()), Ok(())) => Ok(()),
+            (Err(one), Err(other)) => Err(format!("{one}\n{other}")),
+            (Err(one), Ok(())) | (Ok(()), Err(one)) => Err(one),
+        }
+    }
+
+    async fn reload_rules(&self) -> Result<(), String> {
         let _one_at_a_time = self.reloading.lock().await;
         let dir = self.config.rules.clone();
         let machine = config::Machine::of_process();
@@ -99,7 +107,7 @@ impl Core {
                     () = stop.requested() => return,
                 }
                 // The sentence is in the log already.
-                let _kept = this.reload().await;
+                let _kept = this.reload_rules().await;
             }
         });
     }

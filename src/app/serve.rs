@@ -65,7 +65,7 @@ async fn until_stopped(heard: &mut Signals, gate: &Gate, status: &str) {
             () = heard.stop() => return,
         };
         let is_kept = !matches!(done, Ok(Ok(())));
-        let what = if is_kept { "; the rules have mistakes, the old ones stay in force" } else { "" };
+        let what = if is_kept { "; what was read has mistakes, the old stays in force" } else { "" };
         systemd::ready(&format!("{status}{what}"));
     }
 }

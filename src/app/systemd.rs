@@ -12,16 +12,23 @@ use tokio::runtime::Runtime;
 use crate::proxy::listen::{Bound, ListenError};
 use crate::proxy::server::Pulse;
 
+/// The name (`FileDescriptorName=`) of sockets for TLS.
+const TLS: &str = "tls";
+
 /// Takes the sockets that were passed to this process; none where none were. Call it once, while the process has one thread: it
 /// takes the variables away, so that no child believes them.
 ///
 /// # Errors
 /// One for each socket that is of no use.
 pub(super) fn sockets() -> Result<Vec<Bound>, Vec<ListenError>> {
+    // What systemd calls them, in their order.
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let is_tls: Vec<bool> = names.split(':').map(|name| name == TLS).collect();
     let mut passed = ListenFd::from_env();
     let (mut taken, mut errors) = (Vec::new(), Vec::new());
     for index in 0..passed.len() {
         match passed.take_tcp_listener(index).and_then(|socket| socket.map(Bound::given).transpose()) {
+            Ok(socket) if is_tls.get(index) == Some(&true) => taken.extend(socket.map(Bound::with_tls)),
             Ok(socket) => taken.extend(socket),
             Err(source) => errors.push(ListenError::Given { number: index + 1, source }),
         }

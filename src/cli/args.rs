@@ -30,9 +30,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run the gateway until SIGTERM or SIGINT; SIGHUP reloads the rules
+    /// Run the gateway until SIGTERM or SIGINT; SIGHUP reloads rules and certificates
     Serve(ServeArgs),
-    /// Check configuration and rules: every mistake at once, with file and line
+    /// Check configuration, rules and certificates: every mistake at once, with file and line
     Check(CheckArgs),
     /// Write, show and change settings
     #[command(subcommand)]
@@ -65,7 +65,7 @@ pub(super) enum Command {
     Jobs(jobs::JobsCommand),
     #[command(flatten)]
     People(PeopleCommand),
-    /// Have the running gate read its rules again
+    /// Have the running gate read its rules and certificates again
     Reload(ReloadArgs),
     /// Ask a gate whether it lives, or is ready; exit code 1 if not
     ///
@@ -410,7 +410,7 @@ impl Command {
     ) -> ExitCode {
         match self {
             Self::Serve(args) => serve::run(args, commands, sources, terminal),
-            Self::Check(args) => check::run(&args, sources, terminal).into(),
+            Self::Check(args) => check::run(&args, commands, sources, terminal).into(),
             Self::Health(args) => health::run(&args, sources, terminal).into(),
             Self::Backup(args) => backup::run(&args, sources, terminal).into(),
             Self::Notify(command) => notifying::run(&command, commands, sources, terminal).into(),

@@ -5,25 +5,32 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::args::CheckArgs;
-use super::{Exit, Terminal, show};
+use super::{Commands, Exit, Terminal, show};
 use crate::config::{self, Config, Flags, Sources};
 use crate::policy::{At, ChannelSource, Mistake, Rules};
 use crate::telemetry::log;
 
-pub(super) fn run(args: &CheckArgs, sources: &dyn Fn(Flags) -> Sources, terminal: &mut Terminal<'_>) -> Exit {
+pub(super) fn run(
+    args: &CheckArgs,
+    commands: &Commands,
+    sources: &dyn Fn(Flags) -> Sources,
+    terminal: &mut Terminal<'_>,
+) -> Exit {
     let checked = config::load_with_rules(&sources(args.flags())).and_then(|(config, rules)| {
         level(&config)?;
-        Ok((config, rules))
+        let about = certificates(&config, commands)?;
+        Ok((config, rules, about))
     });
     match checked {
-        Ok((config, rules)) => {
+        Ok((config, rules, about)) => {
             if args.json {
                 let mut notes: Vec<_> = rules.notes().map(as_json).collect();
-                notes.extend(config.notes.iter().map(|note| json!({"message": note})));
+                notes.extend(config.notes.iter().chain(&about).map(|note| json!({"message": note})));
                 terminal.json(&json!({"mistakes": [], "notes": notes}));
             } else {
                 terminal.line(summary(&config.rules.path, &rules));
-                config.notes.iter().for_each(|note| terminal.line(format_args!("note: {note}")));
+                let notes = config.notes.iter().chain(&about);
+                notes.for_each(|note| terminal.line(format_args!("note: {note}")));
             }
             Exit::Done
         }
@@ -40,6 +47,14 @@ pub(super) fn run(args: &CheckArgs, sources: &dyn Fn(Flags) -> Sources, terminal
 pub(super) fn level(config: &Config) -> Result<(), Vec<Mistake>> {
     let told = |error| vec![Mistake::new(&At::outside("configuration"), format!("`log.level`: {error}"))];
     log::build_filter(&config.log.level).map(|_| ()).map_err(told)
+}
+
+/// Certificates are files that only their reader understands; what is to be known about those that are right.
+fn certificates(config: &Config, commands: &Commands) -> Result<Vec<String>, Vec<Mistake>> {
+    let at = At::outside("certificates");
+    let told =
+        |error: super::Failure| error.to_string().lines().map(|line| Mistake::new(&at, line)).collect();
+    (commands.certificates)(config).map_err(told)
 }
 
 fn as_json(mistake: &Mistake) -> Value {

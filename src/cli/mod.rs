@@ -58,6 +58,8 @@ pub type Tried = Vec<(String, Option<String>)>;
 pub struct Commands {
     /// Runs a gate until it is told to stop; writes the bound addresses to the file once requests are answered.
     pub serve: fn(Config, Rules, Option<PathBuf>) -> Result<ExitCode, Failure>,
+    /// Reads the certificates that the settings name, as a start would; what is to be known about them.
+    pub certificates: fn(&Config) -> Result<Vec<String>, Failure>,
     /// Does on the data directory what a running gate would do for the same request; called only while no gate answers on
     /// the socket. The value is what the socket would have answered.
     pub offline: fn(&Config, &Rules, &CacheRequest) -> Result<serde_json::Value, Failure>,

@@ -24,6 +24,10 @@ const COMMANDS: Commands = Commands {
         fs::write(ready_file.ok_or("no ready-file")?, text)?;
         Ok(ExitCode::from(7))
     },
+    certificates: |config| match config.tls.certificates.first() {
+        Some(pair) => Err(format!("{} can't be used", pair.certificate.display()).into()),
+        None => Ok(Vec::new()),
+    },
     offline: |_, rules, request| match request {
         CacheRequest::Gc => Err("the disk is gone".into()),
         CacheRequest::Verify => Ok(json!({"right": 2, "quarantined": 1, "missing": 0})),
@@ -338,7 +342,10 @@ fn what_a_gate_refuses_is_printed() {
     let gate = home.gate(500, r#"{"detail": "a.yaml:1:1: unknown key `x`"}"#);
     let ran = home.run("condagate reload");
     assert!(ran.is(1));
-    assert_eq!(ran.err, "condagate: the old rules stay in force:\na.yaml:1:1: unknown key `x`\n");
+    assert_eq!(
+        ran.err,
+        "condagate: the old rules or certificates stay in force:\na.yaml:1:1: unknown key `x`\n"
+    );
     drop(gate.join().unwrap());
 
     let home = Home::new(&[]);

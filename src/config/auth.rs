@@ -35,8 +35,9 @@ pub(super) fn security(r: &mut Reader<'_>, top: &mut Fields<'_>) -> SecurityConf
     let mut fields = r.section(top, "security");
     let allow_plaintext = r.flag(fields.as_mut(), "security.allow_plaintext");
     let trusted_proxies = r.value(fields.as_mut(), "security.trusted_proxies", networks, |all| join(all));
+    let proxy_protocol = r.flag(fields.as_mut(), "security.proxy_protocol");
     r.finish(fields);
-    SecurityConfig { allow_plaintext, trusted_proxies }
+    SecurityConfig { allow_plaintext, trusted_proxies, proxy_protocol }
 }
 
 pub(super) fn auth(r: &mut Reader<'_>, top: &mut Fields<'_>) -> AuthConfig {

@@ -20,6 +20,7 @@ mod secrets;
 pub mod settings;
 mod store;
 pub mod template;
+mod tls;
 mod values;
 pub mod watch;
 pub mod yaml;
@@ -33,8 +34,8 @@ pub use outside::{Machine, Variables};
 pub use read::{load, load_as_if, load_with_rules};
 pub use rules::RulesDir;
 pub use settings::{
-    AccessTarget, AuditConfig, AuthConfig, CacheConfig, Config, Control, EgressConfig, IssuerConfig,
-    KeepFree, Limits, LogConfig, LogFormat, MailConfig, MongodbConfig, NotifyConfig, PasswordConfig,
-    PublicUrl, SecurityConfig, SessionConfig, Setting, SmtpConfig, SmtpTls, Storage, Timeouts, UploadConfig,
-    WebhookConfig,
+    AccessTarget, AuditConfig, AuthConfig, CacheConfig, CertificateConfig, Config, Control, EgressConfig,
+    IssuerConfig, KeepFree, Limits, LogConfig, LogFormat, MailConfig, MongodbConfig, NotifyConfig,
+    PasswordConfig, PublicUrl, SecurityConfig, SessionConfig, Setting, SmtpConfig, SmtpTls, Storage,
+    Timeouts, TlsConfig, UploadConfig, WebhookConfig,
 };

@@ -18,7 +18,7 @@ use super::settings::{
 use super::values::{
     access, bounded_size, file, keep_free, level, listen, networks, path, public_url, rules_dir, some_bytes,
 };
-use super::{auth, notify, secrets, store};
+use super::{auth, notify, secrets, store, tls};
 use crate::policy::node::Value;
 use crate::policy::read::{Fields, choice, duration, positive_duration, size, url};
 use crate::policy::units::show_size;
@@ -26,7 +26,7 @@ use crate::policy::{At, Mistake, Mistakes, Node, Rules};
 use crate::secret::SafeUrl;
 
 /// Keys of the language that this version does not have.
-const LATER: &[&str] = &["tls", "trusted", "users"];
+const LATER: &[&str] = &["trusted", "users"];
 
 const FORMATS: &[(&str, LogFormat)] = &[("human", LogFormat::Human), ("json", LogFormat::Json)];
 
@@ -102,6 +102,7 @@ fn check_together(config: &Config, mistakes: &mut Mistakes) {
     store::check_together(config, mistakes);
     auth::check_together(config, mistakes);
     notify::check_together(config, mistakes);
+    tls::check_together(config, mistakes);
     for (i, address) in config.listen.iter().enumerate() {
         if address.port() != 0 && config.listen[..i].contains(address) {
             let at = At::outside("configuration");
@@ -133,8 +134,7 @@ fn config(tree: &Node, sources: &Sources, machine: &Machine, mistakes: &mut Mist
     let store = store::read(r, top, machine);
     let security = auth::security(r, top);
     let auth = auth::auth(r, top);
-    let audit = auth::audit(r, top);
-    let upload = upload(r, top);
+    let (audit, upload, tls) = (auth::audit(r, top), upload(r, top), tls::read(r, top));
     let notify = notify::read(r, top, machine);
     let origins = reader.into_origins();
     fields.finish(mistakes);
@@ -156,6 +156,7 @@ fn config(tree: &Node, sources: &Sources, machine: &Machine, mistakes: &mut Mist
         audit,
         upload,
         notify,
+        tls,
         threads,
         origins,
         notes: Vec::new(),

@@ -111,6 +111,7 @@ fn of_shape(shape: Shape) -> Value {
         Shape::Issuers => some(&issuer(), 0),
         Shape::Webhooks => some(&webhook(), 0),
         Shape::MailLists => some(&mail_list(), 0),
+        Shape::Certificates => some(&certificate(), 0),
     }
 }
 
@@ -154,6 +155,20 @@ fn webhook() -> Value {
             "secret_file": {"type": "string", "description": "A file with the secret that messages are signed with."},
             "secret_env": {"type": "string", "description": "A variable with it."},
             "events": events(),
+        },
+    })
+}
+
+fn certificate() -> Value {
+    let file =
+        |says: &str| json!({"type": ["string", "number", "boolean"], "minLength": 1, "description": says});
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["certificate", "key"],
+        "properties": {
+            "certificate": file("A file (PEM) with the certificate, and behind it those that lead to its root."),
+            "key": file("A file (PEM) with its private key."),
         },
     })
 }

@@ -49,6 +49,8 @@ pub struct Config {
     pub upload: UploadConfig,
     /// `notify`
     pub notify: NotifyConfig,
+    /// `tls`
+    pub tls: TlsConfig,
     /// `threads`: workers that answer clients, from 1. Default: one per CPU.
     pub threads: usize,
     /// Every key with its value in force and where it came from, by key.
@@ -224,6 +226,32 @@ pub struct SecurityConfig {
     pub allow_plaintext: bool,
     /// `security.trusted_proxies`: networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Default none.
     pub trusted_proxies: Vec<Network>,
+    /// `security.proxy_protocol`: whether connections of trusted proxies begin with a header of the PROXY protocol. Default no.
+    pub proxy_protocol: bool,
+}
+
+/// `tls`: off without certificates.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TlsConfig {
+    /// `tls.listen`: where clients connect by TLS. Default `0.0.0.0:443`.
+    pub listen: Vec<SocketAddr>,
+    /// `tls.certificates`: the first one also answers clients that name no host. Default none.
+    pub certificates: Vec<CertificateConfig>,
+    /// `tls.client_ca`: who may have issued certificates of clients (PEM); `None` asks for none.
+    pub client_ca: Option<PathBuf>,
+    /// `tls.client_certificates`: whether clients without one are turned away. Default yes.
+    pub client_required: bool,
+    /// `tls.redirect_browsers`: whether browsers that come by plain http are sent to https. Default no.
+    pub redirect_browsers: bool,
+}
+
+/// One entry of `tls.certificates`: PEM files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CertificateConfig {
+    /// `certificate`: with those that lead to its root.
+    pub certificate: PathBuf,
+    /// `key`
+    pub key: PathBuf,
 }
 
 /// `auth`: how people and machines show who they are.

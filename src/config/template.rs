@@ -39,6 +39,12 @@ const MAIL: &str = concat!(
     "    #   events: [token, disk]                           # default: all\n",
 );
 
+/// An entry of `tls.certificates`.
+const CERTIFICATE: &str = concat!(
+    "    # - certificate: /etc/condagate/tls/gate.pem       # with those that lead to its root\n",
+    "    #   key: /etc/condagate/tls/gate.key\n",
+);
+
 /// The rules beside new settings: channels are named one by one.
 pub const CHANNELS: &str = "\
 # Which channels this gate serves. `builtins: false` takes away what is built in, so that only what is named here is served.
@@ -124,6 +130,7 @@ fn row(key: &Key, instead: &[(&str, &str)], text: &mut String) {
         "auth.issuers" => ISSUER,
         "notify.webhooks" => WEBHOOK,
         "notify.mail" => MAIL,
+        "tls.certificates" => CERTIFICATE,
         _ => "",
     });
 }

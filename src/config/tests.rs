@@ -133,7 +133,7 @@ fn every_mistake_in_every_layer_is_told() {
             ("etc/1.yaml", "cahce: {size: 1GiB}\ncache: {size: 12}\n"),
             ("etc/2.yaml", "cache: {size: 1GiB}\nlisten: [\"8080\", 127.0.0.1:80]\nlog: {access: maybe}\n"),
             ("etc/3.yaml", "a: [1\nb: 2\n"),
-            ("etc/4.yaml", "tls: {}\ntimeouts: 5s\nlog:\n  level: loud\n  level: info\n"),
+            ("etc/4.yaml", "users: {}\ntimeouts: 5s\nlog:\n  level: loud\n  level: info\n"),
         ],
         &[],
     );
@@ -153,7 +153,7 @@ etc/2.yaml:2:10: `listen` must be an IP address and a port, such as `127.0.0.1:8
 etc/2.yaml:3:15: `log.access` must be `on`, `off` or the path of a file (with a `/`)
 etc/3.yaml:2:2: this is not valid YAML: illegal placement of ':' indicator
   hint: everything behind this place was not read
-etc/4.yaml:1:1: `tls` is not there yet in this version
+etc/4.yaml:1:1: `users` is not there yet in this version
   hint: take it out: it would not be obeyed
 etc/4.yaml:2:11: `timeouts` must be a map of keys and values, not a single value
 etc/4.yaml:4:10: `log.level` must be a level or a list of `room=level`, not `loud`

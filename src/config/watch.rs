@@ -1,4 +1,4 @@
-//! Notices that files of the rules changed.
+//! Notices that files changed: rules, certificates.
 //!
 //! What counts is a fingerprint of the watched directories: names, sizes, times, inodes and where links lead. The system's
 //! notifications only say when to look again; where there are none (network file systems, exhausted limits) a look every
@@ -35,7 +35,7 @@ pub struct Watch {
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// The system gave no thread.
-    #[error("the watch on rules can't start: {0}; changes need a reload by hand")]
+    #[error("the watch on files can't start: {0}; changes need a reload by hand")]
     Thread(#[from] std::io::Error),
 }
 
@@ -76,7 +76,7 @@ fn start(
     let (sender, receiver) = channel();
     let known = fingerprint(&paths);
     let stop = sender.clone();
-    std::thread::Builder::new().name("rules-watch".to_owned()).spawn(move || {
+    std::thread::Builder::new().name("file-watch".to_owned()).spawn(move || {
         let told = Told::new(sender);
         Loop { paths, poll, known, told, receiver }.run(changed);
     })?;
@@ -140,7 +140,7 @@ impl Told {
         };
         let watcher = notify::recommended_watcher(look);
         if let Err(error) = &watcher {
-            tracing::warn!(%error, "no file notifications; rules are looked at every few seconds instead");
+            tracing::warn!(%error, "no file notifications; files are looked at every few seconds instead");
         }
         Self { watcher: watcher.ok(), listening: Vec::new() }
     }

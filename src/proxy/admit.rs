@@ -145,6 +145,9 @@ impl Admission {
 
     /// Whether nobody on the way could read along, as far as the gate can tell.
     fn is_private(&self, ctx: &Ctx, headers: &Request) -> bool {
+        if ctx.is_secure() {
+            return true;
+        }
         let Some(peer) = ctx.client().map(|client| client.ip().to_canonical()) else { return true };
         let https = || {
             let proto = headers.text(&FORWARDED_PROTO);
@@ -163,6 +166,7 @@ impl Admission {
             .into_iter()
             .any(|name| headers.get(name).is_some());
         match ctx.client() {
+            Some(_) if ctx.is_hidden() => Relay::Unknown,
             Some(peer) if says && self.is_trusted(peer.ip().to_canonical()) => Relay::Trusted,
             Some(_) if says => Relay::Unknown,
             _ => Relay::None,

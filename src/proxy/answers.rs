@@ -13,6 +13,7 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::ctx::Ctx;
+use super::head::Refusal;
 use super::message::Response;
 use super::session::Session;
 use super::{Handler, host, inflow, refusal};
@@ -71,6 +72,22 @@ impl Answers {
         if done.is_ok() {
             inflow::linger(session).await;
         }
+        done
+    }
+
+    /// Answers what the handler must not see, and writes it down.
+    ///
+    /// # Errors
+    /// When the client has left.
+    pub(super) async fn refuse(
+        &self,
+        session: &mut Session<'_>,
+        ctx: &mut Ctx,
+        refusal: &Refusal,
+    ) -> pingora::Result<()> {
+        self.shared.eyes.metrics.head_refused(refusal.status);
+        let done = self.problem(session, ctx, refusal.status, &refusal.sentence).await;
+        self.account(session, ctx, done.as_ref().err().map(|error| &**error));
         done
     }
 
@@ -230,6 +247,7 @@ fn client_left(error: &Error) -> bool {
             | ErrorType::ReadError
             | ErrorType::ReadTimedout
             | ErrorType::ConnectionClosed
+            | ErrorType::H2Error
     );
     on_connection && !matches!(error.esource(), ErrorSource::Upstream | ErrorSource::Internal)
 }

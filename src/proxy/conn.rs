@@ -1,6 +1,6 @@
 //! The stream of one client connection, between the socket and the engine's HTTP/1.1.
 //!
-//! Belongs here: what the engine lacks on plain sockets. It gives the engine one request at a time and keeps what came
+//! Belongs here: what the engine lacks on sockets. It gives the engine one request at a time and keeps what came
 //! behind it (pipelining), sends an answer's head together with the first bytes behind it, ends a client that takes
 //! no bytes at all for too long without touching slow ones, lets a client that is still sending read its answer before
 //! the connection goes (RFC 9112 section 9.6), notes when an answer began, and resets the connection where a cut
@@ -21,11 +21,11 @@ use pingora::protocols::{
     UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::ctx::Connection;
 use super::head::{Framing, Head};
+use super::pipe::Pipe;
 
 /// What an idle connection reserves for the next head; most conda requests fit.
 const FIRST_READ: usize = 1024;
@@ -51,7 +51,7 @@ pub(super) struct Patience {
 /// See the module's description.
 #[derive(Debug)]
 pub(super) struct Conn {
-    inner: TcpStream,
+    inner: Pipe,
     digest: Arc<SocketDigest>,
     about: Arc<Connection>,
     patience: Patience,
@@ -68,7 +68,7 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(inner: TcpStream, about: Arc<Connection>, patience: Patience) -> Self {
+    pub(super) fn new(inner: Pipe, about: Arc<Connection>, patience: Patience) -> Self {
         Self {
             digest: Arc::new(SocketDigest::from_raw_fd(inner.as_raw_fd())),
             inner,

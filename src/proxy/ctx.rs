@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cache::Fill;
+use crate::cache::{BodyMode, Fill};
 use crate::clock::UnixMillis;
 use crate::conda::digest::Sha256;
 use crate::id::RequestId;
@@ -111,6 +111,23 @@ impl Ctx {
         self.connection.is_none() || self.from_loopback()
     }
 
+    /// Whether the request came by TLS, to the gate or to a trusted proxy that tells.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.connection.as_ref().is_some_and(|c| c.how.secure)
+    }
+
+    /// Whether it came through a trusted proxy that does not say for whom.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.connection.as_ref().is_some_and(|c| c.how.hidden)
+    }
+
+    /// How files may be handed to the connection: what encrypts them looks at every byte.
+    pub(super) fn body_mode(&self) -> BodyMode {
+        let encrypted = self.connection.as_ref().is_some_and(|c| c.how.encrypted);
+        if encrypted { BodyMode::Read } else { BodyMode::Mapped }
+    }
+
     /// The address of the gate that the client connected to.
     #[must_use]
     pub fn local(&self) -> Option<SocketAddr> {
@@ -132,11 +149,23 @@ impl Ctx {
     }
 }
 
+/// By which way a connection's requests come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct How {
+    /// TLS ends in this process.
+    pub(super) encrypted: bool,
+    /// Nobody on the way to the gate, or to the proxy that tells, could read along.
+    pub(super) secure: bool,
+    /// A trusted proxy does not say whom it speaks for: the caller can be anybody.
+    pub(super) hidden: bool,
+}
+
 /// What is known about a connection; shared between its stream and its requests.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) local: Option<SocketAddr>,
+    pub(super) how: How,
     /// The peer as access lines show it.
     pub(super) shown: String,
     pub(super) opened: Instant,
@@ -146,15 +175,21 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(peer: SocketAddr, local: Option<SocketAddr>) -> Self {
+    pub(super) fn new(peer: SocketAddr, local: Option<SocketAddr>, how: How) -> Self {
         Self {
             peer,
             local,
+            how,
             shown: peer.to_string(),
             opened: Instant::now(),
             first_byte: AtomicU64::new(0),
             reset: AtomicBool::new(false),
         }
+    }
+
+    /// The same for one of many requests at a time.
+    pub(super) fn for_stream(&self) -> Self {
+        Self::new(self.peer, self.local, self.how)
     }
 
     /// The next answer has not begun.
@@ -191,7 +226,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_first_byte_of_each_answer_is_timed() {
-        let connection = Arc::new(Connection::new(([127, 0, 0, 1], 9).into(), None));
+        let connection = Arc::new(Connection::new(([127, 0, 0, 1], 9).into(), None, How::default()));
         for wait in [5, 0] {
             let mut ctx = Ctx::new(crate::id::RequestIds::new(1).next(), UnixMillis(0));
             ctx.connection = Some(Arc::clone(&connection));

@@ -19,22 +19,27 @@ use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
+use tokio_rustls::server::TlsStream;
 
 use super::answers::{Answers, Shared};
 use super::conn::{Conn, Patience};
-use super::ctx::Connection;
+use super::ctx::{Connection, How};
 use super::drain::{Busy, Drain};
+use super::forwarded::{self, Forwarded};
 use super::gateway::Gateway;
 use super::head::{Head, HeadLimits, Refusal, Scan, Scanner};
 use super::message::Request;
+use super::pipe::Pipe;
 use super::refusal;
 use super::session::Session;
+use super::tls::Tls;
+use crate::policy::network::Network;
 use crate::telemetry::access::{End, Line};
 use crate::telemetry::{Outcome, RouteKind};
 
 /// What a connection may do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FrontSettings {
     /// Sizes of request heads.
     pub limits: HeadLimits,
@@ -50,6 +55,8 @@ pub struct FrontSettings {
     pub linger: Duration,
     /// Open connections; beyond it 503.
     pub max_connections: usize,
+    /// Proxies whose connections begin with a header of the PROXY protocol; from anybody else there is none.
+    pub announced_by: Vec<Network>,
 }
 
 impl Default for FrontSettings {
@@ -61,6 +68,7 @@ impl Default for FrontSettings {
             write_stall: Duration::from_mins(10),
             linger: Duration::from_secs(2),
             max_connections: 10_000,
+            announced_by: Vec::new(),
         }
     }
 }
@@ -68,12 +76,12 @@ impl Default for FrontSettings {
 /// What serves every connection.
 pub(super) struct FrontApp {
     answers: Arc<Answers>,
-    proxy: Arc<HttpProxy<Gateway>>,
+    pub(super) proxy: Arc<HttpProxy<Gateway>>,
     shared: Arc<Shared>,
-    settings: FrontSettings,
-    drain: Arc<Drain>,
+    pub(super) settings: FrontSettings,
+    pub(super) drain: Arc<Drain>,
     /// The engine ends keep-alive once it says so.
-    stop: ShutdownWatch,
+    pub(super) stop: ShutdownWatch,
     open: Arc<AtomicUsize>,
 }
 
@@ -108,18 +116,37 @@ impl FrontApp {
         drain: Arc<Drain>,
         stop: ShutdownWatch,
     ) -> Self {
-        let proxy = Arc::new(Gateway::proxy(Arc::clone(&answers)));
+        let proxy = Arc::new(Gateway::proxy(Arc::clone(&answers), settings.limits));
         Self { answers, proxy, shared, settings, drain, stop, open: Arc::default() }
     }
 
-    /// All that happens on one connection.
-    pub(super) async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
+    /// All that happens on one connection; `tls` answers its handshake, if it is to begin with one.
+    pub(super) async fn connection(&self, mut stream: TcpStream, peer: SocketAddr, tls: Option<&Tls>) {
         let (_open, over_limit) = self.admit();
         // Answers leave in as few writes as they can; none should wait for another's acknowledgement.
         let (_without_it_slower, local) = (stream.set_nodelay(true), stream.local_addr().ok());
-        let about = Arc::new(Connection::new(peer, local));
+        let Some(told) = self.announced(&mut stream, peer).await else { return };
+        let (peer, local) = told.addresses.map_or((peer, local), |(client, gate)| (client, Some(gate)));
+        let encrypted = tls.is_some();
+        let how = How { encrypted, secure: told.secure || encrypted, hidden: told.hidden };
+        let about = Arc::new(Connection::new(peer, local, how));
+        let pipe = match tls {
+            None => Pipe::Plain(stream),
+            // A handshake costs more than the refusal is worth.
+            Some(_) if over_limit => {
+                self.shared.eyes.metrics.over_limit.inc();
+                return;
+            }
+            Some(tls) => match Box::pin(self.shake_hands(tls, stream)).await {
+                Some(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                    return Box::pin(self.http2(Pipe::Tls(stream), &about)).await;
+                }
+                Some(stream) => Pipe::Tls(stream),
+                None => return,
+            },
+        };
         let patience = Patience { write_stall: self.settings.write_stall, linger: self.settings.linger };
-        let conn = Box::new(Conn::new(stream, Arc::clone(&about), patience));
+        let conn = Box::new(Conn::new(pipe, Arc::clone(&about), patience));
         if over_limit {
             self.shared.eyes.metrics.over_limit.inc();
             let refusal = Refusal::new(
@@ -129,6 +156,35 @@ impl FrontApp {
             self.refuse(conn, &about, &refusal).await;
         } else {
             self.serve(conn, &about).await;
+        }
+    }
+
+    /// What a proxy says of a connection in front of it; `None` when it should and does not.
+    async fn announced(&self, stream: &mut TcpStream, peer: SocketAddr) -> Option<Forwarded> {
+        let ip = peer.ip().to_canonical();
+        if !self.settings.announced_by.iter().any(|network| network.contains(ip)) {
+            return Some(Forwarded::default());
+        }
+        match timeout(self.settings.header_timeout, forwarded::read(stream)).await {
+            Ok(Ok(told)) => Some(told),
+            Ok(Err(error)) => {
+                tracing::debug!(%peer, %error, "a connection of a proxy was closed");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    async fn shake_hands(&self, tls: &Tls, stream: TcpStream) -> Option<Box<TlsStream<TcpStream>>> {
+        match timeout(self.settings.header_timeout, tls.acceptor().accept(stream)).await {
+            Ok(Ok(stream)) => Some(Box::new(stream)),
+            failed => {
+                self.shared.eyes.metrics.handshakes_failed.inc();
+                if let Ok(Err(error)) = failed {
+                    tracing::debug!(%error, "a TLS handshake failed");
+                }
+                None
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use super::api::Crossing;
 use super::control::ControlPages;
 use super::plan::{self, Incoming, Own, Plan, Planned};
 use super::respond::{self, Stamp};
-use super::{Ctx, Handler, Session, host};
+use super::{Ctx, Handler, Redirect, Session, host};
 use super::{api, control, downloads, inflow, landing, local, pass, refuse, request};
 use crate::conda::url::ChannelDoc;
 use crate::conda::url::dialect::{Dialect, Family, Spoken};
@@ -36,6 +36,8 @@ pub struct DoorSettings {
     pub public: Option<url::Url>,
     /// This gate's name in `Via`.
     pub pseudonym: String,
+    /// Whether browsers are sent to TLS, and where that is.
+    pub redirect: Option<Redirect>,
 }
 
 /// The handler of every request that has a whole, acceptable head.
@@ -82,7 +84,7 @@ impl Door {
         match host
             .filter(|host| local && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b)))
         {
-            Some(host) => format!("http://{host}"),
+            Some(host) => format!("{}://{host}", scheme(ctx)),
             None => "http://this-gate".to_owned(),
         }
     }
@@ -91,7 +93,7 @@ impl Door {
     /// has connected to.
     fn link_base(&self, ctx: &Ctx, host: Option<&str>) -> String {
         let local = ctx.local().filter(|_| self.settings.public.is_none() && !ctx.from_loopback());
-        local.map_or_else(|| self.public_base(ctx, host), |address| format!("http://{address}"))
+        local.map_or_else(|| self.public_base(ctx, host), |address| format!("{}://{address}", scheme(ctx)))
     }
 
     /// Delivers on behalf of whoever the request came through.
@@ -245,6 +247,10 @@ impl Door {
     }
 }
 
+fn scheme(ctx: &Ctx) -> &'static str {
+    if ctx.is_secure() { "https" } else { "http" }
+}
+
 async fn delivered(delivery: &Delivery, plan: &Plan) -> Result<Answer, Refusal> {
     match plan {
         Plan::Package { channel, asked, subdir, archive } => {
@@ -276,6 +282,11 @@ impl Handler for Door {
     async fn handle(&self, session: &mut Session<'_>, ctx: &mut Ctx) -> pingora::Result<()> {
         if let Some(problem) = self.refused_early(session) {
             return respond::problem(session, ctx, &self.stamp, problem).await;
+        }
+        if let Some(redirect) = &self.settings.redirect
+            && redirect.answer(session, ctx).await?
+        {
+            return Ok(());
         }
         match self.decide(session, ctx).await {
             Ok(plan) => {

@@ -15,6 +15,7 @@ const BACKLOG: i32 = 4096;
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
+    tls: bool,
 }
 
 impl Bound {
@@ -26,7 +27,28 @@ impl Bound {
         rustix::net::listen(&listener, BACKLOG)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, tls: false })
+    }
+
+    /// A second handle on the same socket.
+    ///
+    /// # Errors
+    /// When there are no more descriptors.
+    pub fn again(&self) -> io::Result<Self> {
+        Ok(Self { listener: self.listener.try_clone()?, ..*self })
+    }
+
+    /// The same socket, for connections that begin with a TLS handshake.
+    #[must_use]
+    pub fn with_tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Whether connections begin with a TLS handshake.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        self.tls
     }
 
     /// Whether who connects to `wanted` arrives here.
@@ -40,7 +62,9 @@ impl Bound {
         wanted.port() == self.address.port() && (is_all || ip.to_canonical() == wanted.ip().to_canonical())
     }
 
-    pub(super) fn into_listener(self) -> TcpListener {
+    /// The socket itself.
+    #[must_use]
+    pub fn into_listener(self) -> TcpListener {
         self.listener
     }
 
@@ -122,16 +146,32 @@ pub fn bind(address: &str) -> Result<Bound, ListenError> {
     TcpListener::bind(&addresses[..]).and_then(Bound::given).map_err(failed)
 }
 
-/// All sockets of a gate: the `given` ones, and one for each wanted address that none of them serves.
+/// All sockets of a gate: the `given` ones, and one for each address, wanted `plain` or with `tls`, that none of them serves. Given ones that
+/// serve an address wanted with TLS get it.
 ///
 /// # Errors
 /// One [`ListenError`] for each address that fails.
-pub fn complete(given: Vec<Bound>, wanted: &[SocketAddr]) -> Result<Vec<Bound>, Vec<ListenError>> {
-    let missing = wanted.iter().filter(|address| !given.iter().any(|one| one.serves(**address)));
-    let missing: Vec<String> = missing.map(ToString::to_string).collect();
-    let mut all = given;
-    all.extend(bind_all(&missing)?);
-    Ok(all)
+pub fn complete(
+    mut given: Vec<Bound>,
+    plain: &[SocketAddr],
+    tls: &[SocketAddr],
+) -> Result<Vec<Bound>, Vec<ListenError>> {
+    for one in &mut given {
+        one.tls |= tls.iter().any(|wanted| one.serves(*wanted));
+    }
+    let missing = |wanted: &[SocketAddr]| -> Vec<String> {
+        let missing = wanted.iter().filter(|address| !given.iter().any(|one| one.serves(**address)));
+        missing.map(ToString::to_string).collect()
+    };
+    let (plain, tls) = (bind_all(&missing(plain)), bind_all(&missing(tls)));
+    match (plain, tls) {
+        (Ok(plain), Ok(tls)) => {
+            given.extend(plain);
+            given.extend(tls.into_iter().map(Bound::with_tls));
+            Ok(given)
+        }
+        (plain, tls) => Err([plain.err(), tls.err()].into_iter().flatten().flatten().collect()),
+    }
 }
 
 /// Binds all addresses or none, and tells every mistake.
@@ -174,9 +214,10 @@ mod tests {
         assert!(!serves(&one, "127.0.0.2", port) && !serves(&one, "127.0.0.1", 0));
         assert!(serves(&all, "10.0.0.1", all_port) && serves(&all, "0.0.0.0", all_port));
         assert!(!serves(&all, "::1", all_port));
-        let wanted = [one.address, "127.0.0.1:0".parse().unwrap()];
-        let bound = complete(vec![one, all], &wanted).unwrap();
-        assert_eq!(bound.len(), 3);
-        assert_ne!(bound[2].address.port(), 0);
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let (plain, tls) = ([one.address, any], [all.address, any]);
+        let bound = complete(vec![one, all], &plain, &tls).unwrap();
+        assert_eq!(bound.iter().map(Bound::is_tls).collect::<Vec<_>>(), [false, true, false, true]);
+        assert!(bound.iter().all(|one| one.address.port() != 0));
     }
 }

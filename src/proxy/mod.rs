@@ -1,8 +1,8 @@
 //! The front door: listening, reading requests, planning and writing answers with pingora.
 //!
 //! Belongs here: everything that speaks pingora. Does not: deciding what an answer is made of (`delivery`), settings as written
-//! (`config`). A connection goes `listen` → `front` (judged by `head`, wrapped by `conn`) → `answers` → the [`Handler`]; its requests that
-//! are not plain take the way through the engine (`gateway`).
+//! (`config`). A connection goes `listen` → `front` (told of by `forwarded`, decrypted by `tls`, judged by `head`, wrapped by `conn`) → `answers` →
+//! the [`Handler`]; its requests that are not plain take the way through the engine (`gateway`), all of HTTP/2 does (`http2`).
 
 mod admit;
 mod answers;
@@ -14,11 +14,13 @@ mod ctx;
 mod date;
 mod downloads;
 mod drain;
+mod forwarded;
 pub mod front;
 mod gateway;
 mod handler;
 pub mod head;
 pub mod host;
+mod http2;
 mod inflow;
 mod landing;
 mod lean;
@@ -26,7 +28,9 @@ pub mod listen;
 mod local;
 pub mod message;
 mod pass;
+mod pipe;
 mod plan;
+mod redirect;
 mod refusal;
 mod refuse;
 mod request;
@@ -36,6 +40,7 @@ mod session;
 mod stream;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 mod want;
 mod workers;
 
@@ -48,6 +53,7 @@ pub use ctx::Ctx;
 pub use handler::{Door, DoorSettings};
 pub use host::{Meant, meant};
 pub use inflow::Inflow;
+pub use redirect::Redirect;
 pub use session::Session;
 
 /// Answers requests.

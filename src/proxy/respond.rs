@@ -85,7 +85,7 @@ pub async fn answer(
     if asked.head || span.is_empty() {
         return Ok(());
     }
-    stream::body(session, &answer.body, span).await
+    stream::body(session, &answer.body, span, ctx.body_mode()).await
 }
 
 /// For the access line, and for whoever has to wait.

@@ -15,6 +15,7 @@ use super::answers::{Answers, Shared};
 use super::drain::Drain;
 use super::front::{FrontApp, FrontSettings};
 use super::listen::Bound;
+use super::tls::Tls;
 pub use super::workers::Pulse;
 use super::workers::Workers;
 use crate::clock::SharedClock;
@@ -25,6 +26,8 @@ use crate::telemetry::Eyes;
 pub struct ServerParts {
     /// From [`super::listen::bind_all`].
     pub bound: Vec<Bound>,
+    /// Answers handshakes on the sockets that are for TLS; without it those are closed again.
+    pub tls: Option<Arc<Tls>>,
     /// Answers every request.
     pub handler: Arc<dyn Handler>,
     /// What connections may do.
@@ -127,7 +130,7 @@ pub fn run(parts: ServerParts) -> Result<Stopped, ServerError> {
         tokio::select! {
             biased;
             () = parts.stop.requested() => {}
-            result = accept_all(&workers, parts.bound, &front) => result?,
+            result = accept_all(&workers, parts.bound, &front, parts.tls.as_ref()) => result?,
         }
         health.set_stopping();
         Ok(finish(&drain, parts.grace).await)
@@ -137,10 +140,15 @@ pub fn run(parts: ServerParts) -> Result<Stopped, ServerError> {
 }
 
 /// Accepts on every socket; returns only when one can't be used. Dropping it closes them all.
-async fn accept_all(workers: &Workers, bound: Vec<Bound>, front: &Arc<FrontApp>) -> Result<(), ServerError> {
-    let each = bound.into_iter().map(|one| async move {
-        let address = one.address();
-        let accepted = workers.accept(one.into_listener(), front).await;
+async fn accept_all(
+    workers: &Workers,
+    bound: Vec<Bound>,
+    front: &Arc<FrontApp>,
+    tls: Option<&Arc<Tls>>,
+) -> Result<(), ServerError> {
+    let each = bound.into_iter().filter(|one| tls.is_some() || !one.is_tls()).map(|one| async move {
+        let (address, tls) = (one.address(), tls.filter(|_| one.is_tls()));
+        let accepted = workers.accept(one.into_listener(), front, tls).await;
         accepted.map_err(|source| ServerError::Socket { address, source })
     });
     futures_util::future::try_join_all(each).await?;

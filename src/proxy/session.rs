@@ -3,6 +3,7 @@
 //! Belongs here: what handlers need of either way. Does not: how each works (`lean`, the engine).
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,12 +12,15 @@ use pingora::proxy::Session as Engine;
 use tokio::time::Instant;
 
 use super::conn::Conn;
+use super::ctx::Connection;
 use super::lean::Lean;
 use super::message::{Request, Response};
 
 /// See the module's description.
 pub struct Session<'a> {
     request: Request,
+    /// Told when the answer begins, where the connection can't tell by itself: many share it.
+    timed: Option<Arc<Connection>>,
     written: Option<Response>,
     continued: bool,
     spent: Spent,
@@ -41,15 +45,22 @@ impl<'a> Session<'a> {
     /// A plain request, whose answer is written to the connection it came on.
     pub(super) fn lean(conn: &'a mut Conn, request: Request) -> Self {
         let bodiless = request.method == http::Method::HEAD;
-        let way = Way::Lean(Lean::new(conn, bodiless));
-        Self { request, written: None, continued: false, spent: Spent::default(), way }
+        Self::of(request, Way::Lean(Lean::new(conn, bodiless)))
     }
 
     /// Any request.
     pub(super) fn engine(engine: &'a mut Engine) -> Self {
         let request = Request::of_engine(engine.req_header());
-        let way = Way::Engine(engine);
-        Self { request, written: None, continued: false, spent: Spent::default(), way }
+        Self::of(request, Way::Engine(engine))
+    }
+
+    fn of(request: Request, way: Way<'a>) -> Self {
+        Self { request, timed: None, written: None, continued: false, spent: Spent::default(), way }
+    }
+
+    /// Has the connection told when the answer begins.
+    pub(super) fn times(&mut self, connection: Option<&Arc<Connection>>) {
+        self.timed = connection.cloned();
     }
 
     /// What was asked.
@@ -132,6 +143,9 @@ impl<'a> Session<'a> {
         if self.written.is_some() {
             tracing::warn!("a second head of one answer was not sent");
             return Ok(());
+        }
+        if let Some(connection) = &self.timed {
+            connection.answering();
         }
         match &mut self.way {
             Way::Lean(lean) => lean.head(&response).await?,

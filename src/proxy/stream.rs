@@ -20,7 +20,12 @@ use crate::http::problem::Problem;
 const DIGEST_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Sends `span` of a body that lies in a file or in memory.
-pub(super) async fn body(session: &mut Session<'_>, body: &Body, span: Range<u64>) -> pingora::Result<()> {
+pub(super) async fn body(
+    session: &mut Session<'_>,
+    body: &Body,
+    span: Range<u64>,
+    mode: BodyMode,
+) -> pingora::Result<()> {
     let mut reader = match body {
         Body::Bytes(bytes) => {
             let part = bytes.slice(place(&span, bytes.len()));
@@ -31,9 +36,9 @@ pub(super) async fn body(session: &mut Session<'_>, body: &Body, span: Range<u64
                 let part = &bytes[place(&span, bytes.len())];
                 return session.write_whole_body(part).await;
             }
-            None => blob.reader(span.clone(), BodyMode::Mapped),
+            None => blob.reader(span.clone(), mode),
         },
-        Body::File(file) => file.reader(span.clone(), BodyMode::Mapped),
+        Body::File(file) => file.reader(span.clone(), mode),
         Body::Fill(_) | Body::Cold(_) => return Err(cut("a download was handed to the file writer")),
     };
     let mut left = span.end - span.start;
@@ -93,7 +98,8 @@ pub(super) async fn growing(
     }
     let coming = match answer.body {
         Body::Fill(fill) => {
-            Coming::Download(fill.follow(span.as_ref().map_or(0, |s| s.start), span.as_ref().map(|s| s.end)))
+            let follower = fill.follow(span.as_ref().map_or(0, |s| s.start), span.as_ref().map(|s| s.end));
+            Coming::Download(follower.mode(ctx.body_mode()))
         }
         Body::Cold(reader) => Coming::Index(reader),
         Body::Blob(_) | Body::File(_) | Body::Bytes(_) => return Err(cut("nothing to wait for")),

@@ -18,6 +18,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
 use super::front::FrontApp;
+use super::tls::Tls;
 
 /// After so many turns of its tasks a worker looks for new connections and for what the sockets have to say. A turn may send a
 /// megabyte to a socket, so the runtime's own 61 keep a new client waiting behind a crowd that is being served.
@@ -103,14 +104,19 @@ impl Workers {
     }
 
     /// Accepts until dropped.
-    pub(super) async fn accept(&self, listener: TcpListener, front: &Arc<FrontApp>) -> io::Result<()> {
+    pub(super) async fn accept(
+        &self,
+        listener: TcpListener,
+        front: &Arc<FrontApp>,
+        tls: Option<&Arc<Tls>>,
+    ) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let mut failing = false;
         loop {
             match listener.accept().await.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
                 Ok((stream, peer)) => {
                     failing = false;
-                    self.place(stream, peer, front);
+                    self.place(stream, peer, front, tls);
                 }
                 // The client was gone before it was its turn.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -125,16 +131,27 @@ impl Workers {
         }
     }
 
-    /// Puts a connection where the fewest are.
-    fn place(&self, stream: std::net::TcpStream, peer: SocketAddr, front: &Arc<FrontApp>) {
-        let Some(worker) = self.workers.iter().min_by_key(|w| w.open.load(Ordering::Relaxed)) else { return };
+    /// Where the fewest connections are.
+    fn least_busy(&self) -> Option<(&Handle, Placed)> {
+        let worker = self.workers.iter().min_by_key(|w| w.open.load(Ordering::Relaxed))?;
         worker.open.fetch_add(1, Ordering::Relaxed);
-        let placed = Placed(Arc::clone(&worker.open));
-        let front = Arc::clone(front);
+        Some((&worker.handle, Placed(Arc::clone(&worker.open))))
+    }
+
+    /// Puts a connection where the fewest are.
+    fn place(
+        &self,
+        stream: std::net::TcpStream,
+        peer: SocketAddr,
+        front: &Arc<FrontApp>,
+        tls: Option<&Arc<Tls>>,
+    ) {
+        let Some((worker, placed)) = self.least_busy() else { return };
+        let (front, tls) = (Arc::clone(front), tls.cloned());
         // Registered with the worker's own event queue: its wake-ups stay on its thread.
-        worker.handle.spawn(async move {
+        worker.spawn(async move {
             match TcpStream::from_std(stream) {
-                Ok(stream) => front.connection(stream, peer).await,
+                Ok(stream) => front.connection(stream, peer, tls.as_deref()).await,
                 Err(error) => tracing::error!("a connection was lost: {error}"),
             }
             drop(placed);

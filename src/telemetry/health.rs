@@ -55,8 +55,21 @@ pub enum StoreState {
     Unknown(String),
 }
 
+/// Whether clients that come by TLS will be content.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum CertificatesState {
+    /// There are none.
+    #[default]
+    None,
+    /// All are right.
+    Current,
+    /// The sentences say which have ended, will soon, or can't be read again. Still ready: others may be right, and there is plain HTTP.
+    Troubled(Vec<String>),
+}
+
 #[derive(Debug, Default)]
 struct State {
+    certificates: CertificatesState,
     store: StoreState,
     rules: RulesState,
     cache: CacheState,
@@ -91,6 +104,11 @@ impl Health {
     /// Whether the store can be asked.
     pub fn set_store(&self, store: StoreState) {
         self.0.write().store = store;
+    }
+
+    /// What is to be known about certificates.
+    pub fn set_certificates(&self, certificates: CertificatesState) {
+        self.0.write().certificates = certificates;
     }
 
     /// Sockets are accepting.
@@ -140,13 +158,22 @@ impl Health {
         body.insert("rules".into(), rules.into());
         body.insert("cache".into(), cache.into());
         body.insert("store".into(), store.into());
+        let (certificates, troubles): (_, &[String]) = match &state.certificates {
+            CertificatesState::None => (None, &[]),
+            CertificatesState::Current => (Some("current"), &[]),
+            CertificatesState::Troubled(why) => (Some("troubled"), why),
+        };
+        if let Some(certificates) = certificates {
+            body.insert("certificates".into(), certificates.into());
+        }
         body.insert("listening".into(), state.listening.into());
         body.insert("stopping".into(), state.stopping.into());
         if detailed {
-            body.insert(
-                "detail".into(),
-                json!({"rules_revision": revision, "mistakes": mistakes, "cache": trouble, "store": store_trouble}),
-            );
+            let mut detail = json!({"rules_revision": revision, "mistakes": mistakes, "cache": trouble, "store": store_trouble});
+            if !troubles.is_empty() {
+                detail["certificates"] = json!(troubles);
+            }
+            body.insert("detail".into(), detail);
         }
         Report { status: if ready { 200 } else { 503 }, body: Value::Object(body).to_string().into() }
     }
@@ -179,6 +206,7 @@ mod tests {
             revision: 3,
             mistakes: vec!["rules/a.yaml:2: no such upstream".into()],
         });
+        assert!(!String::from_utf8_lossy(&health.report(true).body).contains("certificates"));
         let short: Value = serde_json::from_slice(&health.report(false).body).unwrap();
         assert_eq!(
             short,
@@ -189,5 +217,9 @@ mod tests {
             long["detail"],
             json!({"rules_revision": 3, "mistakes": ["rules/a.yaml:2: no such upstream"], "cache": "the disk is full", "store": "it is off"})
         );
+        health.set_certificates(CertificatesState::Troubled(vec!["gate.pem expires".into()]));
+        let long: Value = serde_json::from_slice(&health.report(true).body).unwrap();
+        assert_eq!((&long["certificates"], &long["ready"]), (&json!("troubled"), &json!(true)));
+        assert_eq!(long["detail"]["certificates"], json!(["gate.pem expires"]));
     }
 }

@@ -89,6 +89,7 @@ mod sightings;
 mod slow;
 mod store_cli;
 mod tidy;
+mod tls;
 mod upload_anaconda;
 mod upload_cloudsmith;
 mod upload_forms;

@@ -84,6 +84,8 @@ pub enum Shape {
     Webhooks,
     /// Who gets mail; a list of maps.
     MailLists,
+    /// Certificates and their keys; a list of maps.
+    Certificates,
 }
 
 impl Key {
@@ -108,7 +110,7 @@ impl Key {
     /// Whether each of them has keys of its own.
     #[must_use]
     pub const fn is_list_of_maps(&self) -> bool {
-        matches!(self.shape, Shape::Issuers | Shape::Webhooks | Shape::MailLists)
+        matches!(self.shape, Shape::Issuers | Shape::Webhooks | Shape::MailLists | Shape::Certificates)
     }
 
     /// Its default as a value that can be read like a written one; nothing where there is none.

@@ -68,6 +68,7 @@ impl Gate {
         let (ready, told) = oneshot::channel();
         let parts = ServerParts {
             bound,
+            tls: None,
             handler: Arc::new(Scripted { permits: Arc::clone(&permits), ends: Arc::clone(&ends), metrics }),
             front,
             threads: 2,

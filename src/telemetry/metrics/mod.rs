@@ -8,6 +8,7 @@ mod policy;
 mod series;
 mod tally;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -57,6 +58,11 @@ struct ResultLabel {
 struct MirrorLabels {
     upstream: String,
     mirror: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct CertificateLabel {
+    certificate: String,
 }
 
 /// How a download from upstream into the cache ended.
@@ -110,6 +116,9 @@ pub struct Metrics {
     hosted_rows: Counter,
     hosted_rows_seconds: Counter<f64, AtomicU64>,
     heads_refused: Family<StatusLabel, Counter>,
+    /// TLS handshakes that came to nothing.
+    pub handshakes_failed: Counter,
+    certificate_expiry: Family<CertificateLabel, Gauge>,
     /// Access lines that could not be written.
     pub access_lines_lost: Counter,
     tallies: Tallies,
@@ -163,6 +172,8 @@ impl Metrics {
             hosted_rows: Counter::default(),
             hosted_rows_seconds: Counter::default(),
             heads_refused: Family::default(),
+            handshakes_failed: Counter::default(),
+            certificate_expiry: Family::default(),
             access_lines_lost: Counter::default(),
             other: Arc::new(ChannelSeries::new(OTHER, &tallies)),
             tallies,
@@ -218,6 +229,14 @@ impl Metrics {
         );
         let help = "Requests refused before they were understood, by status";
         room.register("heads_refused", help, self.heads_refused.clone());
+        let room = registry.sub_registry_with_prefix("tls");
+        let failed = self.handshakes_failed.clone();
+        room.register("handshakes_failed", "TLS handshakes that came to nothing", failed);
+        room.register(
+            "certificate_expiry_timestamp_seconds",
+            "When the certificates in use end, by their first name; seconds since 1970",
+            self.certificate_expiry.clone(),
+        );
         let room = registry.sub_registry_with_prefix("telemetry");
         room.register(
             "access_lines_lost",
@@ -285,6 +304,18 @@ impl Metrics {
     /// A head was refused with `status`.
     pub fn head_refused(&self, status: u16) {
         self.heads_refused.get_or_create_owned(&StatusLabel { status }).inc();
+    }
+
+    /// The certificates in use: name and end, in seconds since 1970. Of several with one name the first to end counts.
+    pub fn set_certificates(&self, ends: impl Iterator<Item = (String, i64)>) {
+        let mut all = BTreeMap::new();
+        for (name, end) in ends {
+            all.entry(name).and_modify(|known: &mut i64| *known = end.min(*known)).or_insert(end);
+        }
+        self.certificate_expiry.clear();
+        for (certificate, end) in all {
+            self.certificate_expiry.get_or_create_owned(&CertificateLabel { certificate }).set(end);
+        }
     }
 
     /// The series of a channel. Ask only for channels that exist (named in the rules, or upstream has them), so that nobody can

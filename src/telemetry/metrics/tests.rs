@@ -72,6 +72,7 @@ fn full_page() -> String {
     metrics.policy.left_out("conda-forge", "noarch", 1);
     let rules = std::iter::once((RuleEffect::Withheld, "recall-42", 1));
     metrics.policy.index_in_force("conda-forge", "noarch", rules);
+    metrics.set_certificates([("gate.example.org".to_owned(), 2_000_000_000)].into_iter());
     metrics.jobs.begun();
     metrics.jobs.ended("notify.mail", "done", Duration::from_secs(1));
     metrics.jobs.panicked("notify.mail");

@@ -192,6 +192,11 @@ impl Gate {
         self.address
     }
 
+    /// Every address it listens on.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.running.as_ref().expect("a running gate").addresses()
+    }
+
     /// `http://127.0.0.1:port`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address())

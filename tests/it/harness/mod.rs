@@ -16,6 +16,7 @@ pub mod process;
 pub mod publishers;
 pub mod rules;
 pub mod secrets;
+pub mod secure;
 pub mod server;
 pub mod shards;
 pub mod stage;
