@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
+
 /// Milliseconds since the Unix epoch (UTC).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct UnixMillis(pub i64);
@@ -79,6 +81,34 @@ impl Clock for SystemClock {
     }
 }
 
+/// Time that has passed by a clock that may be set back: it never goes back itself.
+pub struct Steady {
+    clock: SharedClock,
+    /// What the clock said last, and how much had passed by then, in milliseconds.
+    last: Mutex<(i64, u64)>,
+}
+
+impl Steady {
+    /// Begins now.
+    #[must_use]
+    pub fn new(clock: SharedClock) -> Self {
+        let now = clock.now().0;
+        Self { clock, last: Mutex::new((now, 0)) }
+    }
+
+    /// How much has passed.
+    pub fn passed(&self) -> Duration {
+        let now = self.clock.now().0;
+        let mut last = self.last.lock();
+        let (said, passed) = *last;
+        // Two threads may come with readings in the other order: only more than a moment is a clock that was set back.
+        if now > said || said.saturating_sub(now) > 1000 {
+            *last = (now, passed + u64::try_from(now.saturating_sub(said)).unwrap_or(0));
+        }
+        Duration::from_millis(last.1)
+    }
+}
+
 /// A clock that stands still until it is moved; used by tests.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
@@ -95,6 +125,12 @@ impl ManualClock {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.0.fetch_add(millis, Ordering::SeqCst);
     }
+
+    /// Sets the clock back, as somebody may do with the machine's.
+    pub fn set_back(&self, by: Duration) {
+        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.0.fetch_sub(millis, Ordering::SeqCst);
+    }
 }
 
 impl Clock for ManualClock {
@@ -106,6 +142,22 @@ impl Clock for ManualClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_passed_never_goes_back() {
+        let clock = ManualClock::new(UnixMillis(50_000));
+        let steady = Steady::new(clock.clone());
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(steady.passed(), Duration::from_secs(5));
+        clock.set_back(Duration::from_hours(1));
+        assert_eq!(steady.passed(), Duration::from_secs(5));
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(steady.passed(), Duration::from_secs(7));
+        clock.set_back(Duration::from_millis(10));
+        assert_eq!(steady.passed(), Duration::from_secs(7));
+        clock.advance(Duration::from_millis(15));
+        assert_eq!(steady.passed(), Duration::from_millis(7005), "nothing is counted twice");
+    }
 
     #[test]
     fn manual_clock_moves_only_by_hand() {

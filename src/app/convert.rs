@@ -1,16 +1,17 @@
 //! From the configuration and the rules to each room's own settings.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::auth::jwt::ExternalIssuer;
 use crate::auth::password::Argon2Settings;
 use crate::cache::CacheSettings;
-use crate::config::{AccessTarget, Config, IssuerConfig, KeepFree, LogConfig, LogFormat};
+use crate::config::{AccessTarget, Config, IssuerConfig, KeepFree, LogConfig, LogFormat, ShareConfig};
 use crate::identity::{IdentitySettings, IssuerSettings};
 use crate::policy::{Credentials, Rules, UpstreamRule};
-use crate::proxy::Transport;
 use crate::proxy::front::FrontSettings;
 use crate::proxy::head::HeadLimits;
+use crate::proxy::{PressureSettings, Share, Shares, Transport};
 use crate::store::mongo;
 use crate::telemetry::access::{AccessError, AccessLog, Target};
 use crate::telemetry::{Metrics, Slow, log};
@@ -98,6 +99,24 @@ pub(super) fn front(config: &Config) -> FrontSettings {
         },
         ..FrontSettings::default()
     }
+}
+
+pub(super) fn pressure(config: &Config) -> PressureSettings {
+    PressureSettings {
+        connections: config.limits.connections,
+        requests: config.limits.requests,
+        descriptors: u8::try_from(config.limits.open_files).unwrap_or(u8::MAX),
+    }
+}
+
+pub(super) fn shares(config: &Config) -> Shares {
+    let number = |n: usize| NonZeroU32::new(u32::try_from(n).unwrap_or(u32::MAX));
+    let share = |share: &ShareConfig| Share {
+        rate: number(share.rate),
+        burst: number(share.burst),
+        at_once: number(share.at_once),
+    };
+    Shares { address: share(&config.limits.address), user: share(&config.limits.user) }
 }
 
 /// The work of hashing a password.

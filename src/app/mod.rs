@@ -9,6 +9,7 @@ mod explain;
 mod eyes;
 mod fetch;
 mod forgotten;
+mod guards;
 mod hosting;
 mod operator;
 mod reload;
@@ -184,6 +185,7 @@ struct Core {
     tls: Option<Arc<Tls>>,
     /// What the fill counters have been told so far.
     counted: Mutex<CacheStatus>,
+    guards: guards::Guards,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
     work: work::Work,
@@ -335,6 +337,7 @@ impl Core {
         });
         eyes.health.set_rules(RulesState::Current { revision: rules.revision() });
         let live = Arc::new(Live::new(Arc::new(rules), Arc::clone(&upstreams)));
+        let guards = guards::Guards::new(&config, clock, &eyes.metrics);
         let work = work::Work::new(&config, &store, clock, runtime.handle());
         Ok(Self {
             config,
@@ -351,9 +354,28 @@ impl Core {
             tune_upstream: tuning.upstream,
             tls: None,
             counted: Mutex::default(),
+            guards,
             reloading: tokio::sync::Mutex::default(),
             work,
         })
+    }
+
+    /// What the gate says of itself, and its API.
+    fn pages(self: &Arc<Self>, society: &society::Society, hosting: &Hosting) -> ControlPages {
+        let (refreshed, explaining) = (Arc::clone(self), Arc::clone(self));
+        let allowed = self.config.control.allow.clone();
+        ControlPages {
+            eyes: self.eyes.clone(),
+            insider: Arc::new(move |ip| allowed.iter().any(|network| network.contains(ip))),
+            refresh: Arc::new(move || refreshed.bring_gauges_up_to_date()),
+            explain: Arc::new(move |question| {
+                let core = Arc::clone(&explaining);
+                async move { core.explain(question).await }.boxed()
+            }),
+            api: society.api(&self.config, &self.work.queue, self.hosting.clone()),
+            dialects: society.dialects(&self.config, hosting),
+            receive_timeout: self.config.limits.receive_timeout,
+        }
     }
 
     fn open_door(
@@ -366,20 +388,7 @@ impl Core {
         let (Some(society), Some(hosting)) = (&self.society, &self.hosting) else {
             return Err(StartError::Door("nobody knows who may come in, or what is hosted".to_owned()));
         };
-        let (refreshed, explaining) = (Arc::clone(self), Arc::clone(self));
-        let allowed = self.config.control.allow.clone();
-        let pages = ControlPages {
-            eyes: self.eyes.clone(),
-            insider: Arc::new(move |ip| allowed.iter().any(|network| network.contains(ip))),
-            refresh: Arc::new(move || refreshed.bring_gauges_up_to_date()),
-            explain: Arc::new(move |question| {
-                let core = Arc::clone(&explaining);
-                async move { core.explain(question).await }.boxed()
-            }),
-            api: society.api(&self.config, &self.work.queue, self.hosting.clone()),
-            dialects: society.dialects(&self.config, hosting),
-            receive_timeout: self.config.limits.receive_timeout,
-        };
+        let pages = self.pages(society, hosting);
         let public = self.config.public_url.as_ref().map(|public| public.url.reveal().clone());
         let redirect = redirect(&self.config, public.as_ref(), &bound);
         let settings = DoorSettings { public, pseudonym: pseudonym.to_owned(), redirect };
@@ -387,6 +396,7 @@ impl Core {
             identity: Arc::clone(&society.identity),
             trail: Arc::clone(&society.trail),
             transport: convert::transport(&self.config),
+            limits: Arc::clone(&self.guards.limits),
         };
         let door = Door::new(Arc::clone(&self.live), self.delivery.clone(), pages, admission, settings)
             .map_err(|error| StartError::Door(error.to_string()))?;
@@ -399,6 +409,7 @@ impl Core {
             threads: self.config.threads,
             blocking_threads: DOOR_BLOCKING_THREADS,
             grace: self.config.timeouts.stop,
+            pressure: Arc::clone(&self.guards.pressure),
             stop,
             ready: Some(ready),
             eyes: self.eyes.clone(),
@@ -431,6 +442,7 @@ impl Core {
         self.keep_tending(runtime, stop.clone());
         let (delivery, stopping) = (self.delivery.clone(), stop.clone());
         runtime.spawn(async move { delivery.follow_hosted(stopping.requested()).await });
+        self.guards.keep_looking(runtime, stop.clone());
         self.keep_sweeping(runtime, stop.clone());
         self.keep_working(runtime, stop.clone());
     }

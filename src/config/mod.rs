@@ -36,6 +36,6 @@ pub use rules::RulesDir;
 pub use settings::{
     AccessTarget, AuditConfig, AuthConfig, CacheConfig, CertificateConfig, Config, Control, EgressConfig,
     IssuerConfig, KeepFree, Limits, LogConfig, LogFormat, MailConfig, MongodbConfig, NotifyConfig,
-    PasswordConfig, PublicUrl, SecurityConfig, SessionConfig, Setting, SmtpConfig, SmtpTls, Storage,
-    Timeouts, TlsConfig, UploadConfig, WebhookConfig,
+    PasswordConfig, PublicUrl, SecurityConfig, SessionConfig, Setting, ShareConfig, SmtpConfig, SmtpTls,
+    Storage, Timeouts, TlsConfig, UploadConfig, WebhookConfig,
 };

@@ -13,7 +13,7 @@ use super::reader::{Reader, range};
 use super::rules::{self, RulesDir};
 use super::settings::{
     AccessTarget, CacheConfig, Config, Control, EgressConfig, KeepFree, Limits, LogConfig, LogFormat,
-    Storage, Timeouts, UploadConfig,
+    ShareConfig, Storage, Timeouts, UploadConfig,
 };
 use super::values::{
     access, bounded_size, file, keep_free, level, listen, networks, path, public_url, rules_dir, some_bytes,
@@ -212,6 +212,19 @@ fn limits(r: &mut Reader<'_>, top: &mut Fields<'_>) -> Limits {
         idle_timeout: r.time(fields.as_mut(), "limits.idle_timeout", positive_duration),
         send_timeout: r.time(fields.as_mut(), "limits.send_timeout", positive_duration),
         receive_timeout: r.time(fields.as_mut(), "limits.receive_timeout", positive_duration),
+        connections: r.number(fields.as_mut(), "limits.connections"),
+        requests: r.number(fields.as_mut(), "limits.requests"),
+        open_files: r.number(fields.as_mut(), "limits.open_files"),
+        address: ShareConfig {
+            rate: r.number(fields.as_mut(), "limits.address_rate"),
+            burst: r.number(fields.as_mut(), "limits.address_burst"),
+            at_once: r.number(fields.as_mut(), "limits.address_at_once"),
+        },
+        user: ShareConfig {
+            rate: r.number(fields.as_mut(), "limits.user_rate"),
+            burst: r.number(fields.as_mut(), "limits.user_burst"),
+            at_once: r.number(fields.as_mut(), "limits.user_at_once"),
+        },
     };
     r.finish(fields);
     limits

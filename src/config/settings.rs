@@ -143,6 +143,28 @@ pub struct Limits {
     pub send_timeout: Duration,
     /// `limits.receive_timeout`: how long a client may send nothing of a request's body. Default 60 s.
     pub receive_timeout: Duration,
+    /// `limits.connections`: open connections of clients, from 1. Default 10,000.
+    pub connections: usize,
+    /// `limits.requests`: requests being answered at one time; 0 for any number. Default 0.
+    pub requests: usize,
+    /// `limits.open_files`: percent of the process's file descriptors from which on new connections are turned away; 0 for never.
+    /// Default 90.
+    pub open_files: usize,
+    /// `limits.address_…`: what one address may take. Default anything.
+    pub address: ShareConfig,
+    /// `limits.user_…`: what one user may take. Default anything.
+    pub user: ShareConfig,
+}
+
+/// What one caller may take; 0 for any amount.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ShareConfig {
+    /// `…_rate`: requests a second.
+    pub rate: usize,
+    /// `…_burst`: requests at once after a pause; 0 for those of a second.
+    pub burst: usize,
+    /// `…_at_once`: requests under way at one time.
+    pub at_once: usize,
 }
 
 /// `timeouts`

@@ -84,6 +84,7 @@ fn channel(key: &str, pattern: Pattern, upstream: &str, ttl: Duration) -> Writte
         ttl: Some(ttl),
         unlisted: Unlisted::Auto,
         whole_index: WholeIndex::Auto,
+        bandwidth: None,
     }
 }
 

@@ -9,7 +9,7 @@ use globset::{Glob, GlobBuilder};
 use super::compiled::{Pattern, Unlisted, WholeIndex};
 use super::mistake::Mistakes;
 use super::node::{At, Node};
-use super::read::{Fields, Located, boolean, choice, positive_duration, text};
+use super::read::{Fields, Located, boolean, choice, positive_duration, size, text};
 use super::rule::{WrittenChannel, WrittenChannelSource};
 use super::{hosted, virtuals};
 use crate::conda::channel::ChannelName;
@@ -39,12 +39,43 @@ const LATER: &[&str] = &["policy", "access", "members"];
 const UNLISTED: &[(&str, Unlisted)] =
     &[("allow", Unlisted::Allow), ("deny", Unlisted::Deny), ("auto", Unlisted::Auto)];
 
+/// In one second.
+const LEAST_BANDWIDTH: u64 = 64 << 10;
+
 const WHOLE_INDEX: &[(&str, WholeIndex)] = &[("auto", WholeIndex::Auto), ("never", WholeIndex::Never)];
 
 /// Whether the first component of a path is taken.
 pub(super) fn is_reserved(path: &str) -> bool {
     let root = path.split('/').next().unwrap_or_default();
     root.starts_with('-') || RESERVED.contains(&root)
+}
+
+/// What goes with several kinds of channels.
+#[derive(Clone, Copy)]
+struct Shared {
+    ttl: Option<Duration>,
+    unlisted: Option<Unlisted>,
+    bandwidth: Option<u64>,
+}
+
+impl Shared {
+    fn read(fields: &mut Fields<'_>, mistakes: &mut Mistakes) -> Self {
+        Self {
+            ttl: fields.read("ttl", mistakes, positive_duration).map(|ttl| ttl.value),
+            unlisted: fields.read("unlisted", mistakes, choice(UNLISTED)).map(|word| word.value),
+            bandwidth: fields.read("bandwidth", mistakes, bandwidth).map(|rate| rate.value),
+        }
+    }
+}
+
+/// Bytes a second, enough that no client gives up between two pieces.
+fn bandwidth(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<u64> {
+    let rate = size(node, path, mistakes)?;
+    if rate < LEAST_BANDWIDTH {
+        mistakes.add(&node.at, format!("`{path}` must be at least 64KiB, which is in one second"));
+        return None;
+    }
+    Some(rate)
 }
 
 /// Reads one entry.
@@ -61,8 +92,7 @@ pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<W
         let name = text(node, path, mistakes)?;
         channel_name(&name, &node.at, path, mistakes)
     });
-    let ttl = fields.read("ttl", mistakes, positive_duration);
-    let unlisted = fields.read("unlisted", mistakes, choice(UNLISTED));
+    let shared = Shared::read(&mut fields, mistakes);
     let has_upstream = fields.get("upstream").is_some();
     let is_virtual = fields.get("virtual").is_some();
     let whole_index = whole_index(&mut fields, path, is_virtual, mistakes);
@@ -85,12 +115,13 @@ pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<W
     if let Some(hosted) = hosted {
         hosted::check_entry(&pattern, &key.at, path, mistakes);
         let source = WrittenChannelSource::Hosted(hosted);
-        return Some(entry(key, pattern, source, None, None, whole_index));
+        let shared = Shared { ttl: None, unlisted: None, ..shared };
+        return Some(entry(key, pattern, source, shared, whole_index));
     }
     if is_virtual {
         virtuals::check_entry(&pattern, &key, path, rename.as_ref(), mistakes);
         let source = WrittenChannelSource::Virtual(members?);
-        return Some(entry(key, pattern, source, ttl, unlisted, whole_index));
+        return Some(entry(key, pattern, source, shared, whole_index));
     }
     if let Some(rename) = rename.as_ref().filter(|_| !matches!(pattern, Pattern::Exact(_))) {
         mistakes.add_hint(
@@ -100,7 +131,7 @@ pub(super) fn read(node: &Node, path: &str, mistakes: &mut Mistakes) -> Option<W
         );
     }
     let path = rename.map(|r| r.value.to_string());
-    Some(entry(key, pattern, WrittenChannelSource::Proxied(upstream?, path), ttl, unlisted, whole_index))
+    Some(entry(key, pattern, WrittenChannelSource::Proxied(upstream?, path), shared, whole_index))
 }
 
 /// The entry's `name` or `match`, and what it means.
@@ -141,17 +172,17 @@ fn entry(
     key: Located<String>,
     pattern: Pattern,
     source: WrittenChannelSource,
-    ttl: Option<Located<Duration>>,
-    unlisted: Option<Located<Unlisted>>,
+    shared: Shared,
     whole_index: WholeIndex,
 ) -> WrittenChannel {
     WrittenChannel {
         key,
         pattern,
         source,
-        ttl: ttl.map(|t| t.value),
-        unlisted: unlisted.map(|u| u.value).unwrap_or_default(),
+        ttl: shared.ttl,
+        unlisted: shared.unlisted.unwrap_or_default(),
         whole_index,
+        bandwidth: shared.bandwidth,
     }
 }
 

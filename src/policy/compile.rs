@@ -193,6 +193,7 @@ fn channel(
         ttl,
         unlisted: written.unlisted,
         whole_index: written.whole_index,
+        bandwidth: written.bandwidth,
         anonymous,
     }))
 }

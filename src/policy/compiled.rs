@@ -132,6 +132,8 @@ pub struct ChannelRule {
     pub unlisted: Unlisted,
     /// Whether a whole index is made where upstream has shards only.
     pub whole_index: WholeIndex,
+    /// Bytes a second that everybody who downloads from one of these channels gets together; never zero.
+    pub bandwidth: Option<u64>,
     /// Who may read it without an identity.
     pub anonymous: Anonymous,
 }

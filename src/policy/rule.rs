@@ -127,6 +127,8 @@ pub struct WrittenChannel {
     pub unlisted: Unlisted,
     /// `whole_index`
     pub whole_index: WholeIndex,
+    /// `bandwidth`: bytes a second.
+    pub bandwidth: Option<u64>,
 }
 
 /// Who answers for a channel.

@@ -15,6 +15,7 @@ use http::header::{self, HeaderName};
 use serde_json::json;
 
 use super::ctx::Relay;
+use super::limits::Limits;
 use super::message::{Request, visible};
 use super::plan::Plan;
 use super::want;
@@ -29,6 +30,8 @@ use crate::secret::Secret;
 use crate::snapshot::people::{Principal, Refused};
 use crate::trail::{Happened, Trail};
 
+/// Pages behind `/-/` by which others look after the gate.
+pub(super) const HEALTH: [&str; 3] = ["healthz", "readyz", "metrics"];
 pub(super) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static FORWARDED: HeaderName = HeaderName::from_static("forwarded");
@@ -51,6 +54,8 @@ pub struct Admission {
     pub trail: Arc<Trail>,
     /// See there.
     pub transport: Transport,
+    /// What one caller may take.
+    pub limits: Arc<Limits>,
 }
 
 /// What of a request's path and form matters here.
@@ -74,6 +79,9 @@ impl Admission {
         let headers = session.request();
         let address = self.address(ctx, headers);
         (ctx.address, ctx.relay) = (address, self.relay(ctx, headers));
+        if !tells_health(plan) {
+            self.limits.of_address(address, &mut ctx.places)?;
+        }
         let presented = Self::presented(headers, asking).inspect_err(|problem| {
             ctx.offered = true;
             self.note(ctx, "login.refused", plan, &problem.detail);
@@ -87,6 +95,9 @@ impl Admission {
                 refusal(&refused, asking.foreign)
             })?;
             self.check_transport(ctx, headers, &presented, Some(&principal))?;
+            if !tells_health(plan) {
+                self.limits.of_user(&principal, &mut ctx.places)?;
+            }
             ctx.principal = Some(principal);
         }
         self.may(ctx, access, plan, asking.foreign)
@@ -253,6 +264,11 @@ impl Admission {
             detail: json!({"request": ctx.request.to_string()}),
         });
     }
+}
+
+/// Whether it is one of the pages by which others look after the gate: those are always told.
+fn tells_health(plan: &Plan) -> bool {
+    matches!(plan, Plan::Control(rest) if HEALTH.contains(&rest.trim_end_matches('/')))
 }
 
 /// 401, or 407 for callers that mean another host.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::limits::Places;
 use crate::cache::{BodyMode, Fill};
 use crate::clock::UnixMillis;
 use crate::conda::digest::Sha256;
@@ -48,6 +49,8 @@ pub struct Ctx {
     pub(super) asked: Option<Box<str>>,
     /// When it was known whose credential came along.
     pub(super) let_in: Option<Instant>,
+    /// What of the caller's share it takes up, until its end.
+    pub(super) places: Places,
     /// Some credential came along, good or not.
     pub(super) offered: bool,
     /// What is asked for is not for everybody: caches on the way must not share the answer.
@@ -86,6 +89,7 @@ impl Ctx {
             fill: None,
             asked: None,
             let_in: None,
+            places: Places::default(),
             offered: false,
             gated: false,
             connection: None,

@@ -9,7 +9,6 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -29,13 +28,16 @@ use super::drain::{Busy, Drain};
 use super::forwarded::{self, Forwarded};
 use super::gateway::Gateway;
 use super::head::{Head, HeadLimits, Refusal, Scan, Scanner};
+use super::limits::pressure::{Pressure, Room, UnderWay};
 use super::message::Request;
 use super::pipe::Pipe;
 use super::refusal;
 use super::session::Session;
 use super::tls::Tls;
+use crate::id::RequestId;
 use crate::policy::network::Network;
 use crate::telemetry::access::{End, Line};
+use crate::telemetry::metrics::Limit;
 use crate::telemetry::{Outcome, RouteKind};
 
 /// What a connection may do.
@@ -53,8 +55,6 @@ pub struct FrontSettings {
     pub write_stall: Duration,
     /// How long a client may go on sending after an answer that closes the connection, so that it gets to read it.
     pub linger: Duration,
-    /// Open connections; beyond it 503.
-    pub max_connections: usize,
     /// Proxies whose connections begin with a header of the PROXY protocol; from anybody else there is none.
     pub announced_by: Vec<Network>,
 }
@@ -67,7 +67,6 @@ impl Default for FrontSettings {
             idle_timeout: Duration::from_secs(75),
             write_stall: Duration::from_mins(10),
             linger: Duration::from_secs(2),
-            max_connections: 10_000,
             announced_by: Vec::new(),
         }
     }
@@ -82,30 +81,17 @@ pub(super) struct FrontApp {
     pub(super) drain: Arc<Drain>,
     /// The engine ends keep-alive once it says so.
     pub(super) stop: ShutdownWatch,
-    open: Arc<AtomicUsize>,
+    pub(super) pressure: Arc<Pressure>,
 }
 
 /// What came of waiting for a request.
 enum Next<'a> {
     /// A head and its bytes, held as in flight from its first byte on.
-    Request(Head, BytesMut, Busy<'a>),
+    Request(Head, BytesMut, (Busy<'a>, UnderWay<'a>)),
     /// The client is gone, or idle for too long.
     Closed,
     /// To be answered here.
     Refused(Refusal, Busy<'a>),
-}
-
-/// Counts an open connection.
-struct OpenConnection {
-    shared: Arc<Shared>,
-    open: Arc<AtomicUsize>,
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        self.shared.eyes.metrics.connections.dec();
-    }
 }
 
 impl FrontApp {
@@ -115,14 +101,15 @@ impl FrontApp {
         settings: FrontSettings,
         drain: Arc<Drain>,
         stop: ShutdownWatch,
+        pressure: Arc<Pressure>,
     ) -> Self {
         let proxy = Arc::new(Gateway::proxy(Arc::clone(&answers), settings.limits));
-        Self { answers, proxy, shared, settings, drain, stop, open: Arc::default() }
+        Self { answers, proxy, shared, settings, drain, stop, pressure }
     }
 
     /// All that happens on one connection; `tls` answers its handshake, if it is to begin with one.
     pub(super) async fn connection(&self, mut stream: TcpStream, peer: SocketAddr, tls: Option<&Tls>) {
-        let (_open, over_limit) = self.admit();
+        let (_open, room) = self.pressure.connected();
         // Answers leave in as few writes as they can; none should wait for another's acknowledgement.
         let (_without_it_slower, local) = (stream.set_nodelay(true), stream.local_addr().ok());
         let Some(told) = self.announced(&mut stream, peer).await else { return };
@@ -130,16 +117,16 @@ impl FrontApp {
         let encrypted = tls.is_some();
         let how = How { encrypted, secure: told.secure || encrypted, hidden: told.hidden };
         let about = Arc::new(Connection::new(peer, local, how));
-        let pipe = match tls {
-            None => Pipe::Plain(stream),
+        let pipe = match (tls, room) {
+            (None, _) => Pipe::Plain(stream),
             // A handshake costs more than the refusal is worth.
-            Some(_) if over_limit => {
-                self.shared.eyes.metrics.over_limit.inc();
+            (Some(_), Room::Gone(limit)) => {
+                self.full(limit);
                 return;
             }
-            Some(tls) => match Box::pin(self.shake_hands(tls, stream)).await {
+            (Some(tls), _) => match Box::pin(self.shake_hands(tls, stream)).await {
                 Some(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                    return Box::pin(self.http2(Pipe::Tls(stream), &about)).await;
+                    return Box::pin(self.http2(Pipe::Tls(stream), &about, room)).await;
                 }
                 Some(stream) => Pipe::Tls(stream),
                 None => return,
@@ -147,15 +134,10 @@ impl FrontApp {
         };
         let patience = Patience { write_stall: self.settings.write_stall, linger: self.settings.linger };
         let conn = Box::new(Conn::new(pipe, Arc::clone(&about), patience));
-        if over_limit {
-            self.shared.eyes.metrics.over_limit.inc();
-            let refusal = Refusal::new(
-                503,
-                "Too many connections are open on this gateway; try again in a few seconds.",
-            );
-            self.refuse(conn, &about, &refusal).await;
-        } else {
-            self.serve(conn, &about).await;
+        match room {
+            Room::Enough => self.serve(conn, &about, None).await,
+            Room::Short(limit) => self.serve(conn, &about, Some(limit)).await,
+            Room::Gone(limit) => self.refuse(conn, &about, &self.full(limit)).await,
         }
     }
 
@@ -188,49 +170,65 @@ impl FrontApp {
         }
     }
 
-    /// Counts the connection in; true when there are too many.
-    fn admit(&self) -> (OpenConnection, bool) {
-        let before = self.open.fetch_add(1, Ordering::Relaxed);
+    /// Too much is going on; and counts that.
+    pub(super) fn full(&self, limit: Limit) -> Refusal {
         let metrics = &self.shared.eyes.metrics;
-        metrics.accepted.inc();
-        metrics.connections.inc();
-        let open = OpenConnection { shared: Arc::clone(&self.shared), open: Arc::clone(&self.open) };
-        (open, before >= self.settings.max_connections)
+        metrics.limits.refused(limit);
+        if limit == Limit::Connections {
+            metrics.over_limit.inc();
+        }
+        refusal::full(limit)
     }
 
-    /// Request after request, until the connection ends.
-    async fn serve(&self, mut conn: Box<Conn>, about: &Arc<Connection>) {
+    /// For a request that does not reach the answers.
+    pub(super) fn next_id(&self) -> RequestId {
+        self.shared.ids.next()
+    }
+
+    /// Request after request, until the connection ends. With `full` there is room for one only, and that for the gate's health.
+    async fn serve(&self, mut conn: Box<Conn>, about: &Arc<Connection>, full: Option<Limit>) {
         let mut first = true;
         // One alarm for all requests: moving it is cheaper than a new one each time.
         let mut alarm = std::pin::pin!(sleep(self.settings.header_timeout));
         loop {
-            let (head, bytes, in_flight) = match self.next(&mut conn, about, first, alarm.as_mut()).await {
-                Next::Request(head, bytes, in_flight) => (head, bytes, in_flight),
-                Next::Closed => return,
-                Next::Refused(refusal, in_flight) => {
-                    self.refuse(conn, about, &refusal).await;
-                    drop(in_flight);
-                    return;
-                }
-            };
+            let (head, bytes, in_flight) =
+                match self.next(&mut conn, about, (first, full), alarm.as_mut()).await {
+                    Next::Request(head, bytes, in_flight) => (head, bytes, in_flight),
+                    Next::Closed => return,
+                    Next::Refused(refusal, in_flight) => {
+                        self.refuse(conn, about, &refusal).await;
+                        drop(in_flight);
+                        return;
+                    }
+                };
             // A gate that is about to stop lets the engine say so.
             let kept = if head.is_plain && !*self.stop.borrow() {
-                self.plain(&mut conn, about, head, bytes).await.then_some(conn)
+                self.plain(&mut conn, about, head, bytes, full.is_some()).await.then_some(conn)
             } else {
                 self.through_engine(conn, about, bytes).await
             };
             drop(in_flight);
-            let Some(same) = kept else { return };
+            let Some(same) = kept.filter(|_| full.is_none()) else { return };
             conn = same;
             first = false;
         }
     }
 
-    /// Answers a plain request; whether the connection is good for another one.
-    async fn plain(&self, conn: &mut Conn, about: &Arc<Connection>, head: Head, bytes: BytesMut) -> bool {
+    /// Answers a plain request; whether the connection is good for another one. The `last` one ends it.
+    async fn plain(
+        &self,
+        conn: &mut Conn,
+        about: &Arc<Connection>,
+        head: Head,
+        bytes: BytesMut,
+        last: bool,
+    ) -> bool {
         let mut ctx = self.answers.begin();
         ctx.connection = Some(Arc::clone(about));
         let mut session = Session::lean(conn, Request::of_plain(head, bytes));
+        if last {
+            session.close_after();
+        }
         if self.answers.serve(&mut session, &mut ctx).await.is_err() {
             return false;
         }
@@ -260,7 +258,7 @@ impl FrontApp {
         &self,
         conn: &mut Conn,
         about: &Connection,
-        first: bool,
+        (first, full): (bool, Option<Limit>),
         mut alarm: Pin<&mut Sleep>,
     ) -> Next<'_> {
         if conn.arrived().is_empty() {
@@ -281,8 +279,16 @@ impl FrontApp {
         loop {
             match scanner.feed(conn.arrived()) {
                 Scan::Complete(head) => {
+                    let tells_health = || refusal::tells_health(&conn.arrived()[head.target.clone()]);
+                    let under_way = match (full, self.pressure.begun()) {
+                        (None, Ok(under_way)) => under_way,
+                        (Some(_), _) | (_, Err(_)) if tells_health() => UnderWay::uncounted(),
+                        (Some(limit), _) | (_, Err(limit)) => {
+                            return Next::Refused(self.full(limit), in_flight);
+                        }
+                    };
                     let bytes = conn.take(&head);
-                    return Next::Request(head, bytes, in_flight);
+                    return Next::Request(head, bytes, (in_flight, under_way));
                 }
                 Scan::Refuse(refusal) => return Next::Refused(refusal, in_flight),
                 Scan::NeedMore => {}

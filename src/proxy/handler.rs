@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::admit::{self, Admission, Asking};
 use super::api::Crossing;
 use super::control::ControlPages;
+use super::limits::pace::Pacers;
 use super::plan::{self, Incoming, Own, Plan, Planned};
 use super::respond::{self, Stamp};
 use super::{Ctx, Handler, Redirect, Session, host};
@@ -47,6 +48,7 @@ pub struct Door {
     control: ControlPages,
     admission: Admission,
     stamp: Stamp,
+    pacers: Pacers,
     settings: DoorSettings,
     own_host: Option<String>,
     base_path: String,
@@ -71,7 +73,8 @@ impl Door {
         let own_host = settings.public.as_ref().and_then(|url| url.host_str()).map(str::to_ascii_lowercase);
         let base_path =
             settings.public.as_ref().map_or("", |url| url.path()).trim_end_matches('/').to_owned();
-        Ok(Self { live, delivery, control, admission, stamp, settings, own_host, base_path })
+        let pacers = Pacers::new(Arc::clone(&control.eyes.metrics));
+        Ok(Self { live, delivery, control, admission, stamp, pacers, settings, own_host, base_path })
     }
 
     /// The address for links and snippets: never made from a request's `Host` unless nothing is configured and the caller
@@ -142,6 +145,9 @@ impl Door {
         let stamp = &self.stamp;
         let shard_index = plan.is_shard_index();
         let delivery = self.delivery_for(session);
+        if let Some((channel, rate)) = plan.bandwidth() {
+            session.pace_by(self.pacers.of(channel, rate));
+        }
         let delivered = match plan {
             Plan::Problem(problem) => return respond::problem(session, ctx, stamp, problem).await,
             Plan::Home => return self.home(session, ctx).await,
@@ -202,7 +208,8 @@ impl Door {
         problem: Problem,
     ) -> pingora::Result<()> {
         let problem = in_dialect(plan, problem);
-        match admit::is_asked_by_all(plan).filter(|_| !ctx.offered) {
+        let is_refused = matches!(problem.status, 401 | 403 | 407);
+        match admit::is_asked_by_all(plan).filter(|_| is_refused && !ctx.offered) {
             Some(ChannelDoc::Notices) => {
                 let nothing = Bytes::from_static(b"{\"notices\":[]}");
                 respond::page(session, ctx, &self.stamp, "application/json", nothing).await

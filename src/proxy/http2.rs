@@ -18,7 +18,11 @@ use tokio::time::{sleep, timeout};
 
 use super::ctx::Connection;
 use super::front::FrontApp;
+use super::limits::pressure::{Room, UnderWay};
 use super::pipe::Pipe;
+use super::refusal;
+use super::session::for_engine;
+use crate::telemetry::metrics::Limit;
 
 /// Requests at one time on a connection; conda asks for tens.
 const STREAMS: u32 = 256;
@@ -30,7 +34,7 @@ const PATIENCE: u32 = 32;
 
 impl FrontApp {
     /// All that happens on a connection that speaks HTTP/2.
-    pub(super) async fn http2(&self, pipe: Pipe, about: &Arc<Connection>) {
+    pub(super) async fn http2(&self, pipe: Pipe, about: &Arc<Connection>, room: Room) {
         let settings = &self.settings;
         let opening = handshake(Box::new(pipe), Some(self.h2_options()));
         let Ok(Ok(mut h2)) = timeout(settings.header_timeout, opening).await else { return };
@@ -48,7 +52,7 @@ impl FrontApp {
                     h2.graceful_shutdown();
                 }
                 next = HttpSession::from_h2_conn(&mut h2, Arc::clone(&digest)) => match next {
-                    Ok(Some(H2Accept::Session(session))) => streams.push(self.stream(session)),
+                    Ok(Some(H2Accept::Session(session))) => streams.push(self.stream(session, room)),
                     Ok(Some(H2Accept::Rejected)) if broken < PATIENCE => broken += 1,
                     _ => break,
                 },
@@ -66,12 +70,32 @@ impl FrontApp {
         while streams.next().await.is_some() {}
     }
 
-    /// One request.
-    async fn stream(&self, session: HttpSession) {
+    /// One request. Where there is no room, only what tells of the gate's health is answered.
+    async fn stream(&self, session: HttpSession, room: Room) {
         let _in_flight = self.drain.enter();
         let mut session = ServerSession::new_http2(session);
         session.set_write_timeout(Some(self.settings.write_stall));
+        let under_way = match room {
+            Room::Enough => self.pressure.begun(),
+            Room::Short(limit) | Room::Gone(limit) => Err(limit),
+        };
+        let tells_health = refusal::tells_health(session.req_header().uri.path().as_bytes());
+        let _under_way = match under_way {
+            Ok(under_way) => under_way,
+            Err(_) if tells_health => UnderWay::uncounted(),
+            Err(limit) => return self.turn_away(session, limit).await,
+        };
         let _not_for_another = self.proxy.process_new_http(session, &self.stop).await;
+    }
+
+    async fn turn_away(&self, mut session: ServerSession, limit: Limit) {
+        let refusal = self.full(limit);
+        let (head, body) = refusal::whole(&refusal, self.next_id());
+        let Ok(head) = for_engine(&head) else { return };
+        // Its error says that the client has left.
+        if session.write_response_header(head).await.is_ok() {
+            let _left = session.write_response_body(body, true).await;
+        }
     }
 
     fn h2_options(&self) -> H2Options {

@@ -24,6 +24,7 @@ mod http2;
 mod inflow;
 mod landing;
 mod lean;
+mod limits;
 pub mod listen;
 mod local;
 pub mod message;
@@ -53,6 +54,8 @@ pub use ctx::Ctx;
 pub use handler::{Door, DoorSettings};
 pub use host::{Meant, meant};
 pub use inflow::Inflow;
+pub use limits::pressure::{Pressure, PressureSettings};
+pub use limits::{Limits, Share, Shares};
 pub use redirect::Redirect;
 pub use session::Session;
 

@@ -84,6 +84,15 @@ impl Plan {
         }
     }
 
+    /// The channel that is asked for, and how many bytes a second it may send, where that is limited.
+    pub(super) fn bandwidth(&self) -> Option<(&str, u64)> {
+        let (label, rate) = match self {
+            Self::Virtual { channel, .. } => (&channel.label, channel.bandwidth),
+            other => other.proxied().map(|channel| (&channel.label, channel.bandwidth))?,
+        };
+        Some((label, rate?))
+    }
+
     /// The package file it is about, as `channel/subdir/file`; the channel as it was asked for.
     pub(super) fn package_path(&self) -> Option<Box<str>> {
         let (asked, subdir, archive) = match self {

@@ -6,12 +6,17 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use serde_json::json;
 
+use super::admit::HEALTH;
 use super::head::Refusal;
 use super::message::Response;
 use crate::id::RequestId;
+use crate::telemetry::metrics::Limit;
 
 /// RFC 9457.
 pub(super) const PROBLEM: &str = "application/problem+json";
+
+/// In how many seconds who was turned away may come again.
+const RETRY: &str = "5";
 
 /// The problem document of a sentence.
 pub(super) fn document(status: u16, sentence: &str, request: RequestId) -> Bytes {
@@ -34,7 +39,7 @@ fn title(status: u16) -> &'static str {
 pub(super) fn answer(refusal: &Refusal, request: RequestId, head: bool) -> Vec<u8> {
     let status = refusal.status;
     let body = document(status, &refusal.sentence, request);
-    let retry = if status == 503 { "Retry-After: 5\r\n" } else { "" };
+    let retry = if status == 503 { format!("Retry-After: {RETRY}\r\n") } else { String::new() };
     let mut out = format!(
         "HTTP/1.1 {status} {}\r\nContent-Type: {PROBLEM}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n{retry}\
          X-Request-Id: {request}\r\nConnection: close\r\n\r\n",
@@ -48,6 +53,31 @@ pub(super) fn answer(refusal: &Refusal, request: RequestId, head: bool) -> Vec<u
     out
 }
 
+/// Why nobody new is served.
+pub(super) fn full(limit: Limit) -> Refusal {
+    let what = match limit {
+        Limit::Descriptors => {
+            "This gateway has hardly any file descriptors left, of which each connection takes one"
+        }
+        Limit::Requests => "This gateway answers as many requests at one time as it may",
+        _ => "As many connections are open on this gateway as may be",
+    };
+    let setting = limit.setting();
+    Refusal {
+        status: 503,
+        sentence: format!("{what} (`{setting}` in its settings); try again in a few seconds.").into(),
+    }
+}
+
+/// Whether the target is one of the pages by which others look after the gate.
+pub(super) fn tells_health(target: &[u8]) -> bool {
+    let end = target.iter().position(|b| *b == b'?').unwrap_or(target.len());
+    let path = &target[..end];
+    HEALTH
+        .iter()
+        .any(|page| path.strip_suffix(page.as_bytes()).is_some_and(|before| before.ends_with(b"/-/")))
+}
+
 /// The head of a problem document for a request whose own answer failed.
 pub(super) fn header(status: u16, length: usize, request: RequestId) -> Response {
     let mut head = Response::new(status);
@@ -59,6 +89,16 @@ pub(super) fn header(status: u16, length: usize, request: RequestId) -> Response
         head.set(HeaderName::from_static("x-request-id"), id);
     }
     head
+}
+
+/// A whole answer, for who writes heads and bodies apart.
+pub(super) fn whole(refusal: &Refusal, request: RequestId) -> (Response, Bytes) {
+    let body = document(refusal.status, &refusal.sentence, request);
+    let mut head = header(refusal.status, body.len(), request);
+    if refusal.status == 503 {
+        head.set_static(header::RETRY_AFTER, RETRY);
+    }
+    (head, body)
 }
 
 /// Method and target of a request line that may be anything: for the access log, where both are masked and escaped.
@@ -94,6 +134,16 @@ mod tests {
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!((&body["detail"], &body["request_id"]), (&json!("Too \"much\"."), &json!(id.to_string())));
         assert!(answer(&refusal, id, true).ends_with(b"\r\n\r\n"));
+    }
+
+    #[test]
+    fn pages_of_health_are_told_from_others() {
+        for page in ["/-/healthz", "/-/readyz?a=b", "http://gate/conda/-/metrics"] {
+            assert!(tells_health(page.as_bytes()), "{page}");
+        }
+        for page in ["/-/healthz/x", "/healthz", "/-/ui", "/?/-/healthz", "/a-/healthz"] {
+            assert!(!tells_health(page.as_bytes()), "{page}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::Handler;
 use super::answers::{Answers, Shared};
 use super::drain::Drain;
 use super::front::{FrontApp, FrontSettings};
+use super::limits::pressure::Pressure;
 use super::listen::Bound;
 use super::tls::Tls;
 pub use super::workers::Pulse;
@@ -38,6 +39,8 @@ pub struct ServerParts {
     pub blocking_threads: usize,
     /// How long a stop waits for requests in flight.
     pub grace: Duration,
+    /// What all connections together may take.
+    pub pressure: Arc<Pressure>,
     /// When to stop.
     pub stop: Stop,
     /// Told once connections are being accepted.
@@ -119,8 +122,14 @@ pub fn run(parts: ServerParts) -> Result<Stopped, ServerError> {
     let shared = Arc::new(Shared { eyes: parts.eyes, clock: parts.clock, ids: parts.ids });
     let health = Arc::clone(&shared.eyes.health);
     let answers = Arc::new(Answers::new(parts.handler, Arc::clone(&shared)));
-    let front =
-        Arc::new(FrontApp::new(answers, shared, parts.front, Arc::clone(&drain), parts.stop.0.clone()));
+    let front = Arc::new(FrontApp::new(
+        answers,
+        shared,
+        parts.front,
+        Arc::clone(&drain),
+        parts.stop.0.clone(),
+        parts.pressure,
+    ));
     let served = runtime.block_on(async {
         health.set_listening();
         if let Some(ready) = parts.ready {

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::conn::Conn;
 use super::ctx::Connection;
 use super::lean::Lean;
+use super::limits::pace::{Pacer, TURN};
 use super::message::{Request, Response};
 
 /// See the module's description.
@@ -24,6 +25,7 @@ pub struct Session<'a> {
     written: Option<Response>,
     continued: bool,
     spent: Spent,
+    pacer: Option<Arc<Pacer>>,
     way: Way<'a>,
 }
 
@@ -55,7 +57,8 @@ impl<'a> Session<'a> {
     }
 
     fn of(request: Request, way: Way<'a>) -> Self {
-        Self { request, timed: None, written: None, continued: false, spent: Spent::default(), way }
+        let spent = Spent::default();
+        Self { request, timed: None, written: None, continued: false, spent, pacer: None, way }
     }
 
     /// Has the connection told when the answer begins.
@@ -160,10 +163,34 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When the client has left, or takes no bytes for too long.
     pub async fn write_response_body(&mut self, piece: Option<Bytes>, end: bool) -> pingora::Result<()> {
+        match (self.pacer.clone(), piece) {
+            (Some(pacer), Some(piece)) => self.write_paced(&pacer, piece, end).await,
+            (_, piece) => self.write_piece(piece, end).await,
+        }
+    }
+
+    async fn write_piece(&mut self, piece: Option<Bytes>, end: bool) -> pingora::Result<()> {
         match &mut self.way {
             Way::Lean(lean) => lean.piece(piece.as_deref().unwrap_or_default(), end).await,
             Way::Engine(engine) => engine.write_response_body(piece, end).await,
         }
+    }
+
+    /// Small parts, each when it is its turn.
+    async fn write_paced(&mut self, pacer: &Pacer, mut piece: Bytes, end: bool) -> pingora::Result<()> {
+        loop {
+            let part = piece.split_to(piece.len().min(TURN));
+            pacer.wait(part.len()).await;
+            self.write_piece(Some(part), end && piece.is_empty()).await?;
+            if piece.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The answer's body goes out no faster than this lets it.
+    pub(super) fn pace_by(&mut self, pacer: Arc<Pacer>) {
+        self.pacer = Some(pacer);
     }
 
     /// Sends a body that lies in memory.
@@ -171,6 +198,9 @@ impl<'a> Session<'a> {
     /// # Errors
     /// As [`Self::write_response_body`].
     pub async fn write_whole_body(&mut self, body: &[u8]) -> pingora::Result<()> {
+        if let Some(pacer) = self.pacer.clone() {
+            return self.write_paced(&pacer, Bytes::copy_from_slice(body), true).await;
+        }
         match &mut self.way {
             Way::Lean(lean) => lean.piece(body, true).await,
             Way::Engine(engine) => engine.write_response_body(Some(Bytes::copy_from_slice(body)), true).await,
@@ -225,7 +255,7 @@ impl<'a> Session<'a> {
     }
 }
 
-fn for_engine(response: &Response) -> pingora::Result<Box<ResponseHeader>> {
+pub(super) fn for_engine(response: &Response) -> pingora::Result<Box<ResponseHeader>> {
     let mut header = ResponseHeader::build_no_case(response.status, Some(response.headers().len()))?;
     for (name, value) in response.headers() {
         header.append_header(name, value)?;

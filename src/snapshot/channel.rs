@@ -74,6 +74,8 @@ pub struct Channel {
     pub unlisted: Unlisted,
     /// Whether a whole index is made where upstream has shards only.
     pub whole_index: WholeIndex,
+    /// Bytes a second that everybody who downloads from it under this name gets together.
+    pub bandwidth: Option<u64>,
     /// Whether the gate uses credentials of its own to read it.
     pub needs_identity: bool,
     /// Whether access rules are about any of its names: then it is not for everybody under another one either.

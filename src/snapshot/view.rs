@@ -266,7 +266,9 @@ impl View {
         let rule = self.rules.channel(name);
         if !rule.as_ref().is_some_and(|rule| matches!(rule.pattern, Pattern::Exact(_))) {
             match self.hosted.find(name) {
-                Named::Hosted(stored) => return self.hosted_channel(stored.hosted()).map(Place::Source),
+                Named::Hosted(stored) => {
+                    return self.hosted_channel(stored.hosted(), None).map(Place::Source);
+                }
                 Named::Unknown => return None,
                 Named::NotHosted => {}
             }
@@ -278,7 +280,8 @@ impl View {
                 return self.resolve_virtual(name, &rule, made_of).map(Arc::new).map(Place::Virtual);
             }
             ChannelSource::Hosted(hosted) => {
-                return self.hosted_channel(self.hosted_by_rule(name, &rule, hosted)).map(Place::Source);
+                let hosted = self.hosted_by_rule(name, &rule, hosted);
+                return self.hosted_channel(hosted, rule.bandwidth).map(Place::Source);
             }
         };
         let upstream = self.upstreams.get(&source.name)?;
@@ -293,6 +296,7 @@ impl View {
             notices: self.rules.notices_for(name.as_str()).into(),
             unlisted: rule.unlisted,
             whole_index: rule.whole_index,
+            bandwidth: rule.bandwidth,
             needs_identity: source.credentials.is_some(),
             has_closed_name: self.has_closed_name(&judges.names),
             label: name.as_str().into(),
@@ -320,7 +324,7 @@ impl View {
         }
     }
 
-    fn hosted_channel(&self, hosted: Hosted) -> Option<Arc<Channel>> {
+    fn hosted_channel(&self, hosted: Hosted, bandwidth: Option<u64>) -> Option<Arc<Channel>> {
         let identity = hosted.identity()?;
         let names = SourceNames::new([hosted.name.as_str()]);
         let judges = self.judges_of(names);
@@ -331,6 +335,7 @@ impl View {
             notices: self.rules.notices_for(hosted.name.as_str()).into(),
             unlisted: Unlisted::Deny,
             whole_index: WholeIndex::Auto,
+            bandwidth,
             needs_identity: false,
             has_closed_name: self.has_closed_name(&judges.names),
             label: hosted.name.as_str().into(),
@@ -369,7 +374,7 @@ impl View {
         }
         let (row, owns) = (HostedRow::Absent, NameGlobs::default());
         let hosted = Hosted { name: name.clone(), row, deleted: false, private: false, owns };
-        self.hosted_channel(hosted).map(Place::Source)
+        self.hosted_channel(hosted, None).map(Place::Source)
     }
 
     /// The channel that `name` means on the upstream `host` stands for. Where the rules send this name to that same
@@ -394,6 +399,7 @@ impl View {
             notices: self.rules.notices_for(name.as_str()).into(),
             unlisted: Unlisted::Auto,
             whole_index: WholeIndex::Auto,
+            bandwidth: None,
             needs_identity: host.needs_identity,
             has_closed_name: self.has_closed_name(&judges.names),
             label: name.as_str().into(),

@@ -35,6 +35,8 @@ pub struct VirtualChannel {
     pub notices: Arc<[Arc<Notice>]>,
     /// What happens to files that no member's index lists.
     pub unlisted: Unlisted,
+    /// Bytes a second that everybody who downloads from it under this name gets together.
+    pub bandwidth: Option<u64>,
     /// Whether any member is read with the gate's own credentials.
     pub needs_identity: bool,
     /// Whether any member is hosted here, directly or through another one.
@@ -67,6 +69,7 @@ impl VirtualChannel {
             notices,
             ttl: rule.ttl,
             unlisted: rule.unlisted,
+            bandwidth: rule.bandwidth,
             label: name.as_str().into(),
             name: name.clone(),
             identity,

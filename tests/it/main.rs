@@ -85,6 +85,7 @@ mod settings_cli;
 mod shards;
 mod shards_only;
 mod shards_swaps;
+mod shares;
 mod sightings;
 mod slow;
 mod store_cli;

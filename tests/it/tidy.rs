@@ -66,6 +66,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("serde_saphyr", &["config"]),
     ("yaml_edit", &["config"]),
     ("spdx", &["policy"]),
+    ("governor", &["proxy"]),
     ("prometheus_client", &["telemetry"]),
     ("notify", &["app", "config"]),
     ("lettre", &["notify"]),

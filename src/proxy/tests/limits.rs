@@ -95,7 +95,8 @@ fn silent_connections_are_closed_without_a_word() {
 
 #[test]
 fn too_many_connections() {
-    let gate = Gate::start(FrontSettings { max_connections: 1, ..settings() });
+    let gate =
+        Gate::start_under(settings(), PressureSettings { connections: 1, ..PressureSettings::default() });
     let mut first = gate.connect();
     first.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(first.answer().status, 200);

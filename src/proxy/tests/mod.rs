@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::front::FrontSettings;
+use super::limits::pressure::{Pressure, PressureSettings};
 use super::listen;
 use super::server::{self, ServerParts, Stopped, Stopper};
 use crate::clock::SystemClock;
@@ -49,6 +50,14 @@ impl Gate {
     }
 
     fn start_with(front: FrontSettings, grace: Duration) -> Self {
+        Self::start_as(front, grace, PressureSettings::default())
+    }
+
+    fn start_under(front: FrontSettings, pressure: PressureSettings) -> Self {
+        Self::start_as(front, Duration::from_hours(1), pressure)
+    }
+
+    fn start_as(front: FrontSettings, grace: Duration, pressure: PressureSettings) -> Self {
         log::init(log::Format::Human, "warn").unwrap();
         let dir = tempfile::tempdir().unwrap();
         let metrics = Arc::new(Metrics::new());
@@ -74,6 +83,7 @@ impl Gate {
             threads: 2,
             blocking_threads: 1,
             grace,
+            pressure: Pressure::new(pressure, None, Arc::clone(&eyes.metrics)),
             stop,
             ready: Some(ready),
             eyes: eyes.clone(),

@@ -4,6 +4,7 @@
 //! Does not: measuring (each room), serving the page (`proxy`).
 
 mod jobs;
+mod limits;
 mod policy;
 mod series;
 mod tally;
@@ -25,6 +26,7 @@ use prometheus_client::registry::Registry;
 
 use super::labels::RouteKind;
 pub use jobs::JobSeries;
+pub use limits::{Limit, LimitSeries};
 pub use policy::{PolicySeries, RuleEffect};
 pub use series::{ChannelSeries, UpstreamSeries};
 use series::{Tallies, UpstreamLabels};
@@ -145,6 +147,8 @@ pub struct Metrics {
     upstream_first_byte: Family<UpstreamLabels, Histogram>,
     upstream_results: Family<series::UpstreamResultLabels, Counter>,
     mirror_healthy: Family<MirrorLabels, Gauge>,
+    /// What limits did.
+    pub limits: LimitSeries,
     /// What rules did.
     pub policy: PolicySeries,
     /// What became of jobs.
@@ -193,6 +197,7 @@ impl Metrics {
             upstream_first_byte: Family::new_with_constructor(series::first_byte_histogram),
             upstream_results: Family::default(),
             mirror_healthy: Family::default(),
+            limits: LimitSeries::default(),
             policy: PolicySeries::default(),
             jobs: JobSeries::default(),
         };
@@ -202,6 +207,7 @@ impl Metrics {
     fn registered(mut self, requests: Family<RequestLabels, Tally>) -> Self {
         let mut registry = std::mem::take(&mut self.registry);
         self.register_proxy(&mut registry, requests);
+        self.limits.register(&mut registry);
         self.register_cache(&mut registry);
         self.register_services(&mut registry);
         self.registry = registry;

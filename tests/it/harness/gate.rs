@@ -123,6 +123,8 @@ impl Setup {
             Sources { system: home.path("no-such-directory"), variables: Variables::of(&[]), flags };
         let mut config = config::load(&sources).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         config.log.access = AccessTarget::File(home.path("stdout"));
+        // All tests of a process share its descriptors.
+        config.limits.open_files = 0;
         let rules = config::rules::load(&config.rules, &sources.machine());
         let rules = rules.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         let clock = ManualClock::new(at);
@@ -225,6 +227,11 @@ impl Gate {
     /// Moves the gate's clock.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
+    }
+
+    /// Sets the gate's clock back.
+    pub fn set_back(&self, by: Duration) {
+        self.clock.set_back(by);
     }
 
     /// What its clock says.

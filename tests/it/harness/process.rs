@@ -35,15 +35,29 @@ impl Process {
 
     /// The same with further arguments and variables.
     pub fn serve_in(home: Home, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = command(&home);
+        command.envs(variables.iter().copied());
+        Self::spawn(home, command, arguments)
+    }
+
+    /// The same with so many file descriptors for the process.
+    pub fn serve_with_files(home: Home, files: u32) -> Self {
+        let plain = command(&home);
+        let mut limited = bare_of("sh");
+        limited.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\""));
+        limited.arg(plain.get_program()).args(plain.get_args());
+        Self::spawn(home, limited, &[])
+    }
+
+    fn spawn(home: Home, mut command: Command, arguments: &[&str]) -> Self {
         let ready = home.path("ready");
         let _not_there_at_first = fs::remove_file(&ready);
         let log =
             |name: &str| File::options().append(true).create(true).open(home.path(name)).expect("a log");
-        let child = command(&home)
+        let child = command
             .args(["--listen", "127.0.0.1:0", "--ready-file"])
             .arg(&ready)
             .args(arguments)
-            .envs(variables.iter().copied())
             .stdout(log("stdout"))
             .stderr(log("stderr"))
             .spawn()
@@ -134,7 +148,12 @@ fn command(home: &Home) -> Command {
 
 /// The binary without the variables of whoever runs the tests.
 fn bare() -> Command {
-    let mut command = Command::new(BINARY);
+    bare_of(BINARY)
+}
+
+/// The same of another program.
+fn bare_of(program: &str) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_ascii_lowercase();
         if text.starts_with("condagate") || text.ends_with("_proxy") || text.starts_with("xdg_") {
