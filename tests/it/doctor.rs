@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::harness::process::{run, text_of};
+use crate::harness::secure::{Authority, Pair};
 use crate::harness::{Home, Process, Upstream, rules};
 
 fn doctor(home: &Home, more: &[&str]) -> (Option<i32>, Vec<Value>) {
@@ -85,4 +86,28 @@ fn what_is_wrong_is_told_with_a_fix_all_at_once() {
     home.write_config("cahce: {}\n");
     let (code, findings) = doctor(&home, &[]);
     assert_eq!((code, of(&findings, "settings", "wrong").len()), (Some(1), 1), "{findings:#?}");
+}
+
+#[test]
+fn certificates_are_looked_at() {
+    let upstream = Upstream::start();
+    let home = home(&upstream, "127.0.0.1:0");
+    let authority = Authority::new();
+    let write = |entry: &str| {
+        home.write_config(&format!(
+            "listen: \"127.0.0.1:0\"\ntls: {{listen: [\"127.0.0.1:0\"], certificates: [{entry}]}}\ncache: {{size: 1GiB, keep_free: 0%}}\n"
+        ));
+    };
+    let (good, soon) = (authority.issue(&["gate.test"]), authority.issue_until(&["gate.test"], 3));
+    write(&good.write(&home.path(""), "gate"));
+    let (code, findings) = doctor(&home, &["--offline"]);
+    assert_eq!((code, of(&findings, "certificate", "good").len()), (Some(0), 1), "{findings:#?}");
+    write(&soon.write(&home.path(""), "soon"));
+    let (code, findings) = doctor(&home, &["--offline"]);
+    assert_eq!(code, Some(1));
+    assert!(of(&findings, "certificate", "wrong")[0].contains("expires in"), "{findings:#?}");
+    let mixed = Pair { certificate: good.certificate, key: soon.key };
+    write(&mixed.write(&home.path(""), "mixed"));
+    let (_, findings) = doctor(&home, &["--offline"]);
+    assert!(of(&findings, "certificate", "wrong")[0].contains("does not belong"), "{findings:#?}");
 }

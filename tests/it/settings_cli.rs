@@ -20,11 +20,11 @@ fn told(arguments: &[&str]) -> (Option<i32>, String) {
 #[test]
 fn a_new_file_of_settings_is_right_and_is_never_replaced_by_accident() {
     let home = Home::new();
-    let file = home.path("new.yaml");
+    let file = home.path("etc/new.yaml");
     let (code, said) = told(&["config", "init", text(&file)]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("10-channels.yaml"), "{said}");
-    let rules = home.path("proxy-rules/10-channels.yaml");
+    let rules = home.path("etc/proxy-rules/10-channels.yaml");
     let channels = fs::read_to_string(&rules).unwrap();
     for word in ["conda-forge", "match: \"*\"", "pkgs/*", "terms of service"] {
         assert!(channels.contains(word), "{word}");

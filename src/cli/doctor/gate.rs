@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use super::super::Commands;
 use super::super::socket;
 use super::super::store::{OpenError, block_on, existing};
 use super::Finding;
@@ -19,15 +20,17 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const THREE_WAYS: &str = "let systemd open it (AmbientCapabilities=CAP_NET_BIND_SERVICE or socket activation), give the binary the right \
     (setcap cap_net_bind_service=+ep), or take a port from 1024 on";
 
-pub(super) fn look(config: &Config) -> Vec<Finding> {
+pub(super) fn look(config: &Config, commands: &Commands) -> Vec<Finding> {
     let is_running = socket::is_answered(&config.control_socket());
     let mut findings = vec![running(config, is_running)];
-    findings.extend(config.listen.iter().map(|address| port(*address, is_running)));
+    let encrypted = config.tls.listen.iter().filter(|_| !config.tls.certificates.is_empty());
+    let addresses = config.listen.iter().chain(encrypted);
+    findings.extend(addresses.map(|address| port(*address, is_running)));
     let dirs =
         [("data", &config.data), ("packages", &config.storage.packages), ("indexes", &config.storage.cache)];
     findings.extend(dirs.into_iter().map(|(about, dir)| directory(about, dir)));
     findings.push(store(config));
-    findings.push(certificate(config));
+    findings.extend(certificates(config, commands));
     findings
 }
 
@@ -177,13 +180,23 @@ fn store(config: &Config) -> Finding {
     }
 }
 
-/// This version speaks plain HTTP only, so there is no certificate that could end.
-fn certificate(config: &Config) -> Finding {
-    let says = match &config.public_url {
-        Some(public) if public.url.reveal().scheme() == "https" => {
-            "TLS ends before the gate; its certificate is not looked at"
-        }
-        _ => "the gate speaks plain HTTP",
+/// Certificates that can't be used, have ended or end soon; each sentence about one says what to do behind a semicolon.
+fn certificates(config: &Config, commands: &Commands) -> Vec<Finding> {
+    const ABOUT: &str = "certificate";
+    let finding = |make: fn(&'static str, String, String) -> Finding, sentence: &str| {
+        let (says, fix) = sentence.split_once("; ").unwrap_or((sentence, "look at `tls` in the settings"));
+        make(ABOUT, says.to_owned(), fix.to_owned())
     };
-    Finding::skipped("certificate", says)
+    if config.tls.certificates.is_empty() {
+        let is_before = config.public_url.as_ref().is_some_and(|url| url.url.reveal().scheme() == "https");
+        let before = "TLS ends before the gate; its certificate is not looked at";
+        return vec![Finding::skipped(ABOUT, if is_before { before } else { "the gate speaks plain HTTP" })];
+    }
+    match (commands.certificates)(config) {
+        Err(error) => error.to_string().lines().map(|line| finding(Finding::wrong, line)).collect(),
+        Ok(troubles) if troubles.is_empty() => {
+            vec![Finding::good(ABOUT, format!("{} can be used", config.tls.certificates.len()))]
+        }
+        Ok(troubles) => troubles.iter().map(|trouble| finding(Finding::wrong, trouble)).collect(),
+    }
 }

@@ -55,9 +55,10 @@ impl Volume {
     }
 }
 
-/// For people: whole mebibytes, or the largest unit they make up.
+/// For people.
 fn human(bytes: u64) -> String {
-    show_size(bytes >> 20 << 20)
+    let tenths = bytes / ((1 << 30) / 10);
+    if tenths >= 10 { format!("{}.{}GiB", tenths / 10, tenths % 10) } else { show_size(bytes >> 20 << 20) }
 }
 
 fn room_for_indexes(dir: &Path) -> Option<Finding> {

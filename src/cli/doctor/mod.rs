@@ -108,7 +108,7 @@ fn all(args: &DoctorArgs, commands: &Commands, sources: &Sources) -> Vec<Finding
             None
         }
     };
-    findings.extend(gate::look(&config));
+    findings.extend(gate::look(&config, commands));
     findings.extend(machine::look(&config, sources));
     match rules {
         Some(rules) if !args.offline => findings.extend(upstreams(commands, &config, &rules)),

@@ -17,7 +17,10 @@ pub(super) fn run(file: &Path, force: bool, terminal: &mut Terminal<'_>) -> Exit
         terminal.line(settings.trim_end());
         return Exit::Done;
     }
-    let written = if force { files::replace(file, &settings) } else { files::make(file, &settings) };
+    // A bare name has an empty parent, which is there.
+    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).map_or(Ok(()), fs::create_dir_all);
+    let written =
+        dir.and_then(|()| if force { files::replace(file, &settings) } else { files::make(file, &settings) });
     let shown = file.display();
     match written {
         Ok(()) => {}
