@@ -18,6 +18,8 @@ impl Core {
     /// # Errors
     /// Every mistake, one a line; the old rules, or the old certificates, stay.
     pub(super) async fn reload(&self) -> Result<(), String> {
+        // Whoever moved its file away to rotate it says so like this.
+        self.eyes.access.reopen();
         match (self.reload_certificates().await, self.reload_rules().await) {
             (Ok(()), Ok(())) => Ok(()),
             (Err(one), Err(other)) => Err(format!("{one}\n{other}")),

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -12,6 +13,8 @@ use tokio::time::MissedTickBehavior;
 use super::{Core, StartError, lines};
 use crate::clock::{Clock as _, SystemClock, UnixMillis};
 use crate::config::{self, Config};
+use crate::http::date::rfc3339;
+use crate::notify::{Event, Topic};
 use crate::proxy::server::Stop;
 use crate::proxy::tls::{CertificateFiles, ClientCertificates, Tls, TlsSettings};
 use crate::telemetry::Eyes;
@@ -70,6 +73,31 @@ fn show(tls: &Tls, eyes: &Eyes, now: UnixMillis) {
     eyes.health.set_certificates(state);
 }
 
+impl Core {
+    /// Tells people of certificates that end soon or have ended: once for each of these, whichever gate looks first.
+    fn tell_of_certificates(&self, tls: &Tls) {
+        let now = self.clock.now();
+        for one in tls.described() {
+            let Some(trouble) = one.trouble(now) else { continue };
+            let names = one.names.join(", ");
+            let (until, is_over) = (rfc3339(one.ends), now >= one.ends);
+            let state = if is_over { "has ended" } else { "ends soon" };
+            let detail = json!({"names": one.names, "ends": until, "ended": is_over});
+            let text = format!("It is for {names} and good until {until}: {trouble}.");
+            self.tell(Event {
+                once: Some(format!("{names} {until} {is_over}")),
+                ..Event::new(
+                    Topic::Certificate,
+                    now,
+                    format!("a certificate of the gate {state}"),
+                    text,
+                    detail,
+                )
+            });
+        }
+    }
+}
+
 /// Writes down what has not been `told` yet.
 fn tell(told: &mut Vec<String>, troubles: Vec<String>) {
     for trouble in troubles.iter().filter(|trouble| !told.contains(trouble)) {
@@ -118,6 +146,7 @@ impl Core {
         runtime.spawn(async move {
             let _watching = (guard, keeping);
             let mut told = troubles(&tls, this.clock.now());
+            this.tell_of_certificates(&tls);
             let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + LOOK, LOOK);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
@@ -129,6 +158,7 @@ impl Core {
                 // The sentence is in the log already.
                 let _kept = this.reload_certificates().await;
                 tell(&mut told, troubles(&tls, this.clock.now()));
+                this.tell_of_certificates(&tls);
             }
         });
     }

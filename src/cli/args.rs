@@ -30,7 +30,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run the gateway until SIGTERM or SIGINT; SIGHUP reloads rules and certificates
+    /// Run the gateway until SIGTERM or SIGINT; SIGHUP reloads rules and certificates, and opens the access log anew
     Serve(ServeArgs),
     /// Check configuration, rules and certificates: every mistake at once, with file and line
     Check(CheckArgs),
@@ -65,7 +65,7 @@ pub(super) enum Command {
     Jobs(jobs::JobsCommand),
     #[command(flatten)]
     People(PeopleCommand),
-    /// Have the running gate read its rules and certificates again
+    /// Have the running gate read its rules and certificates again, and open its access log anew
     Reload(ReloadArgs),
     /// Ask a gate whether it lives, or is ready; exit code 1 if not
     ///

@@ -29,6 +29,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("disk", "disk"),
     ("upstream", "upstream"),
     ("job", "job"),
+    ("certificate", "certificate"),
 ];
 
 pub(super) fn read(r: &mut Reader<'_>, top: &mut Fields<'_>, machine: &Machine) -> NotifyConfig {

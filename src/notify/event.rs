@@ -21,6 +21,8 @@ pub enum Topic {
     Upstream,
     /// A job failed for the last time.
     Job,
+    /// A certificate of the gate ends soon, or has ended.
+    Certificate,
     /// Somebody tries the settings.
     Test,
 }
@@ -34,6 +36,7 @@ impl Topic {
         ("disk", Self::Disk),
         ("upstream", Self::Upstream),
         ("job", Self::Job),
+        ("certificate", Self::Certificate),
     ];
 
     /// The word for it.

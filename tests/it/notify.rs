@@ -8,9 +8,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use crate::harness::secure::Authority;
 use crate::harness::wait::PATIENCE;
 use crate::harness::{
-    Channel, Gate, Home, Publishers, Request, Setup, Upstream, eventually, eventually_true, package, rules,
+    Channel, Gate, Home, Process, Publishers, Request, Setup, Upstream, eventually, eventually_true, package,
+    rules,
 };
 use crate::people_cli::{done_with, ends_with, json_of, output};
 
@@ -180,6 +182,28 @@ impl Receiver {
     }
 }
 
+/// As certificates end by themselves, the one of this gate does soon from the start on.
+#[test]
+fn a_certificate_that_ends_soon_is_told_once() {
+    let receiver = Receiver::start(&[]);
+    let home = Home::new();
+    home.write_rules("# Nothing.\n");
+    std::fs::write(home.path("hook-secret"), format!("{SECRET}\n")).unwrap();
+    let entry = Authority::new().issue_until(&["gate.test"], 3).write(&home.path(""), "gate");
+    home.write_config(&format!(
+        "tls: {{listen: [\"127.0.0.1:0\"], certificates: [{entry}]}}\nnotify:\n{}",
+        receiver.settings(", events: [certificate]")
+    ));
+    let gate = Process::serve(home);
+    let body = receiver.first("certificate").json();
+    assert_eq!((&body["detail"]["names"], &body["detail"]["ended"]), (&json!(["gate.test"]), &json!(false)));
+    assert!(body["text"].as_str().unwrap().contains("expires in"), "{body}");
+    let home = gate.stop();
+    let gate = Process::serve(home);
+    eventually_true("jobs are done", || waiting_in(gate.home(), "notify.webhook").is_empty());
+    assert_eq!(receiver.about("certificate").len(), 1);
+}
+
 fn read_request(stream: &TcpStream) -> Message {
     let mut lines = BufReader::new(stream);
     let mut headers = Vec::new();
@@ -208,7 +232,11 @@ fn with_secrets(setup: Setup) -> Setup {
 }
 
 fn waiting(gate: &Gate, kind: &str) -> Vec<Value> {
-    let jobs = json_of(gate.home(), &["jobs", "list", "--state", "waiting"]);
+    waiting_in(gate.home(), kind)
+}
+
+fn waiting_in(home: &Home, kind: &str) -> Vec<Value> {
+    let jobs = json_of(home, &["jobs", "list", "--state", "waiting"]);
     jobs.as_array().unwrap().iter().filter(|job| job["kind"] == kind).cloned().collect()
 }
 

@@ -63,6 +63,28 @@ fn the_hangup_signal_reloads() {
 }
 
 #[test]
+fn an_access_log_that_was_renamed_is_opened_anew() {
+    let (upstream, channel) = published("chan", 1_000);
+    let home = Home::new();
+    home.write_rules(&rules(&[("one", &upstream)], "  - {name: chan, upstream: one}\n"));
+    let (file, old) = (home.path("access.log"), home.path("access.log.1"));
+    home.write_config(&format!("log: {{access: {}}}\n", file.display()));
+    let gate = Process::serve(home);
+    let has =
+        |file: &std::path::Path, id: &str| std::fs::read_to_string(file).is_ok_and(|text| text.contains(id));
+    let id = gate.get(&channel.path("alpha")).must("x-request-id").to_owned();
+    eventually_true("its line", || has(&file, &id));
+    std::fs::rename(&file, &old).unwrap();
+    let between = gate.get(&channel.path("alpha")).must("x-request-id").to_owned();
+    eventually_true("the line in the renamed file", || has(&old, &between));
+    gate.signal("HUP");
+    eventually_true("a new file", || file.exists());
+    let after = gate.get(&channel.path("alpha")).must("x-request-id").to_owned();
+    eventually_true("its line in the new file", || has(&file, &after));
+    assert!(!has(&old, &after) && has(&old, &id));
+}
+
+#[test]
 fn a_file_watch_reloads() {
     let (one, channel) = published("chan", 1_000);
     let gate = Setup::rules(&rules(&[("one", &one)], "  - {name: elsewhere, upstream: one}\n")).start();
