@@ -55,6 +55,8 @@ pub enum OperateError {
 pub trait Operator: Send + Sync + 'static {
     /// What the cache holds.
     async fn status(&self) -> Result<Value, OperateError>;
+    /// What is going on.
+    async fn glance(&self) -> Result<Value, OperateError>;
     /// Re-hashes everything; what is wrong is set aside.
     async fn verify(&self) -> Result<Value, OperateError>;
     /// Evicts down to the budget and removes left-overs.
@@ -88,6 +90,7 @@ pub fn router(operator: Arc<dyn Operator>) -> Router {
         .route("/cache/gc", post(|State(op): Shared| async move { op.collect().await.map(Json) }))
         .route("/cache/purge", post(purge))
         .route("/explain", post(explain))
+        .route("/top", get(|State(op): Shared| async move { op.glance().await.map(Json) }))
         .route("/reload", post(|State(op): Shared| async move { op.reload().await.map(Json) }))
         .with_state(operator)
 }

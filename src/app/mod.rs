@@ -9,6 +9,7 @@ mod explain;
 mod eyes;
 mod fetch;
 mod forgotten;
+mod glance;
 mod guards;
 mod hosting;
 mod operator;

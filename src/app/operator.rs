@@ -28,6 +28,10 @@ impl Operator for GateOperator {
         serde_json::to_value(status).map_err(failed)
     }
 
+    async fn glance(&self) -> Result<Value, OperateError> {
+        serde_json::to_value(self.0.glance()).map_err(failed)
+    }
+
     async fn verify(&self) -> Result<Value, OperateError> {
         self.0.cache.settle(Duration::from_secs(2)).await;
         let report = self.0.cache.verify(None, |_progress| {}).await.map_err(failed)?;

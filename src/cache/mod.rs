@@ -54,6 +54,7 @@ mod verify;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -70,7 +71,7 @@ pub use negative::{NegativeEntry, Negatives};
 pub use object::{Object, ObjectMeta};
 pub use ops::{Faults, FileOp};
 pub use purge::{GcReport, Purge, PurgeReport};
-pub use report::{FillReport, FillWatch, Watcher};
+pub use report::{FillReport, FillWatch, RunningFill, Watcher};
 pub use settings::{CacheSettings, KeepFree};
 pub use source::{BodyStream, OpenAt, Opened, OpenedBody, SharedSource, Source, Validators};
 pub use status::CacheStatus;
@@ -284,6 +285,18 @@ impl Cache {
         };
         blobs.counters.fill_in(&mut status);
         Ok(status)
+    }
+
+    /// The fills that are running. Memory only.
+    #[must_use]
+    pub fn running_fills(&self) -> Vec<RunningFill> {
+        self.0.engine.running_fills()
+    }
+
+    /// Bytes that came from upstreams since the start.
+    #[must_use]
+    pub fn bytes_in(&self) -> u64 {
+        self.0.blobs.counters.bytes_in.load(Ordering::Relaxed)
     }
 
     /// Reads every stored file and compares it with its digest, at most `per_second` bytes a second; sets wrong

@@ -36,6 +36,21 @@ pub struct FillReport<'a> {
     pub error: Option<&'a FillError>,
 }
 
+/// A fill that is running.
+#[derive(Clone, Debug)]
+pub struct RunningFill {
+    /// What is fetched under one name: the path below the gate, without credentials.
+    pub key: String,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Bytes there will be, once that is known.
+    pub total: Option<u64>,
+    /// Since when it runs.
+    pub age: Duration,
+    /// Who sends the bytes: the printable address of a mirror.
+    pub from: Option<Arc<str>>,
+}
+
 /// Hears of every fill that is over.
 pub trait FillWatch: Send + Sync {
     /// Called on the runtime of the fills; must not wait.

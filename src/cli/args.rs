@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use super::people::{self, ChannelCommand, HostedCommand, PeopleCommand};
 use super::{
     Commands, Exit, Terminal, backup, cache, check, client_config, db, doctor, explain, health, import, jobs,
-    load, notifying, reload, serve, settings,
+    load, notifying, reload, serve, settings, top,
 };
 use crate::config::{Config, Flags, Sources};
 
@@ -67,6 +67,10 @@ pub(super) enum Command {
     People(PeopleCommand),
     /// Have the running gate read its rules and certificates again, and open its access log anew
     Reload(ReloadArgs),
+    /// Watch what the running gate is doing: requests, downloads, upstreams, channels
+    ///
+    /// Ends with Ctrl-C. Without a terminal the reports come one after the other.
+    Top(top::TopArgs),
     /// Ask a gate whether it lives, or is ready; exit code 1 if not
     ///
     /// It is asked at the first address of `listen`, as a client would: for the health check of a container.
@@ -412,6 +416,7 @@ impl Command {
             Self::Serve(args) => serve::run(args, commands, sources, terminal),
             Self::Check(args) => check::run(&args, commands, sources, terminal).into(),
             Self::Health(args) => health::run(&args, sources, terminal).into(),
+            Self::Top(args) => top::run(&args, sources, terminal).into(),
             Self::Backup(args) => backup::run(&args, sources, terminal).into(),
             Self::Notify(command) => notifying::run(&command, commands, sources, terminal).into(),
             Self::Jobs(command) => jobs::run(&command, sources, terminal).into(),

@@ -27,6 +27,7 @@ mod show;
 mod socket;
 mod store;
 mod terminal;
+mod top;
 
 #[cfg(test)]
 mod tests;

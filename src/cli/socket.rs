@@ -120,10 +120,25 @@ async fn exchange(
     if let Some(body) = body {
         request = request.header("content-type", "application/json").body(body.to_string());
     }
-    let mut response = request.send().await.map_err(|error| failed(&error))?;
+    let response = request.send().await.map_err(|error| failed(&error))?;
+    answer_of(socket, response).await
+}
+
+/// The answer to one of several questions over one client.
+pub(super) async fn get<T: serde::de::DeserializeOwned>(
+    client: &reqwest::Client,
+    socket: &Path,
+    path: &str,
+) -> Result<T, SocketError> {
+    let response = client.get(format!("http://gate{path}")).send().await;
+    let value = answer_of(socket, response.map_err(|error| failed(socket, &error))?).await?;
+    serde_json::from_value(value).map_err(|error| SocketError::Nonsense(error.to_string()))
+}
+
+async fn answer_of(socket: &Path, mut response: reqwest::Response) -> Result<Value, SocketError> {
     let status = response.status();
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| failed(socket, &error))? {
         if bytes.len() + chunk.len() > MAX_ANSWER {
             return Err(SocketError::Nonsense("it is too long".to_owned()));
         }

@@ -4,6 +4,7 @@
 //! (`delivery`, `proxy`) or who may see it (`proxy`).
 
 pub mod access;
+pub mod glance;
 pub mod health;
 pub mod labels;
 pub mod log;

@@ -91,6 +91,7 @@ mod slow;
 mod store_cli;
 mod tidy;
 mod tls;
+mod top;
 mod upload_anaconda;
 mod upload_cloudsmith;
 mod upload_forms;

@@ -17,6 +17,7 @@ use super::{Fill, FillHead, FillKind, FillRequest};
 use crate::cache::blobs::{Blob, Blobs};
 use crate::cache::error::{FillError, SourceErrorKind};
 use crate::cache::object::{ObjectMeta, Objects};
+use crate::cache::report::RunningFill;
 use crate::cache::settings::CacheSettings;
 use crate::conda::digest::Expected;
 
@@ -144,6 +145,19 @@ impl Engine {
     pub(in crate::cache) fn in_flight(&self) -> (u64, u64) {
         let running = self.running.lock();
         (running.len() as u64, running.values().map(|shared| shared.committed()).sum())
+    }
+
+    /// The fills under way.
+    pub(in crate::cache) fn running_fills(&self) -> Vec<RunningFill> {
+        let running = self.running.lock();
+        let look = |(key, shared): (&String, &Arc<Shared>)| RunningFill {
+            key: key.clone(),
+            bytes: shared.committed(),
+            total: shared.total(),
+            age: shared.course.age(),
+            from: shared.course.from(),
+        };
+        running.iter().map(look).collect()
     }
 
     /// Waits for the fills that only have to be moved to their place.

@@ -232,6 +232,12 @@ impl Shared {
         self.inner.lock().committed
     }
 
+    /// Bytes there will be, as far as is known.
+    pub(super) fn total(&self) -> Option<u64> {
+        let inner = self.inner.lock();
+        inner.head.as_ref().and_then(|head| head.total).or(inner.expected.size)
+    }
+
     pub(super) fn has_head(&self) -> bool {
         self.inner.lock().head.is_some()
     }

@@ -392,6 +392,18 @@ impl Metrics {
         self.hosted_rows_seconds.inc_by(took.as_secs_f64());
     }
 
+    /// Requests of a kind that were answered.
+    #[must_use]
+    pub fn requests_of(&self, kind: RouteKind) -> u64 {
+        self.requests[kind as usize].iter().map(Tally::get).sum()
+    }
+
+    /// Shows every channel that has a label, [`OTHER`] too.
+    pub fn each_channel(&self, mut show: impl FnMut(&ChannelSeries)) {
+        self.channels.load().values().for_each(|series| show(series));
+        show(&self.other);
+    }
+
     /// The page for a scraper, of [`CONTENT_TYPE`].
     #[must_use]
     pub fn encode(&self) -> String {

@@ -53,6 +53,14 @@ impl ChannelSeries {
         &self.name
     }
 
+    /// Answers and body bytes by outcome, of those there were.
+    pub fn totals(&self) -> impl Iterator<Item = (Outcome, u64, u64)> + '_ {
+        let each = Outcome::ALL.into_iter().zip(&self.by_outcome);
+        each.filter_map(|(outcome, tally)| {
+            tally.get().map(|(answers, bytes)| (outcome, answers.get(), bytes.get()))
+        })
+    }
+
     /// One answer of so many body bytes.
     pub fn answered(&self, outcome: Outcome, bytes: u64) {
         let (answers, sent) = self.by_outcome[outcome as usize].get_or_init(|| {
