@@ -115,6 +115,13 @@ fn request(session: &Session<'_>, path: &str, body: Inflow) -> Option<http::Requ
     Some(request)
 }
 
+/// As the front door does with problems of its own: the reason is in the log under the id that the client quotes.
+fn tell(ctx: &Ctx, status: u16, body: &[u8]) {
+    let document: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let detail = document["detail"].as_str().unwrap_or("the API gave no reason");
+    tracing::info!(request = %ctx.request, status, "a request could not be answered: {detail}");
+}
+
 async fn send(
     session: &mut Session<'_>,
     ctx: &mut Ctx,
@@ -137,6 +144,9 @@ async fn send(
     };
     if let Some(problem) = problem {
         return respond::problem(session, ctx, stamp, problem).await;
+    }
+    if parts.status.is_server_error() {
+        tell(ctx, parts.status.as_u16(), &body);
     }
     let mut head = Response::new(parts.status.as_u16());
     for name in KEPT {

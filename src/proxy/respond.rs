@@ -222,6 +222,7 @@ pub async fn problem(
     stamp: &Stamp,
     problem: Problem,
 ) -> pingora::Result<()> {
+    tell(ctx, &problem);
     let body = problem.to_json(ctx.request);
     let mut header = small_head(problem.status, "application/problem+json", body.len(), ctx, stamp)?;
     if let Some(seconds) = problem.retry_after {
@@ -239,6 +240,14 @@ pub async fn problem(
     }
     header.set_static(header::CACHE_CONTROL, "no-cache");
     small_body(session, header, body).await
+}
+
+/// The gate's own or upstream's trouble is in the log under the id that the client quotes. What clients do is in the access log only.
+fn tell(ctx: &Ctx, problem: &Problem) {
+    if problem.status >= 500 && problem.status != 501 {
+        let Problem { status, kind, detail, .. } = problem;
+        tracing::info!(request = %ctx.request, status, kind, "a request could not be answered: {detail}");
+    }
 }
 
 /// Says what credentials would do. Programs take the first that they know; browsers would ask for a password on the second.

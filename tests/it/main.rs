@@ -77,6 +77,7 @@ mod policy_downloads;
 mod policy_real;
 mod policy_table;
 mod policy_ways;
+mod request_ids;
 mod restart;
 mod rules_reload;
 mod secrets;
