@@ -67,6 +67,8 @@ pub trait Operator: Send + Sync + 'static {
     async fn explain(&self, question: Question) -> Result<Value, OperateError>;
     /// Reads the rules again; the old ones stay if the new ones have mistakes.
     async fn reload(&self) -> Result<Value, OperateError>;
+    /// Has a new process take over.
+    async fn upgrade(&self) -> Result<Value, OperateError>;
 }
 
 impl IntoResponse for OperateError {
@@ -92,6 +94,7 @@ pub fn router(operator: Arc<dyn Operator>) -> Router {
         .route("/explain", post(explain))
         .route("/top", get(|State(op): Shared| async move { op.glance().await.map(Json) }))
         .route("/reload", post(|State(op): Shared| async move { op.reload().await.map(Json) }))
+        .route("/upgrade", post(|State(op): Shared| async move { op.upgrade().await.map(Json) }))
         .with_state(operator)
 }
 

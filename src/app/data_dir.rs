@@ -18,7 +18,7 @@ use crate::http::date;
 use crate::policy::units;
 
 /// The layout that this condagate writes. 1: `packages`, `cache`, `run`, `store.db`, `lock` and `layout` itself.
-const LAYOUT: u32 = 1;
+pub(super) const LAYOUT: u32 = 1;
 /// Steps from each layout to the next, the first from the one before there were numbers. One that is released is never edited.
 const STEPS: [fn(&Path) -> io::Result<()>; LAYOUT as usize] = [|_the_number_is_new| Ok(())];
 /// A clock that differs by less may have been set by NTP.

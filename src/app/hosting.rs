@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use super::society::Society;
@@ -96,9 +97,9 @@ impl Core {
     }
 
     /// Sweeps at the start and from time to time.
-    pub(super) fn keep_sweeping(&self, runtime: &Runtime, stop: Stop) {
-        let Some(hosting) = self.hosting.clone() else { return };
-        runtime.spawn(async move {
+    pub(super) fn keep_sweeping(&self, runtime: &Handle, stop: Stop) -> Option<JoinHandle<()>> {
+        let hosting = self.hosting.clone()?;
+        Some(runtime.spawn(async move {
             let mut ticks = tokio::time::interval(SWEEP);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
@@ -114,7 +115,7 @@ impl Core {
                     () = stop.requested() => return,
                 }
             }
-        });
+        }))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Belongs here: wiring, start and stop. Does not: decisions about requests (`proxy`), caches (`delivery`) or rules (`policy`).
 
+mod chores;
 pub(crate) mod convert;
 pub mod data_dir;
 mod doctor;
@@ -12,6 +13,7 @@ mod forgotten;
 mod glance;
 mod guards;
 mod hosting;
+mod line;
 mod operator;
 mod reload;
 mod serve;
@@ -20,9 +22,11 @@ mod systemd;
 mod tell;
 mod tend;
 mod tls;
+mod upgrade;
 mod work;
 
 use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -40,7 +44,7 @@ use crate::delivery::{Delivery, DeliveryParts, DeliverySettings};
 use crate::id::RequestIds;
 use crate::policy::Rules;
 use crate::proxy::listen::{self, Bound, ListenError};
-use crate::proxy::server::{self, Pulse, ServerError, ServerParts, Stop, Stopped, Stopper};
+use crate::proxy::server::{self, ServerError, ServerParts, Stop, Stopped, Stopper};
 use crate::proxy::tls::{Tls, TlsError};
 use crate::proxy::{Admission, ControlPages, Door, DoorSettings, Redirect};
 use crate::repodata::store::GenerationStore;
@@ -58,6 +62,8 @@ pub use explain::explain_offline;
 pub use serve::{OfflineError, offline, serve};
 pub use tell::try_notifying;
 pub use tls::check_certificates;
+pub use upgrade::Program;
+use upgrade::Takeover;
 
 /// Threads of the runtime that fetches, builds and serves the control socket.
 const BACKGROUND_THREADS: usize = 2;
@@ -74,12 +80,23 @@ pub struct GateOptions {
     pub config: Config,
     /// The rules in force at start.
     pub rules: Rules,
-    /// Sockets that listen already; addresses of the configuration that they serve are not bound again.
-    pub sockets: Vec<Bound>,
+    /// What was there before.
+    pub origin: Origin,
     /// Where "now" comes from.
     pub clock: SharedClock,
     /// Changes to what the configuration gives, for tests: patience, hold-back, faults.
     pub tuning: Tuning,
+}
+
+/// What a process that starts a gate got from elsewhere.
+#[derive(Default)]
+pub struct Origin {
+    /// Sockets that listen already; addresses of the configuration that they serve are not bound again.
+    pub sockets: Vec<Bound>,
+    /// Where the process that was here before passes requests on.
+    pub inherited: Option<UnixListener>,
+    /// What can be started anew to take over; `None` for a gate that is part of something else.
+    pub program: Option<Program>,
 }
 
 /// Changes settings before they are used.
@@ -125,6 +142,9 @@ pub enum StartError {
     /// The access log can't be opened.
     #[error("{0}")]
     AccessLog(#[from] crate::telemetry::access::AccessError),
+    /// The process that was here before did not hand over.
+    #[error("this process can't take over: {0}")]
+    TakeOver(String),
     /// The machine gives no threads.
     #[error("the threads for fetching and building can't be started: {0}")]
     Runtime(std::io::Error),
@@ -160,14 +180,13 @@ pub struct Gate {
     stopper: Stopper,
     door: Option<JoinHandle<Result<Stopped, ServerError>>>,
     runtime: Option<Runtime>,
-    pulse: Pulse,
-    /// Let go last, when nothing writes there any more.
-    _data: DataDir,
 }
 
 /// What a gate's parts share.
 struct Core {
     config: Config,
+    /// Let go last, when nothing writes there any more.
+    data: Mutex<Option<DataDir>>,
     cache: Cache,
     delivery: Delivery,
     generations: Arc<GenerationStore>,
@@ -184,6 +203,8 @@ struct Core {
     tune_upstream: Option<convert::UpstreamTuning>,
     /// None without certificates.
     tls: Option<Arc<Tls>>,
+    chores: chores::Chores,
+    takeover: Takeover,
     /// What the fill counters have been told so far.
     counted: Mutex<CacheStatus>,
     guards: guards::Guards,
@@ -198,12 +219,11 @@ impl Gate {
     /// # Errors
     /// As [`StartError`].
     pub fn start(options: GateOptions) -> Result<Self, StartError> {
-        let GateOptions { config, rules, sockets, clock, tuning } = options;
+        let GateOptions { config, rules, origin, clock, tuning } = options;
         if crate::backup::unfinished(&config.data) {
             return Err(StartError::HalfRestored(config.data.clone()));
         }
-        let by_tls = if config.tls.certificates.is_empty() { &[][..] } else { &config.tls.listen };
-        let bound = listen::complete(sockets, &config.listen, by_tls).map_err(StartError::Listen)?;
+        let bound = bind(origin.sockets, &config)?;
         let addresses = bound.iter().map(Bound::address).collect();
         let data = DataDir::claim(&config, &*clock)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -218,6 +238,7 @@ impl Gate {
         let pseudonym = convert::pseudonym();
         reload::tell_notes(&rules);
         let mut core = Core::open(config, rules, &clock, tuning, &runtime, &pseudonym)?;
+        (core.data, core.takeover.program) = (Mutex::new(Some(data)), origin.program);
         core.tls = tls::open(&core.config, &core.eyes, clock.now())?;
         let (store, live) = (core.store.clone(), Arc::clone(&core.live));
         let society = society::Society::open(&core.config, &clock, &runtime, &pseudonym, store, &live)?;
@@ -226,8 +247,8 @@ impl Gate {
         let core = Arc::new(core);
         let (stopper, stop) = server::stop_pair();
         core.attend(&runtime, &stop);
-        let (door, pulse) = core.open_door(bound, &pseudonym, stop, &clock)?;
-        Ok(Self { addresses, core, stopper, door: Some(door), runtime: Some(runtime), pulse, _data: data })
+        let door = core.open_door(bound, origin.inherited, &pseudonym, stop, &clock)?;
+        Ok(Self { addresses, core, stopper, door: Some(door), runtime: Some(runtime) })
     }
 
     /// The addresses it listens on, as bound.
@@ -258,9 +279,17 @@ impl Gate {
         self.shut();
     }
 
+    /// Returns when no client is connected any more.
+    async fn empty(&self) {
+        while self.core.eyes.metrics.connections.get() > 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Waits until the front door has closed by itself or by a signal handler.
     fn shut(&mut self) {
         self.core.eyes.health.set_stopping();
+        self.core.stop_chores();
         self.stopper.stop();
         match self.door.take().map(JoinHandle::join) {
             Some(Err(_)) => tracing::error!("the front door's thread ended by a panic"),
@@ -273,9 +302,14 @@ impl Gate {
             if let Some(society) = &self.core.society {
                 runtime.block_on(society.end());
             }
+            if self.core.takeover.is_over() {
+                runtime.block_on(self.core.write_rest());
+                self.core.forget_heir();
+            }
             runtime.block_on(self.core.cache.settle(Duration::from_secs(2)));
             self.core.cache.stop();
             runtime.shutdown_timeout(Duration::from_secs(2));
+            drop(self.core.data.lock().take());
         }
     }
 }
@@ -286,6 +320,12 @@ impl Drop for Gate {
             self.shut();
         }
     }
+}
+
+/// What a gate listens on: the sockets it got, and those of its settings that they don't serve.
+fn bind(sockets: Vec<Bound>, config: &Config) -> Result<Vec<Bound>, StartError> {
+    let by_tls = if config.tls.certificates.is_empty() { &[][..] } else { &config.tls.listen };
+    listen::complete(sockets, &config.listen, by_tls).map_err(StartError::Listen)
 }
 
 /// Where browsers are sent, if they are.
@@ -342,6 +382,7 @@ impl Core {
         let work = work::Work::new(&config, &store, clock, runtime.handle());
         Ok(Self {
             config,
+            data: Mutex::default(),
             cache,
             delivery,
             generations,
@@ -354,6 +395,8 @@ impl Core {
             eyes,
             tune_upstream: tuning.upstream,
             tls: None,
+            chores: chores::Chores::default(),
+            takeover: Takeover::default(),
             counted: Mutex::default(),
             guards,
             reloading: tokio::sync::Mutex::default(),
@@ -382,17 +425,19 @@ impl Core {
     fn open_door(
         self: &Arc<Self>,
         bound: Vec<Bound>,
+        inherited: Option<UnixListener>,
         pseudonym: &str,
         stop: Stop,
         clock: &SharedClock,
-    ) -> Result<(JoinHandle<Result<Stopped, ServerError>>, Pulse), StartError> {
+    ) -> Result<JoinHandle<Result<Stopped, ServerError>>, StartError> {
         let (Some(society), Some(hosting)) = (&self.society, &self.hosting) else {
             return Err(StartError::Door("nobody knows who may come in, or what is hosted".to_owned()));
         };
         let pages = self.pages(society, hosting);
         let public = self.config.public_url.as_ref().map(|public| public.url.reveal().clone());
         let redirect = redirect(&self.config, public.as_ref(), &bound);
-        let settings = DoorSettings { public, pseudonym: pseudonym.to_owned(), redirect };
+        let succession = Arc::clone(&self.takeover.succession);
+        let settings = DoorSettings { public, pseudonym: pseudonym.to_owned(), succession, redirect };
         let admission = Admission {
             identity: Arc::clone(&society.identity),
             trail: Arc::clone(&society.trail),
@@ -405,6 +450,8 @@ impl Core {
         let parts = ServerParts {
             bound,
             tls: self.tls.clone(),
+            inherited,
+            succession: Arc::clone(&self.takeover.succession),
             handler: Arc::new(door),
             front: convert::front(&self.config),
             threads: self.config.threads,
@@ -422,12 +469,15 @@ impl Core {
             .spawn(move || server::run(parts))
             .map_err(|error| StartError::Door(error.to_string()))?;
         match accepting.blocking_recv() {
-            Ok(pulse) => Ok((door, pulse)),
+            Ok(pulse) => {
+                self.takeover.pulse.get_or_init(|| pulse);
+                Ok(door)
+            }
             Err(_) => Err(StartError::Door("it ended while starting; see the log".to_owned())),
         }
     }
 
-    /// Starts what runs beside the front door: the control socket and the watch on the rules.
+    /// Starts what runs beside the front door: the control socket, and the chores.
     fn attend(self: &Arc<Self>, runtime: &Runtime, stop: &Stop) {
         let operator: Arc<dyn crate::api::Operator> = Arc::new(operator::GateOperator(Arc::clone(self)));
         let socket = self.config.control_socket();
@@ -438,13 +488,7 @@ impl Core {
                 tracing::error!(%error, "the command line can't reach this gate");
             }
         });
-        self.watch_rules(runtime, stop.clone());
-        self.watch_certificates(runtime, stop.clone());
-        self.keep_tending(runtime, stop.clone());
-        let (delivery, stopping) = (self.delivery.clone(), stop.clone());
-        runtime.spawn(async move { delivery.follow_hosted(stopping.requested()).await });
         self.guards.keep_looking(runtime, stop.clone());
-        self.keep_sweeping(runtime, stop.clone());
-        self.keep_working(runtime, stop.clone());
+        self.start_chores(runtime.handle());
     }
 }

@@ -74,6 +74,14 @@ impl Operator for GateOperator {
         self.0.reload().await.map_err(OperateError::Failed)?;
         Ok(json!({"revision": self.0.live.view().rules().revision()}))
     }
+
+    async fn upgrade(&self) -> Result<Value, OperateError> {
+        let core = Arc::clone(&self.0);
+        // Whoever asked may leave; what was begun is finished.
+        let upgrade = tokio::spawn(async move { core.upgrade().await });
+        let (pid, version) = upgrade.await.map_err(failed)?.map_err(OperateError::Failed)?;
+        Ok(json!({"pid": pid, "version": version}))
+    }
 }
 
 type Removed = Result<u64, crate::delivery::Refusal>;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::{Core, convert};
 use crate::config;
@@ -94,7 +95,7 @@ impl Core {
     }
 
     /// Reloads when a file below the rules directory changes.
-    pub(super) fn watch_rules(self: &Arc<Self>, runtime: &Runtime, stop: Stop) {
+    pub(super) fn watch_rules(self: &Arc<Self>, runtime: &Handle, stop: Stop) -> JoinHandle<()> {
         let (due, mut changes) = mpsc::channel::<()>(1);
         let guard = config::watch::rules(&self.config.rules, move || {
             // Full means that a reload is due anyway.
@@ -108,10 +109,13 @@ impl Core {
                     change = changes.recv() => if change.is_none() { return },
                     () = stop.requested() => return,
                 }
-                // The sentence is in the log already.
-                let _kept = this.reload_rules().await;
+                tokio::select! {
+                    // The sentence is in the log already.
+                    _kept = this.reload_rules() => {}
+                    () = stop.requested() => return,
+                }
             }
-        });
+        })
     }
 }
 

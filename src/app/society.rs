@@ -175,9 +175,10 @@ impl Society {
     /// Writes what is to be written; to be called when the last request has ended.
     pub(super) async fn end(&self) {
         self.stopper.stop();
-        let ending = std::mem::take(&mut *self.ending.lock());
-        if timeout(END_PATIENCE, futures_util::future::join_all(ending)).await.is_err() {
+        let mut ending = std::mem::take(&mut *self.ending.lock());
+        if timeout(END_PATIENCE, futures_util::future::join_all(&mut ending)).await.is_err() {
             tracing::warn!("the store did not take the last events in time");
+            ending.iter().for_each(JoinHandle::abort);
         }
     }
 }

@@ -51,6 +51,11 @@ pub(super) fn reloading() {
     }
 }
 
+/// Another process is the service now.
+pub(super) fn main_process(pid: u32) {
+    tell(&[NotifyState::MainPid(pid)]);
+}
+
 /// The end has begun.
 pub(super) fn stopping(status: &str) {
     tell(&[NotifyState::Stopping, NotifyState::Status(status)]);

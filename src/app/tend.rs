@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use super::Core;
@@ -19,7 +20,7 @@ impl Core {
     }
 
     /// Does so again and again.
-    pub(super) fn keep_tending(self: &Arc<Self>, runtime: &Runtime, stop: Stop) {
+    pub(super) fn keep_tending(self: &Arc<Self>, runtime: &Handle, stop: Stop) -> JoinHandle<()> {
         let this = Arc::clone(self);
         runtime.spawn(async move {
             let mut ticks = tokio::time::interval(EVERY);
@@ -37,6 +38,6 @@ impl Core {
                     () = stop.requested() => return,
                 }
             }
-        });
+        })
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use super::{Core, StartError, lines};
@@ -132,8 +133,12 @@ impl Core {
     }
 
     /// Reads them when one of the files changes, and says when one is about to end.
-    pub(super) fn watch_certificates(self: &Arc<Self>, runtime: &Runtime, stop: Stop) {
-        let Some(tls) = self.tls.clone() else { return };
+    pub(super) fn watch_certificates(
+        self: &Arc<Self>,
+        runtime: &Handle,
+        stop: Stop,
+    ) -> Option<JoinHandle<()>> {
+        let tls = self.tls.clone()?;
         let (due, mut changes) = mpsc::channel::<()>(1);
         let keeping = due.clone();
         let tell_of_change = move || {
@@ -143,7 +148,7 @@ impl Core {
         let watch = config::watch::watch(tls.files(), tell_of_change);
         let guard = watch.inspect_err(|error| tracing::warn!("{error}")).ok();
         let this = Arc::clone(self);
-        runtime.spawn(async move {
+        Some(runtime.spawn(async move {
             let _watching = (guard, keeping);
             let mut told = troubles(&tls, this.clock.now());
             this.tell_of_certificates(&tls);
@@ -160,6 +165,6 @@ impl Core {
                 tell(&mut told, troubles(&tls, this.clock.now()));
                 this.tell_of_certificates(&tls);
             }
-        });
+        }))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -78,7 +78,7 @@ impl Events for JobEyes {
 
 impl Core {
     /// Does jobs until the stop, and gives back then what is not finished.
-    pub(super) fn keep_working(self: &Arc<Self>, runtime: &Runtime, stop: Stop) {
+    pub(super) fn keep_working(self: &Arc<Self>, runtime: &Handle, stop: Stop) {
         let runner = Runner::new(RunnerParts {
             queue: self.work.queue.clone(),
             kinds: self.kinds(),

@@ -28,6 +28,7 @@ use super::ops::Ops;
 use super::settings::CacheSettings;
 use super::stamp::Stamp;
 use super::status::Counters;
+use super::tenure::Tenure;
 use crate::clock::{SharedClock, UnixMillis};
 use crate::conda::digest::{Md5, Sha256};
 use crate::http::etag::ETag;
@@ -160,7 +161,8 @@ pub(super) struct Blobs {
     pub(super) counters: Counters,
     max_maps: usize,
     /// Fills outlive the cache's handles; the directory must stay ours until the last one has ended.
-    _lock: Arc<File>,
+    lock: Arc<File>,
+    pub(super) tenure: Tenure,
     /// Rename-and-row and delete-and-row of one digest must not interleave.
     stripes: [Mutex<()>; 64],
     /// Two evictions at once would both free what only one needs to.
@@ -187,11 +189,20 @@ impl Blobs {
             runtime,
             counters: Counters::default(),
             max_maps: settings.max_maps,
-            _lock: lock,
+            lock,
+            tenure: Tenure::default(),
             stripes: std::array::from_fn(|_| Mutex::new(())),
             evicting: Mutex::new(()),
             rehash: std::array::from_fn(|_| Mutex::new(())),
         }
+    }
+
+    /// Gives the directory to another process: what is being changed is finished, then the index is closed and the lock is free.
+    pub(super) fn release(&self) -> Result<(), CacheError> {
+        let closed = self.tenure.end(|| self.index.close());
+        closed.map_err(|source| CacheError::Index { path: self.layout.index(), source })?;
+        let path = self.layout.lock();
+        self.lock.unlock().map_err(CacheError::io("unlock", &path))
     }
 
     pub(super) fn stripe(&self, digest: &Sha256) -> MutexGuard<'_, ()> {
@@ -319,6 +330,7 @@ impl Blobs {
     /// Moves a file that is not what it was out of the way, for someone to look at; `false` when
     /// somebody else has replaced or moved it meanwhile.
     pub(super) fn quarantine(&self, row: &BlobRow, seen: Stamp) -> bool {
+        let Ok(_change) = self.tenure.change() else { return false };
         let _stripe = self.stripe(&row.sha256);
         let path = self.layout.blob(&row.sha256);
         let current = File::open(&path).and_then(|file| Stamp::of(&file));
@@ -346,6 +358,7 @@ impl Blobs {
     /// step leaves either nothing that is trusted or everything.
     pub(super) fn publish(&self, publication: &Publication<'_>) -> Result<Arc<Blob>, CacheError> {
         let Publication { file, partial, sha256, .. } = publication;
+        let _change = self.tenure.change()?;
         self.ops.sync(file, partial).map_err(CacheError::io("flush", partial))?;
         let hashed = Stamp::of(file).map_err(CacheError::io("look at", partial))?;
         let path = self.layout.blob(sha256);
@@ -407,6 +420,7 @@ impl Blobs {
     /// Deletes a blob: the file first, then the row. Stopping between the two leaves a row without a file, which
     /// the next look-up clears away; the other order would leave files nobody counts. Readers keep their open file.
     pub(super) fn delete(&self, row: &BlobRow) -> Result<(), CacheError> {
+        let _change = self.tenure.change()?;
         let _stripe = self.stripe(&row.sha256);
         let path = self.layout.blob(&row.sha256);
         self.open.forget(&row.sha256);

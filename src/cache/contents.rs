@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -39,15 +40,26 @@ pub enum FileQuery {
 pub(super) struct Contents {
     path: PathBuf,
     db: Mutex<Option<Connection>>,
+    closed: AtomicBool,
 }
 
 impl Contents {
     pub(super) const fn new(path: PathBuf) -> Self {
-        Self { path, db: Mutex::new(None) }
+        Self { path, db: Mutex::new(None), closed: AtomicBool::new(false) }
+    }
+
+    /// Lets go of the file, for good.
+    pub(super) fn close(&self) {
+        let mut db = self.db.lock();
+        self.closed.store(true, Ordering::SeqCst);
+        *db = None;
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, CacheError> {
         let mut db = self.db.lock();
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(CacheError::Stopping);
+        }
         let fault = |source| CacheError::Index { path: self.path.clone(), source };
         let connection = match &mut *db {
             Some(connection) => connection,

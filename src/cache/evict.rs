@@ -66,6 +66,9 @@ fn evict_one(blobs: &Blobs, row: &BlobRow) -> Result<bool, CacheError> {
 
 /// Writes the last-use times that wait in memory; eviction goes by them.
 pub(super) fn write_uses(blobs: &Blobs) {
+    if blobs.tenure.is_over() {
+        return;
+    }
     let uses = blobs.open.take_uses();
     if uses.is_empty() {
         return;

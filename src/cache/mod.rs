@@ -45,6 +45,7 @@ mod source;
 mod staged;
 pub(crate) mod stamp;
 mod status;
+mod tenure;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -77,6 +78,9 @@ pub use source::{BodyStream, OpenAt, Opened, OpenedBody, SharedSource, Source, V
 pub use status::CacheStatus;
 pub use vault::{Kept, kept_file};
 pub use verify::VerifyReport;
+
+/// The layout of `cache.db`.
+pub const INDEX_SCHEMA: i64 = index::VERSION;
 
 use blobs::{Blobs, Changed};
 use fill::Engine;
@@ -345,6 +349,17 @@ impl Cache {
         self.0.engine.stop();
         evict::write_uses(&self.0.blobs);
         self.0.blobs.open.clear();
+    }
+
+    /// Gives the directory to another process. Who reads a file reads on, and downloads go on to their ends for their readers;
+    /// but nothing is stored any more, and files that are not open are absent. Blocks for a transaction.
+    ///
+    /// # Errors
+    /// The index can't be closed or the lock not be opened.
+    pub fn release(&self) -> Result<(), CacheError> {
+        evict::write_uses(&self.0.blobs);
+        self.0.contents.close();
+        self.0.blobs.release()
     }
 
     async fn on_pool<T: Send + 'static>(

@@ -80,6 +80,9 @@ pub(super) fn start(inner: &Arc<Inner>) {
                 let inner = Arc::clone(&inner);
                 move || self::round(&inner)
             });
+            if inner.blobs.tenure.is_over() {
+                return;
+            }
             let scrub = if round.await.is_ok() { inner.settings.scrub_bytes } else { 0 };
             if scrub > 0 {
                 verify::step(&inner, scrub, turn).await;
@@ -93,6 +96,9 @@ pub(super) fn start(inner: &Arc<Inner>) {
 /// One round: what is in memory is written, what is old is deleted, the budget is kept.
 pub(super) fn round(inner: &Inner) {
     let blobs = &inner.blobs;
+    if blobs.tenure.is_over() {
+        return;
+    }
     evict::write_uses(blobs);
     blobs.open.tidy();
     evict::after_fill(blobs, &inner.settings);

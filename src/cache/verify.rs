@@ -252,6 +252,7 @@ fn adopt(blobs: &Blobs, path: &Path) -> Result<Finding, CacheError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Finding::Moved),
         Err(error) => return Err(CacheError::io("read", path)(error)),
     };
+    let _change = blobs.tenure.change()?;
     // The stripe of the name: that is what a fill holds from its rename to its row.
     let _stripe = blobs.stripe(&digest.unwrap_or(sha256));
     let stored = digest.map_or(Ok(None), |digest| blobs.index.blob(&digest))?.is_some();

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use super::people::{self, ChannelCommand, HostedCommand, PeopleCommand};
 use super::{
     Commands, Exit, Terminal, backup, cache, check, client_config, db, doctor, explain, health, import, jobs,
-    load, notifying, reload, serve, settings, top,
+    load, notifying, reload, serve, settings, top, upgrade,
 };
 use crate::config::{Config, Flags, Sources};
 
@@ -71,6 +71,8 @@ pub(super) enum Command {
     ///
     /// Ends with Ctrl-C. Without a terminal the reports come one after the other.
     Top(top::TopArgs),
+    /// Have the program as it is installed now take over from the running gate; no request is refused
+    Upgrade(ReloadArgs),
     /// Ask a gate whether it lives, or is ready; exit code 1 if not
     ///
     /// It is asked at the first address of `listen`, as a client would: for the health check of a container.
@@ -109,6 +111,9 @@ pub(super) struct ServeArgs {
     /// Write the bound addresses to this file, one a line, once requests are answered
     #[arg(long, value_name = "FILE")]
     pub(super) ready_file: Option<PathBuf>,
+    /// Take over from the process that started this one and that speaks on the standard input
+    #[arg(long, hide = true)]
+    pub(super) take_over: bool,
 }
 
 #[derive(Debug, Args)]
@@ -454,6 +459,11 @@ impl Command {
             Self::Reload(args) => with_config(args.from.flags(), sources, terminal, |config, _, terminal| {
                 reload::run(config, terminal)
             }),
+            Self::Upgrade(args) => {
+                with_config(args.from.flags(), sources, terminal, |config, _, terminal| {
+                    upgrade::run(config, terminal)
+                })
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ mod socket;
 mod store;
 mod terminal;
 mod top;
+mod upgrade;
 
 #[cfg(test)]
 mod tests;
@@ -57,8 +58,9 @@ pub type Tried = Vec<(String, Option<String>)>;
 /// What the composition root does for the command line.
 #[derive(Clone, Copy)]
 pub struct Commands {
-    /// Runs a gate until it is told to stop; writes the bound addresses to the file once requests are answered.
-    pub serve: fn(Config, Rules, Option<PathBuf>) -> Result<ExitCode, Failure>,
+    /// Runs a gate until it is told to stop; writes the bound addresses to the file once requests are answered. The last word says whether
+    /// it takes over from the process that started it.
+    pub serve: fn(Config, Rules, Option<PathBuf>, bool) -> Result<ExitCode, Failure>,
     /// Reads the certificates that the settings name, as a start would; what is to be known about them.
     pub certificates: fn(&Config) -> Result<Vec<String>, Failure>,
     /// Does on the data directory what a running gate would do for the same request; called only while no gate answers on

@@ -28,7 +28,7 @@ pub(super) fn run(
     for note in &config.notes {
         tracing::warn!("{note}");
     }
-    match (commands.serve)(config, rules, args.ready_file) {
+    match (commands.serve)(config, rules, args.ready_file, args.take_over) {
         Ok(code) => code,
         Err(error) => terminal.fail(error).into(),
     }

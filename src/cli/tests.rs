@@ -19,7 +19,7 @@ use crate::config::{Flags, Sources, Variables};
 
 /// Commands whose effects can be seen: `serve` writes what it was given to the ready-file, `offline` answers.
 const COMMANDS: Commands = Commands {
-    serve: |config, rules, ready_file| {
+    serve: |config, rules, ready_file, _| {
         let text = format!("{} {}", config.listen[0], rules.channels().len());
         fs::write(ready_file.ok_or("no ready-file")?, text)?;
         Ok(ExitCode::from(7))

@@ -233,8 +233,9 @@ fn limits(r: &mut Reader<'_>, top: &mut Fields<'_>) -> Limits {
 fn timeouts(r: &mut Reader<'_>, top: &mut Fields<'_>) -> Timeouts {
     let mut fields = r.section(top, "timeouts");
     let stop = r.time(fields.as_mut(), "timeouts.stop", duration);
+    let upgrade = r.time(fields.as_mut(), "timeouts.upgrade", duration);
     r.finish(fields);
-    Timeouts { stop }
+    Timeouts { stop, upgrade }
 }
 
 fn log(r: &mut Reader<'_>, top: &mut Fields<'_>) -> LogConfig {

@@ -172,6 +172,8 @@ pub struct ShareConfig {
 pub struct Timeouts {
     /// `timeouts.stop`: how long accepted requests may finish after a stop was asked for. Default 30 s.
     pub stop: Duration,
+    /// `timeouts.upgrade`: how long a process from which another one took over may finish its answers. Default 1 h.
+    pub upgrade: Duration,
 }
 
 /// `log`

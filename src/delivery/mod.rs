@@ -110,6 +110,24 @@ struct Inner {
 }
 
 impl Delivery {
+    /// Whether an index is being fetched or built.
+    #[must_use]
+    pub fn is_building(&self) -> bool {
+        self.inner.indexes.is_building()
+    }
+
+    /// From now on nothing is built and no index fetched: another process is to have them. False when something is under way;
+    /// then nothing has changed.
+    #[must_use]
+    pub fn cease(&self) -> bool {
+        self.inner.indexes.cease()
+    }
+
+    /// Undoes [`Self::cease`].
+    pub fn resume(&self) {
+        self.inner.indexes.resume();
+    }
+
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: DeliveryParts) -> Self {

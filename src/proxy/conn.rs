@@ -20,13 +20,18 @@ use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
     UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt as _, BufReader, ReadBuf, copy, copy_buf, sink, split,
+};
+use tokio::net::UnixStream;
+use tokio::time::{Sleep, sleep, timeout};
 
 use super::ctx::Connection;
 use super::head::{Framing, Head};
 use super::pipe::Pipe;
 
+/// What is copied at a time of an answer that another process gives.
+const PASSED: usize = 64 * 1024;
 /// What an idle connection reserves for the next head; most conda requests fit.
 const FIRST_READ: usize = 1024;
 /// By what a head's buffer grows.
@@ -126,6 +131,30 @@ impl Conn {
             bytes.clear();
             self.rest = bytes;
         }
+    }
+
+    /// Passes on what has arrived and all that follows, both ways, until the answer ends.
+    pub(super) async fn pass_on(&mut self, heir: UnixStream) -> io::Result<()> {
+        let (from_heir, mut to_heir) = heir.into_split();
+        to_heir.write_all(&std::mem::take(&mut self.rest)).await?;
+        let (mut from_client, mut to_client) = split(&mut self.inner);
+        let onwards = async {
+            // Where it fails, the way back does too, or the answer is there already.
+            let _ended = copy(&mut from_client, &mut to_heir).await;
+            let _ended = to_heir.shutdown().await;
+            std::future::pending::<()>().await;
+        };
+        let back = async {
+            copy_buf(&mut BufReader::with_capacity(PASSED, from_heir), &mut to_client).await?;
+            to_client.shutdown().await
+        };
+        tokio::select! {
+            done = back => done?,
+            () = onwards => {}
+        }
+        // A client that is still sending reads its answer first.
+        let _late = timeout(self.patience.linger, copy(&mut from_client, &mut sink())).await;
+        Ok(())
     }
 
     /// No further request will be read; whatever still arrives is read away when the connection shuts down.

@@ -1,14 +1,16 @@
 //! The PROXY protocol: whom a proxy connects for, told in front of everything else.
 //!
-//! Belongs here: reading its header, versions 1 and 2, and not a byte more. Does not: deciding from whom it is believed (`front`).
+//! Belongs here: reading its header, versions 1 and 2, and not a byte more; what two processes of the gate say to each other in its way. Does not: deciding from whom it is believed (`front`).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ppp::v1::Addresses as Text;
 use ppp::v2::Addresses as Binary;
 use ppp::{HeaderResult, v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::ctx::Connection;
 
 /// Both versions have at least so many bytes; it is the whole signature of the second.
 const LEAST: usize = 12;
@@ -20,6 +22,10 @@ const LONGEST_BINARY: usize = 4096;
 /// The note about TLS between client and proxy, and its bit for "there was".
 const NOTE_TLS: u8 = 0x20;
 const TLS_USED: u8 = 0x01;
+
+/// How a client came whose connection is handed over.
+const SECURE: u8 = 1;
+const HIDDEN: u8 = 2;
 
 /// What a header says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -116,6 +122,45 @@ fn of_binary(header: &v2::Header<'_>) -> io::Result<Forwarded> {
     Ok(Forwarded { addresses, hidden: addresses.is_none(), secure })
 }
 
+/// What the successor of this process reads in front of a connection that it is to take over ([`take_over`]): a byte for how the
+/// client came, then a header of version 2.
+pub(super) fn hand_over(about: &Connection) -> Vec<u8> {
+    let (client, gate) = (about.peer, about.local.unwrap_or(about.peer));
+    let mut addresses = Vec::with_capacity(36);
+    let family = match (client.ip(), gate.ip()) {
+        (IpAddr::V4(client), IpAddr::V4(gate)) => {
+            addresses.extend(client.octets());
+            addresses.extend(gate.octets());
+            0x11
+        }
+        (client, gate) => {
+            for ip in [client, gate] {
+                addresses.extend(match ip {
+                    IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+                    IpAddr::V6(ip) => ip.octets(),
+                });
+            }
+            0x21
+        }
+    };
+    addresses.extend(client.port().to_be_bytes());
+    addresses.extend(gate.port().to_be_bytes());
+    let how = u8::from(about.how.secure) * SECURE + u8::from(about.how.hidden) * HIDDEN;
+    // 36 bytes at the most.
+    let length = u16::try_from(addresses.len()).unwrap_or_default().to_be_bytes();
+    [&[how], &SIGNATURE[..], &[0x21, family], &length, &addresses].concat()
+}
+
+/// Reads what [`hand_over`] wrote.
+///
+/// # Errors
+/// The connection ends, or does not begin with it.
+pub(super) async fn take_over(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Forwarded> {
+    let how = stream.read_u8().await?;
+    let addresses = read(stream).await?.addresses;
+    Ok(Forwarded { addresses, hidden: how & HIDDEN != 0, secure: how & SECURE != 0 })
+}
+
 fn wrong() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "it does not begin with a header of the PROXY protocol")
 }
@@ -123,6 +168,7 @@ fn wrong() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::ctx::How;
 
     async fn read_from(bytes: &[u8]) -> (io::Result<Forwarded>, Vec<u8>) {
         let mut rest = bytes;
@@ -154,6 +200,21 @@ mod tests {
             let (read, rest) = read_from(&[&header[..], b"GET /"].concat()).await;
             assert_eq!(read.unwrap(), Forwarded { addresses, hidden, secure });
             assert_eq!(rest, b"GET /");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_handed_over_arrives() {
+        for (client, gate) in [("192.0.2.7:1", "10.0.0.1:80"), ("[2001:db8::1]:2", "[::1]:443")] {
+            let pair = (client.parse().unwrap(), gate.parse().unwrap());
+            for (secure, hidden) in [(false, false), (true, false), (false, true)] {
+                let how = How { encrypted: false, secure, hidden };
+                let bytes = hand_over(&Connection::new(pair.0, Some(pair.1), how));
+                let mut rest = &bytes[..];
+                let told = take_over(&mut rest).await.unwrap();
+                assert_eq!(told, Forwarded { addresses: Some(pair), hidden, secure });
+                assert!(rest.is_empty());
+            }
         }
     }
 

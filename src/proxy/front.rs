@@ -17,7 +17,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 
@@ -33,6 +33,7 @@ use super::message::Request;
 use super::pipe::Pipe;
 use super::refusal;
 use super::session::Session;
+use super::succession::Succession;
 use super::tls::Tls;
 use crate::id::RequestId;
 use crate::policy::network::Network;
@@ -82,6 +83,9 @@ pub(super) struct FrontApp {
     /// The engine ends keep-alive once it says so.
     pub(super) stop: ShutdownWatch,
     pub(super) pressure: Arc<Pressure>,
+    pub(super) succession: Arc<Succession>,
+    /// Says that this request is a connection's last one.
+    last: ShutdownWatch,
 }
 
 /// What came of waiting for a request.
@@ -90,6 +94,8 @@ enum Next<'a> {
     Request(Head, BytesMut, (Busy<'a>, UnderWay<'a>)),
     /// The client is gone, or idle for too long.
     Closed,
+    /// To be answered by another process.
+    PassedOn(Busy<'a>),
     /// To be answered here.
     Refused(Refusal, Busy<'a>),
 }
@@ -101,10 +107,12 @@ impl FrontApp {
         settings: FrontSettings,
         drain: Arc<Drain>,
         stop: ShutdownWatch,
+        succession: Arc<Succession>,
         pressure: Arc<Pressure>,
     ) -> Self {
         let proxy = Arc::new(Gateway::proxy(Arc::clone(&answers), settings.limits));
-        Self { answers, proxy, shared, settings, drain, stop, pressure }
+        let last = tokio::sync::watch::channel(true).1;
+        Self { answers, proxy, shared, settings, drain, stop, pressure, succession, last }
     }
 
     /// All that happens on one connection; `tls` answers its handshake, if it is to begin with one.
@@ -135,9 +143,36 @@ impl FrontApp {
         let patience = Patience { write_stall: self.settings.write_stall, linger: self.settings.linger };
         let conn = Box::new(Conn::new(pipe, Arc::clone(&about), patience));
         match room {
-            Room::Enough => self.serve(conn, &about, None).await,
-            Room::Short(limit) => self.serve(conn, &about, Some(limit)).await,
+            Room::Enough => self.serve(conn, &about, (None, false)).await,
+            Room::Short(limit) => self.serve(conn, &about, (Some(limit), false)).await,
             Room::Gone(limit) => self.refuse(conn, &about, &self.full(limit)).await,
+        }
+    }
+
+    /// A connection that another process passes on: its next request, and no other. There is room for it: it was let in there.
+    pub(super) async fn inherited(&self, mut stream: UnixStream) {
+        let (_open, _had_room) = self.pressure.connected();
+        let Ok(Ok(told)) = timeout(self.settings.header_timeout, forwarded::take_over(&mut stream)).await
+        else {
+            return;
+        };
+        let Some((client, gate)) = told.addresses else { return };
+        let how = How { encrypted: false, secure: told.secure, hidden: told.hidden };
+        let about = Arc::new(Connection::new(client, Some(gate), how));
+        let patience = Patience { write_stall: self.settings.write_stall, linger: self.settings.linger };
+        let conn = Box::new(Conn::new(Pipe::Passed(stream), Arc::clone(&about), patience));
+        self.serve(conn, &about, (None, true)).await;
+    }
+
+    /// Has the successor answer what has arrived.
+    async fn pass_on(&self, conn: &mut Conn, about: &Connection) {
+        let passed = async {
+            let mut heir = self.succession.connect().await?;
+            heir.write_all(&forwarded::hand_over(about)).await?;
+            conn.pass_on(heir).await
+        };
+        if let Err(error) = passed.await {
+            tracing::debug!(%error, "a connection that was passed on ended");
         }
     }
 
@@ -185,8 +220,9 @@ impl FrontApp {
         self.shared.ids.next()
     }
 
-    /// Request after request, until the connection ends. With `full` there is room for one only, and that for the gate's health.
-    async fn serve(&self, mut conn: Box<Conn>, about: &Arc<Connection>, full: Option<Limit>) {
+    /// Request after request, until the connection ends. With `full` there is room for one only, and that for the gate's health; with
+    /// `last` the answer to the next one says that it was the last.
+    async fn serve(&self, mut conn: Box<Conn>, about: &Arc<Connection>, (full, last): (Option<Limit>, bool)) {
         let mut first = true;
         // One alarm for all requests: moving it is cheaper than a new one each time.
         let mut alarm = std::pin::pin!(sleep(self.settings.header_timeout));
@@ -195,6 +231,11 @@ impl FrontApp {
                 match self.next(&mut conn, about, (first, full), alarm.as_mut()).await {
                     Next::Request(head, bytes, in_flight) => (head, bytes, in_flight),
                     Next::Closed => return,
+                    Next::PassedOn(in_flight) => {
+                        Box::pin(self.pass_on(&mut conn, about)).await;
+                        drop(in_flight);
+                        return;
+                    }
                     Next::Refused(refusal, in_flight) => {
                         self.refuse(conn, about, &refusal).await;
                         drop(in_flight);
@@ -202,10 +243,12 @@ impl FrontApp {
                     }
                 };
             // A gate that is about to stop lets the engine say so.
-            let kept = if head.is_plain && !*self.stop.borrow() {
+            let kept = if last {
+                self.through_engine(conn, about, bytes, &self.last).await
+            } else if head.is_plain && !*self.stop.borrow() {
                 self.plain(&mut conn, about, head, bytes, full.is_some()).await.then_some(conn)
             } else {
-                self.through_engine(conn, about, bytes).await
+                self.through_engine(conn, about, bytes, &self.stop).await
             };
             drop(in_flight);
             let Some(same) = kept.filter(|_| full.is_none()) else { return };
@@ -243,11 +286,12 @@ impl FrontApp {
         conn: Box<Conn>,
         about: &Arc<Connection>,
         head: BytesMut,
+        stop: &ShutdownWatch,
     ) -> Option<Box<Conn>> {
         let mut session = ServerSession::new_http1(conn);
         session.set_pipelined_prefix(head);
         session.set_connection_user_context(Some(Box::new(Arc::clone(about))));
-        let reused = self.proxy.process_new_http(session, &self.stop).await?;
+        let reused = self.proxy.process_new_http(session, stop).await?;
         // The settings that come along are the engine's keep-alive, which it reads from each head anew.
         let (stream, _settings) = reused.consume();
         stream.into_any().downcast::<Conn>().ok()
@@ -278,6 +322,9 @@ impl FrontApp {
         let mut scanner = Scanner::new(self.settings.limits);
         loop {
             match scanner.feed(conn.arrived()) {
+                Scan::Complete(_) if self.succession.is_passing() && self.succession.is_given().await => {
+                    return Next::PassedOn(in_flight);
+                }
                 Scan::Complete(head) => {
                     let tells_health = || refusal::tells_health(&conn.arrived()[head.target.clone()]);
                     let under_way = match (full, self.pressure.begun()) {

@@ -14,6 +14,7 @@ use super::control::ControlPages;
 use super::limits::pace::Pacers;
 use super::plan::{self, Incoming, Own, Plan, Planned};
 use super::respond::{self, Stamp};
+use super::succession::Succession;
 use super::{Ctx, Handler, Redirect, Session, host};
 use super::{api, control, downloads, inflow, landing, local, pass, refuse, request};
 use crate::conda::url::ChannelDoc;
@@ -37,6 +38,8 @@ pub struct DoorSettings {
     pub public: Option<url::Url>,
     /// This gate's name in `Via`.
     pub pseudonym: String,
+    /// For the process that comes after this one.
+    pub succession: Arc<Succession>,
     /// Whether browsers are sent to TLS, and where that is.
     pub redirect: Option<Redirect>,
 }
@@ -144,17 +147,17 @@ impl Door {
     async fn execute(&self, session: &mut Session<'_>, ctx: &mut Ctx, plan: Plan) -> pingora::Result<()> {
         let stamp = &self.stamp;
         let shard_index = plan.is_shard_index();
-        let delivery = self.delivery_for(session);
+        let (delivery, succession) = (self.delivery_for(session), &self.settings.succession);
         if let Some((channel, rate)) = plan.bandwidth() {
             session.pace_by(self.pacers.of(channel, rate));
         }
         let delivered = match plan {
             Plan::Problem(problem) => return respond::problem(session, ctx, stamp, problem).await,
             Plan::Home => return self.home(session, ctx).await,
-            Plan::Dialect(dialect) => return self.speak(session, ctx, dialect).await,
+            Plan::Dialect(dialect) => return succession.noted(self.speak(session, ctx, dialect)).await,
             Plan::Control(rest) => {
                 let private = self.admission.may_send_secrets(session, ctx);
-                return self.control.answer(session, ctx, stamp, &rest, private).await;
+                return succession.noted(self.control.answer(session, ctx, stamp, &rest, private)).await;
             }
             Plan::Pass { host, path, .. } => {
                 return pass::answer(session, ctx, stamp, &delivery, &host, path).await;
@@ -162,7 +165,7 @@ impl Door {
             Plan::Plain(PlainFile::Local { dir, rest, .. }) => {
                 return local::answer(session, ctx, stamp, &delivery, &dir, &rest).await;
             }
-            deliverable => self.deliver(&delivery, ctx, &deliverable).await,
+            deliverable => succession.noted(self.deliver(&delivery, ctx, &deliverable)).await,
         };
         match delivered {
             Ok(answer) => respond::answer(session, ctx, stamp, answer).await,
@@ -295,7 +298,8 @@ impl Handler for Door {
         {
             return Ok(());
         }
-        match self.decide(session, ctx).await {
+        let succession = &self.settings.succession;
+        match succession.noted(self.decide(session, ctx)).await {
             Ok(plan) => {
                 let done = self.execute(session, ctx, plan).await;
                 downloads::note(&self.admission.trail, session, ctx);

@@ -51,6 +51,10 @@ impl FrontApp {
                     ending = true;
                     h2.graceful_shutdown();
                 }
+                () = self.succession.begun(), if !ending => {
+                    ending = true;
+                    h2.graceful_shutdown();
+                }
                 next = HttpSession::from_h2_conn(&mut h2, Arc::clone(&digest)) => match next {
                     Ok(Some(H2Accept::Session(session))) => streams.push(self.stream(session, room)),
                     Ok(Some(H2Accept::Rejected)) if broken < PATIENCE => broken += 1,
@@ -71,7 +75,10 @@ impl FrontApp {
     }
 
     /// One request. Where there is no room, only what tells of the gate's health is answered.
-    async fn stream(&self, session: HttpSession, room: Room) {
+    async fn stream(&self, mut session: HttpSession, room: Room) {
+        if self.succession.is_closed() {
+            return session.shutdown_with_reason(h2::Reason::REFUSED_STREAM);
+        }
         let _in_flight = self.drain.enter();
         let mut session = ServerSession::new_http2(session);
         session.set_write_timeout(Some(self.settings.write_stall));

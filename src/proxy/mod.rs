@@ -39,6 +39,7 @@ mod respond;
 pub mod server;
 mod session;
 mod stream;
+pub mod succession;
 #[cfg(test)]
 mod tests;
 pub mod tls;

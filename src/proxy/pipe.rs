@@ -15,7 +15,7 @@ use pingora::protocols::{
     UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 /// See the module's description.
@@ -23,6 +23,8 @@ use tokio_rustls::server::TlsStream;
 pub(super) enum Pipe {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// Passed on by the process that was here before.
+    Passed(UnixStream),
 }
 
 impl Pipe {
@@ -30,6 +32,7 @@ impl Pipe {
         match self {
             Self::Plain(stream) => stream.as_fd(),
             Self::Tls(stream) => stream.get_ref().0.as_fd(),
+            Self::Passed(stream) => stream.as_fd(),
         }
     }
 }
@@ -51,6 +54,7 @@ impl AsyncRead for Pipe {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Passed(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -60,6 +64,7 @@ impl AsyncWrite for Pipe {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Passed(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -71,6 +76,7 @@ impl AsyncWrite for Pipe {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Passed(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -82,6 +88,7 @@ impl AsyncWrite for Pipe {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Passed(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -89,6 +96,7 @@ impl AsyncWrite for Pipe {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Passed(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::drain::Drain;
 use super::front::{FrontApp, FrontSettings};
 use super::limits::pressure::Pressure;
 use super::listen::Bound;
+use super::succession::Succession;
 use super::tls::Tls;
 pub use super::workers::Pulse;
 use super::workers::Workers;
@@ -29,6 +31,10 @@ pub struct ServerParts {
     pub bound: Vec<Bound>,
     /// Answers handshakes on the sockets that are for TLS; without it those are closed again.
     pub tls: Option<Arc<Tls>>,
+    /// Where a process that was here before passes connections on.
+    pub inherited: Option<UnixListener>,
+    /// For the process that comes after this one.
+    pub succession: Arc<Succession>,
     /// Answers every request.
     pub handler: Arc<dyn Handler>,
     /// What connections may do.
@@ -119,33 +125,64 @@ pub fn run(parts: ServerParts) -> Result<Stopped, ServerError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(ServerError::Workers)?;
     let workers = Workers::start(threads, parts.blocking_threads).map_err(ServerError::Workers)?;
     let drain = Arc::new(Drain::new(parts.eyes.metrics.in_flight.clone()));
+    let succession = parts.succession;
+    succession.keep(parts.bound);
     let shared = Arc::new(Shared { eyes: parts.eyes, clock: parts.clock, ids: parts.ids });
     let health = Arc::clone(&shared.eyes.health);
     let answers = Arc::new(Answers::new(parts.handler, Arc::clone(&shared)));
-    let front = Arc::new(FrontApp::new(
+    let front = FrontApp::new(
         answers,
         shared,
         parts.front,
         Arc::clone(&drain),
         parts.stop.0.clone(),
+        Arc::clone(&succession),
         parts.pressure,
-    ));
+    );
+    let front = Arc::new(front);
     let served = runtime.block_on(async {
         health.set_listening();
         if let Some(ready) = parts.ready {
             // The sockets listen since they were bound: whoever connects now is served. Nobody may be waiting to hear it.
             let _unheard = ready.send(workers.pulse());
         }
+        let inherited = async {
+            match parts.inherited {
+                Some(listener) => {
+                    workers.accept_inherited(listener, &front).await.map_err(ServerError::Workers)
+                }
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             () = parts.stop.requested() => {}
-            result = accept_all(&workers, parts.bound, &front, parts.tls.as_ref()) => result?,
+            result = inherited => result?,
+            result = accept_while_ours(&workers, &front, parts.tls.as_ref(), &succession) => result?,
         }
+        succession.keep(Vec::new());
         health.set_stopping();
         Ok(finish(&drain, parts.grace).await)
     });
     workers.stop();
     served
+}
+
+/// Accepts, except while another process is taking over; the sockets stay open meanwhile.
+async fn accept_while_ours(
+    workers: &Workers,
+    front: &Arc<FrontApp>,
+    tls: Option<&Arc<Tls>>,
+    succession: &Succession,
+) -> Result<(), ServerError> {
+    loop {
+        let bound = succession.sockets().map_err(ServerError::Workers)?;
+        tokio::select! {
+            result = accept_all(workers, bound, front, tls) => result?,
+            () = succession.begun() => {}
+        }
+        succession.given_up().await;
+    }
 }
 
 /// Accepts on every socket; returns only when one can't be used. Dropping it closes them all.

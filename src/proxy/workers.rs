@@ -8,12 +8,13 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 
@@ -128,6 +129,35 @@ impl Workers {
                     tokio::time::sleep(BREATH).await;
                 }
             }
+        }
+    }
+
+    /// Accepts what another process passes on, until dropped.
+    pub(super) async fn accept_inherited(
+        &self,
+        listener: UnixListener,
+        front: &Arc<FrontApp>,
+    ) -> io::Result<()> {
+        let listener = tokio::net::UnixListener::from_std(listener)?;
+        loop {
+            let (stream, _) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::error!("what was passed on can't be accepted: {error}; trying on");
+                    tokio::time::sleep(BREATH).await;
+                    continue;
+                }
+            };
+            let stream = stream.into_std()?;
+            let Some((worker, placed)) = self.least_busy() else { continue };
+            let front = Arc::clone(front);
+            worker.spawn(async move {
+                match UnixStream::from_std(stream) {
+                    Ok(stream) => front.inherited(stream).await,
+                    Err(error) => tracing::error!("a connection was lost: {error}"),
+                }
+                drop(placed);
+            });
         }
     }
 

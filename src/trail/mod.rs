@@ -17,6 +17,7 @@ mod tests;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ahash::AHashMap;
@@ -129,6 +130,8 @@ pub struct Trail {
     denials: Denials,
     lost: Mutex<u64>,
     spool: Spool,
+    /// The file is another process's now.
+    given: AtomicBool,
     clock: SharedClock,
     settings: TrailSettings,
 }
@@ -149,6 +152,7 @@ impl Trail {
             denials: Denials::new(settings.denials_per_minute),
             lost: Mutex::default(),
             spool,
+            given: AtomicBool::new(false),
             clock,
             settings,
         })
@@ -239,9 +243,29 @@ impl Trail {
         }
     }
 
+    /// Gives what waits to another process, in the file, which is not touched from now on; to be called when [`Trail::write_down`] has ended.
+    pub fn give_away(&self) {
+        self.spool(true);
+        self.given.store(true, Ordering::SeqCst);
+        self.events.lock().clear();
+        self.uses.lock().clear();
+        for table in 0..self.downloads.tables() {
+            let all = self.downloads.some(table, usize::MAX);
+            self.downloads.written(table, all);
+        }
+    }
+
+    /// Writes what was collected since to the store; how much it did not take.
+    pub async fn write_rest(&self, store: &LazyStore) -> usize {
+        self.flush(store).await;
+        self.events.lock().len() + self.downloads.all().len() + self.uses.lock().len()
+    }
+
     /// Keeps in the file what still waits, if it is time, and no file where nothing does.
     fn spool(&self, is_time: bool) {
-        let done = if self.is_empty() {
+        let done = if self.given.load(Ordering::SeqCst) {
+            return;
+        } else if self.is_empty() {
             self.spool.remove()
         } else if is_time {
             let left = Left {

@@ -93,6 +93,7 @@ mod store_cli;
 mod tidy;
 mod tls;
 mod top;
+mod upgrade;
 mod upload_anaconda;
 mod upload_cloudsmith;
 mod upload_forms;

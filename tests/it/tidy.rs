@@ -75,6 +75,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("nix", &["cli"]),
     ("rustls", &["proxy", "upstream", "app", "main"]),
     ("tokio_rustls", &["proxy"]),
+    ("h2", &["proxy"]),
     ("x509_parser", &["proxy"]),
     ("ppp", &["proxy"]),
     ("listenfd", &["app"]),

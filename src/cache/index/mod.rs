@@ -13,11 +13,13 @@ mod schema;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, Transaction};
 
 pub(super) use rows::{BlobRow, ObjectRow};
+pub(super) use schema::VERSION;
 
 use super::error::CacheError;
 use super::ops::{FileOp, Ops};
@@ -28,6 +30,7 @@ pub(super) struct Index {
     reader: Mutex<Connection>,
     writer: Mutex<Connection>,
     ops: Ops,
+    closed: AtomicBool,
 }
 
 impl Index {
@@ -41,7 +44,28 @@ impl Index {
         schema::prepare(&mut writer, path)?;
         let reader = Connection::open(path).map_err(index)?;
         schema::configure(&reader).map_err(index)?;
-        Ok(Self { path: path.to_owned(), reader: Mutex::new(reader), writer: Mutex::new(writer), ops })
+        Ok(Self {
+            path: path.to_owned(),
+            reader: Mutex::new(reader),
+            writer: Mutex::new(writer),
+            ops,
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Lets go of the file: whoever asks from now on is told that the end has come.
+    pub(super) fn close(&self) -> rusqlite::Result<()> {
+        self.closed.store(true, Ordering::SeqCst);
+        for connection in [&self.writer, &self.reader] {
+            let nothing = Connection::open_in_memory()?;
+            let open = std::mem::replace(&mut *connection.lock(), nothing);
+            open.close().map_err(|(_, error)| error)?;
+        }
+        Ok(())
+    }
+
+    fn open_still(&self) -> Result<(), CacheError> {
+        if self.closed.load(Ordering::SeqCst) { Err(CacheError::Stopping) } else { Ok(()) }
     }
 
     fn fault(&self, source: rusqlite::Error) -> CacheError {
@@ -49,7 +73,9 @@ impl Index {
     }
 
     fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, CacheError> {
-        query(&self.reader.lock()).map_err(|error| self.fault(error))
+        let reader = self.reader.lock();
+        self.open_still()?;
+        query(&reader).map_err(|error| self.fault(error))
     }
 
     /// Runs `change` in one transaction.
@@ -59,6 +85,7 @@ impl Index {
     ) -> Result<T, CacheError> {
         self.ops.step(FileOp::Commit, &self.path).map_err(CacheError::io("write", &self.path))?;
         let mut writer = self.writer.lock();
+        self.open_still()?;
         let run = || {
             let transaction = writer.transaction()?;
             let value = change(&transaction)?;

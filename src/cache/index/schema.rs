@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use crate::cache::error::CacheError;
 
 /// Format of the tables below, kept in `user_version`.
-const VERSION: i64 = 1;
+pub(in crate::cache) const VERSION: i64 = 1;
 
 /// `totals` is kept by triggers, so "how much is there" never scans, not at start nor after every fill.
 const TABLES: &str = "

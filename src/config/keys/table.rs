@@ -82,6 +82,8 @@ pub const KEYS: &[Key] = &[
 
     key("timeouts.stop", Shape::Duration, Text("30s"),
         "How long accepted requests may go on after a stop was asked for."),
+    key("timeouts.upgrade", Shape::Duration, Text("1h"),
+        "The same for a process from which another one took over."),
 
     key("log.format", Shape::OneOf(&["human", "json"]), Text("human"),
         "How lines of the log look."),

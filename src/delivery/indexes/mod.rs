@@ -6,6 +6,7 @@
 mod absent;
 mod arriving;
 mod cold;
+mod flights;
 mod gather;
 mod opening;
 mod refresh;
@@ -15,7 +16,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, Shared};
@@ -131,6 +132,10 @@ pub(super) struct Indexes {
     /// Indexes that were asked for since the start, with a name they were asked by and for whom.
     pub(super) in_use: moka::sync::Cache<Key, (ChannelRef, AudienceSet)>,
     pub(super) builds: Semaphore,
+    /// How many.
+    places: u32,
+    /// None is begun any more: another process has them now.
+    ceased: AtomicBool,
     /// First builds under way, which clients read along with.
     colds: Mutex<HashMap<Key, Arc<Cold>>>,
     next_cold: AtomicU64,
@@ -151,6 +156,8 @@ impl Indexes {
                 .time_to_idle(Duration::from_mins(5))
                 .build(),
             builds: Semaphore::new(settings.builds.max(1)),
+            places: u32::try_from(settings.builds.max(1)).unwrap_or(u32::MAX),
+            ceased: AtomicBool::new(false),
             colds: Mutex::default(),
             next_cold: AtomicU64::new(RandomState::new().hash_one(0)),
             currents: Semaphore::new(1),

@@ -1,10 +1,8 @@
-//! Refreshing: one at a time for each channel and subdir, and what is remembered of the last one.
+//! Refreshing an index: what upstream has now, and a generation of it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-use futures_util::FutureExt;
 
 use super::cold::Cold;
 use super::{Events, Flight, Key, gone, index_ask};
@@ -40,62 +38,6 @@ impl Delivery {
             (self.clone(), Arc::clone(channel), asked.clone(), subdir.clone(), key.clone());
         let (label, ttl) = (Arc::clone(&channel.label), channel.ttl);
         self.fly(key, label, ttl, async move { this.refresh_now(&channel, &asked, &subdir, &landing).await })
-    }
-
-    /// Joins what is under way for this key, or starts `work` and remembers what comes of it.
-    pub(in crate::delivery) fn fly(
-        &self,
-        key: Key,
-        label: Arc<str>,
-        ttl: Duration,
-        work: impl Future<Output = Result<Arc<Generation>, Refusal>> + Send + 'static,
-    ) -> Flight {
-        let mut flights = self.inner.indexes.flights.lock();
-        if let Some(running) = flights.get(&key) {
-            return running.clone();
-        }
-        let (this, landing) = (self.clone(), key.clone());
-        let task = self.inner.runtime.spawn(async move {
-            let came = work.await;
-            this.remember(&label, ttl, &landing, &came);
-            this.inner.indexes.flights.lock().remove(&landing);
-            came
-        });
-        let flight = task
-            .map(|joined| {
-                joined.unwrap_or_else(|_| {
-                    Err(Refusal::Internal("refreshing the index failed inside; see the log".into()))
-                })
-            })
-            .boxed()
-            .shared();
-        flights.insert(key, flight.clone());
-        flight
-    }
-
-    fn remember(&self, label: &str, ttl: Duration, key: &Key, came: &Result<Arc<Generation>, Refusal>) {
-        let now = self.inner.clock.now();
-        let mut memory = self.inner.indexes.memory.get(key).unwrap_or_default();
-        match came {
-            Ok(_) => {
-                memory.next_try = None;
-                memory.gone_since = None;
-            }
-            Err(refusal) => {
-                let rest = match refusal {
-                    Refusal::Unavailable { retry_after: Some(wait), .. } => *wait,
-                    _ => self.inner.settings.index.retry.min(ttl),
-                };
-                memory.next_try = Some(now.plus(rest));
-                if matches!(refusal, Refusal::NotFound(_)) {
-                    memory.gone_since.get_or_insert(now);
-                } else {
-                    self.inner.events.failed(label);
-                    tracing::warn!(channel = %key.0, subdir = %key.1, error = %refusal, "refreshing the index failed; what is cached stays");
-                }
-            }
-        }
-        self.inner.indexes.memory.insert(key.clone(), memory);
     }
 
     /// One refresh. Where there is no generation yet, clients may read along.

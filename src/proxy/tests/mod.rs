@@ -78,6 +78,8 @@ impl Gate {
         let parts = ServerParts {
             bound,
             tls: None,
+            inherited: None,
+            succession: Arc::default(),
             handler: Arc::new(Scripted { permits: Arc::clone(&permits), ends: Arc::clone(&ends), metrics }),
             front,
             threads: 2,

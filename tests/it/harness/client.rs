@@ -248,6 +248,17 @@ impl Connection {
         self.reader.get_mut().write_all(bytes)
     }
 
+    /// Sends another request; reading is left to the caller.
+    pub fn send(&mut self, request: &Request) {
+        let to = self.reader.get_ref().peer_addr().expect("a connected socket");
+        self.write(&request.bytes(to));
+    }
+
+    /// This end's address.
+    pub fn local_address(&self) -> SocketAddr {
+        self.reader.get_ref().local_addr().expect("a connected socket")
+    }
+
     /// Says that nothing more will be written.
     pub fn finish_writing(&mut self) {
         self.reader.get_mut().shutdown(Shutdown::Write).expect("half-closing");

@@ -131,7 +131,7 @@ impl Setup {
         let options = app::GateOptions {
             config,
             rules,
-            sockets: Vec::new(),
+            origin: app::Origin::default(),
             clock: clock.clone(),
             tuning: tuning(gathered_shards, cold_patience, patience, builds, bz2),
         };

@@ -166,6 +166,21 @@ impl H2 {
         assert_eq!(answer.status(), 200);
     }
 
+    /// A GET; `None` when the gate says that it did not look at it, so that it can be asked again elsewhere.
+    pub fn heard(&self, path: &str) -> Option<Answered> {
+        let request = Request::get(format!("https://{}{path}", self.authority)).body(()).unwrap();
+        self.runtime.block_on(async {
+            let mut client = self.client.clone().ready().await.ok()?;
+            let asked = async { client.send_request(request, true)?.0.await };
+            match asked.await {
+                Ok(answer) => Some(received(answer).await),
+                Err(error) if error.is_go_away() => None,
+                Err(error) if error.reason() == Some(h2::Reason::REFUSED_STREAM) => None,
+                Err(error) => panic!("{error}"),
+            }
+        })
+    }
+
     /// Sends all at once; answers in the same order.
     pub fn ask_all(&self, requests: &[Ask<'_>]) -> Vec<Answered> {
         let one = |(method, path, headers, body): &Ask<'_>| {
@@ -189,7 +204,10 @@ async fn exchange(client: h2::client::SendRequest<Bytes>, request: Request<()>, 
         let piece = body.split_to(room.min(body.len()));
         stream.send_data(piece, body.is_empty()).unwrap();
     }
-    let answer = answer.await.unwrap();
+    received(answer.await.unwrap()).await
+}
+
+async fn received(answer: http::Response<h2::RecvStream>) -> Answered {
     let (head, mut stream) = answer.into_parts();
     let mut received = Ok(Vec::new());
     while let Some(piece) = stream.data().await {
