@@ -5,6 +5,7 @@
 //! (`cache`) or fetched (`upstream`), how generations are built (`repodata`).
 
 mod answer;
+pub mod catalogue;
 mod documents;
 mod elsewhere;
 pub mod explain;
@@ -106,6 +107,7 @@ struct Inner {
     shards: shards::ShardState,
     rulings: rulings::Rulings,
     hosted: hosted::HostedState,
+    catalogues: catalogue::Catalogues,
     events: Arc<dyn Events>,
 }
 
@@ -148,6 +150,7 @@ impl Delivery {
             shards,
             rulings,
             hosted,
+            catalogues: catalogue::Catalogues::new(),
             events,
         };
         Self { inner: Arc::new(inner), via: None }

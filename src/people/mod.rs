@@ -33,7 +33,7 @@ use crate::auth::name::UserName;
 use crate::auth::password::Passwords;
 use crate::clock::{SharedClock, UnixMillis};
 use crate::secret::Secret;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 pub use by::By;
 pub use error::{PeopleError, Refusal};
@@ -82,23 +82,5 @@ impl People {
         let (passwords, name, password) = (Arc::clone(&self.passwords), name.clone(), password.clone());
         let work = move || passwords.accept(&name, &password).and_then(|()| passwords.hash(&password));
         Ok(tokio::task::spawn_blocking(work).await.map_err(|_| PeopleError::Stopping)??)
-    }
-}
-
-/// Goes through pages of something until one is empty.
-async fn each_page<T>(
-    mut page: impl AsyncFnMut(Option<&T>) -> Result<Vec<T>, StoreError>,
-    mut with: impl AsyncFnMut(&T) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let mut last: Option<T> = None;
-    loop {
-        let rows = page(last.as_ref()).await?;
-        for row in &rows {
-            with(row).await?;
-        }
-        match rows.into_iter().next_back() {
-            Some(row) => last = Some(row),
-            None => return Ok(()),
-        }
     }
 }

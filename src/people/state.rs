@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::record::Done;
 use super::users::target;
-use super::{By, PAGE, People, PeopleError, each_page};
+use super::{By, PAGE, People, PeopleError};
 use crate::store::StoreError;
 use crate::store::model::{Subject, Token, User, UserId};
 
@@ -131,21 +131,19 @@ impl People {
     /// Revokes all tokens of a user that are not; how many.
     async fn revoke_all(&self, user: &UserId) -> Result<u64, StoreError> {
         let (tokens, now) = (self.store.tokens(), self.now());
-        let mut revoked = 0;
-        each_page(
-            async |last: Option<&Token>| tokens.list(Some(user), last.map(|token| &token.id), PAGE).await,
-            async |token| {
-                if token.revoked.is_none() && tokens.revoke(&token.id, now).await? {
-                    revoked += 1;
-                }
-                Ok(())
-            },
-        )
-        .await?;
-        Ok(revoked)
+        let (mut revoked, mut last) = (0, None::<Token>);
+        loop {
+            let some = tokens.list(Some(user), last.as_ref().map(|token| &token.id), PAGE).await?;
+            for token in some.iter().filter(|token| token.revoked.is_none()) {
+                revoked += u64::from(tokens.revoke(&token.id, now).await?);
+            }
+            match some.into_iter().next_back() {
+                Some(token) => last = Some(token),
+                None => return Ok(revoked),
+            }
+        }
     }
 
-    /// Takes a user out of all groups.
     async fn leave_all(&self, user: &UserId) -> Result<(), StoreError> {
         let groups = self.store.groups();
         loop {

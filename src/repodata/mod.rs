@@ -42,6 +42,7 @@ pub mod shards;
 pub mod sightings;
 pub mod store;
 pub mod subject;
+pub mod summary;
 pub mod table;
 mod unpack;
 

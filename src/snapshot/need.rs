@@ -72,6 +72,14 @@ impl<'a> Need<'a> {
         }
     }
 
+    /// Whether a caller may have it; `here`: the caller is on this machine.
+    #[must_use]
+    pub fn is_met(&self, access: &Access, caller: &Caller<'_>, here: bool) -> bool {
+        self.is_surely_open(access)
+            || self.decide(access, caller).is_allowed()
+            || (here && caller.user.is_none() && self.is_open_on_this_machine(access))
+    }
+
     /// Whether nothing but the gate's own credentials closes it: then this machine may have it, whose administrator wrote them
     /// down.
     #[must_use]

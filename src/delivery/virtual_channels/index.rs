@@ -62,7 +62,7 @@ impl Delivery {
     }
 
     /// The merged generation in force, and whether it is up to date; waits (bounded) only where there is none.
-    pub(super) async fn merged(
+    pub(in crate::delivery) async fn merged(
         &self,
         channel: &Arc<VirtualChannel>,
         subdir: &Subdir,

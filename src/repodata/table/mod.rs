@@ -196,6 +196,17 @@ impl PackageTable {
         if n < self.count { self.map.read(|bytes| entry(bytes, self.count, n)) } else { None }
     }
 
+    /// The entries of the files whose names begin with that of a package, in the order of file names. Packages whose files are named
+    /// otherwise are not found.
+    pub fn of_package<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Entry<'a>> {
+        let bytes = self.map.bytes().unwrap_or_default();
+        let prefix = format!("{name}-");
+        let first = lower_bound(bytes, self.count, prefix.as_bytes());
+        (first..self.count)
+            .map_while(move |n| entry(bytes, self.count, n).filter(|entry| entry.file.starts_with(&prefix)))
+            .filter(move |entry| entry.name == Some(name))
+    }
+
     /// All entries, in the order of file names. Ends early if the table is damaged while in use.
     pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
         let bytes = self.map.bytes().unwrap_or_default();
@@ -214,6 +225,19 @@ fn search<'a>(bytes: &'a [u8], count: usize, wanted: &[u8]) -> Option<Entry<'a>>
         }
     }
     None
+}
+
+/// The place of the first entry whose file name is not below `wanted`.
+fn lower_bound(bytes: &[u8], count: usize, wanted: &[u8]) -> usize {
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        match name_bytes(bytes, count, middle) {
+            Some(name) if name < wanted => low = middle + 1,
+            _ => high = middle,
+        }
+    }
+    low
 }
 
 fn check_header(bytes: &[u8]) -> Result<usize, &'static str> {
