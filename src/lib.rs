@@ -8,7 +8,7 @@
 //! | domain, pure | `conda` `policy` |
 //! | engines, one kind of I/O each | `cache` `upstream` `store` `auth` `telemetry` |
 //! | services, use cases | `repodata` `delivery` `snapshot` `people` `identity` `trail` `channel` `backup` `jobs` `notify` |
-//! | edges, translate protocols | `proxy` `api` `cli` |
+//! | edges, translate protocols | `proxy` `api` `web` `cli` |
 //! | wiring | `config` `app` |
 
 pub mod about;
@@ -38,3 +38,4 @@ pub mod store;
 pub mod telemetry;
 pub mod trail;
 pub mod upstream;
+pub mod web;

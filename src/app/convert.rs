@@ -169,6 +169,8 @@ pub(super) fn identity(config: &Config) -> IdentitySettings {
         issuer: public.unwrap_or_else(|| "condagate".to_owned()),
         access_ttl: config.auth.session.access_ttl,
         refresh_ttl: config.auth.session.refresh_ttl,
+        idle: config.auth.session.idle,
+        max_age: config.auth.session.max_age,
         issuers: config.auth.issuers.iter().map(issuer).collect(),
     }
 }

@@ -14,6 +14,8 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
 use crate::delivery::explain::{ExplainError, Explainer, Explanation, OwnAddress, Question};
 use crate::policy::Rules;
+use crate::policy::access::Caller;
+use crate::policy::judge::audience::AudienceSet;
 use crate::repodata::store::GenerationStore;
 use crate::snapshot::View;
 use crate::snapshot::people::{Principal, State};
@@ -24,11 +26,13 @@ impl Core {
     pub(super) async fn explain(&self, question: Question) -> Result<Explanation, ExplainError> {
         let view = Arc::clone(&self.live.view());
         let own = Arc::new(own_address(&self.config));
-        let user = question.as_user.clone();
-        let mut answer = self.delivery.explain(Arc::clone(&view), own, question).await?;
-        if let Some(user) = user {
-            let people = self.society.as_ref().and_then(|society| society.people.known());
-            add_access(&mut answer, &view, people.as_ref(), &user)?;
+        let people = self.society.as_ref().and_then(|society| society.people.known());
+        let user = question.as_user.as_deref();
+        let user = user.map(|user| somebody(people.as_ref(), user)).transpose()?;
+        let audience = audience(&view, user.as_ref());
+        let mut answer = self.delivery.explain(Arc::clone(&view), own, question, audience).await?;
+        if let Some(user) = &user {
+            answer.add_access(&view, &user.name, &user.caller());
         }
         Ok(answer)
     }
@@ -50,32 +54,36 @@ pub fn explain_offline(config: &Config, rules: Rules, question: &Question) -> Re
     let view = View::new(Arc::new(rules), upstreams, hosted);
     let store = GenerationStore::to_look_at(&generations(config));
     let own = own_address(config);
-    let answer = Explainer { view: &view, store: &store, own: &own, now }.answer(question);
-    let answer = answer.and_then(|mut answer| {
-        if let Some(user) = &question.as_user {
-            let people = super::society::people_in_store(config)
-                .map_err(|error| ExplainError::Store(error.to_string()))?;
-            add_access(&mut answer, &view, Some(&people), user)?;
+    let user = question.as_user.as_deref().map(|user| {
+        let people = super::society::people_in_store(config);
+        let people = people.map_err(|error| ExplainError::Store(error.to_string()))?;
+        somebody(Some(&people), user)
+    });
+    let answer = user.transpose().and_then(|user| {
+        let audience = audience(&view, user.as_ref());
+        let mut answer =
+            Explainer { view: &view, store: &store, own: &own, now, audience }.answer(question)?;
+        if let Some(user) = &user {
+            answer.add_access(&view, &user.name, &user.caller());
         }
         Ok(answer)
     });
     Ok(as_operated(answer)?)
 }
 
-/// Adds whether a user may have what was explained.
-fn add_access(
-    answer: &mut Explanation,
-    view: &View,
-    people: Option<&State>,
-    user: &str,
-) -> Result<(), ExplainError> {
+/// The user that was asked about.
+fn somebody(people: Option<&State>, user: &str) -> Result<Principal, ExplainError> {
     let people = people.ok_or_else(|| ExplainError::Store("users are not read yet".to_owned()))?;
     let name = UserName::parse(user).map_err(|error| ExplainError::User(error.to_string()))?;
     let nobody = || ExplainError::User(format!("there is no user `{}` that is not disabled", name.shown()));
     let id = people.names.get(name.key()).ok_or_else(nobody)?;
-    let principal = Principal::of_user(people, id).ok_or_else(nobody)?;
-    answer.add_access(view, &principal.name, &principal.caller());
-    Ok(())
+    Principal::of_user(people, id).ok_or_else(nobody)
+}
+
+/// Whose rules count: that user's, or those of strangers.
+fn audience(view: &View, user: Option<&Principal>) -> AudienceSet {
+    let caller = user.map_or(Caller::ANONYMOUS, Principal::caller);
+    view.rules().policy().audience_of(&caller)
 }
 
 /// An answer as the control socket gives it.

@@ -23,6 +23,7 @@ mod tell;
 mod tend;
 mod tls;
 mod upgrade;
+mod web;
 mod work;
 
 use std::net::SocketAddr;
@@ -32,7 +33,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
@@ -406,17 +406,15 @@ impl Core {
 
     /// What the gate says of itself, and its API.
     fn pages(self: &Arc<Self>, society: &society::Society, hosting: &Hosting) -> ControlPages {
-        let (refreshed, explaining) = (Arc::clone(self), Arc::clone(self));
+        let refreshed = Arc::clone(self);
         let allowed = self.config.control.allow.clone();
         ControlPages {
             eyes: self.eyes.clone(),
             insider: Arc::new(move |ip| allowed.iter().any(|network| network.contains(ip))),
             refresh: Arc::new(move || refreshed.bring_gauges_up_to_date()),
-            explain: Arc::new(move |question| {
-                let core = Arc::clone(&explaining);
-                async move { core.explain(question).await }.boxed()
-            }),
+            explain: self.explainer(),
             api: society.api(&self.config, &self.work.queue, self.hosting.clone()),
+            pages: self.for_people(society, hosting),
             dialects: society.dialects(&self.config, hosting),
             receive_timeout: self.config.limits.receive_timeout,
         }

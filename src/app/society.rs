@@ -144,6 +144,11 @@ impl Society {
         in_process::call(dialects::router(dialects), self.runtime.clone())
     }
 
+    /// Where slow work is done.
+    pub(super) const fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// What makes users, once the store is open.
     pub(super) fn open_people(&self, config: &Config) -> accounts::Open {
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));

@@ -69,6 +69,8 @@ fn session(r: &mut Reader<'_>, auth: Option<&mut Fields<'_>>) -> SessionConfig {
     let session = SessionConfig {
         access_ttl: r.time(fields.as_mut(), "auth.session.access_ttl", access_ttl),
         refresh_ttl: r.time(fields.as_mut(), "auth.session.refresh_ttl", positive_duration),
+        idle: r.time(fields.as_mut(), "auth.session.idle", positive_duration),
+        max_age: r.time(fields.as_mut(), "auth.session.max_age", positive_duration),
     };
     r.finish(fields);
     session
@@ -92,6 +94,10 @@ pub(super) fn check_together(config: &Config, mistakes: &mut Mistakes) {
         let at = At::outside("configuration");
         let said = "`auth.session.refresh_ttl` must not be shorter than `auth.session.access_ttl`";
         mistakes.add(&at, said);
+    }
+    if session.max_age < session.idle {
+        let at = At::outside("configuration");
+        mistakes.add(&at, "`auth.session.max_age` must not be shorter than `auth.session.idle`");
     }
 }
 

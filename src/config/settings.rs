@@ -313,6 +313,10 @@ pub struct SessionConfig {
     pub access_ttl: Duration,
     /// `auth.session.refresh_ttl`: without logging in again; not shorter than `access_ttl`. Default 30 days.
     pub refresh_ttl: Duration,
+    /// `auth.session.idle`: how long somebody stays signed in to the pages without using them. Default 8 h.
+    pub idle: Duration,
+    /// `auth.session.max_age`: how long at most; not shorter than `idle`. Default 7 days.
+    pub max_age: Duration,
 }
 
 /// One entry of `auth.issuers`: somebody else whose JWTs are taken.

@@ -11,6 +11,7 @@ mod issuers;
 mod jwt;
 mod keys;
 mod login;
+mod pages;
 mod passwords;
 mod session;
 mod visitor;
@@ -29,8 +30,9 @@ use crate::snapshot::people::{People, Principal, Refused};
 use crate::store::lazy::LazyStore;
 use crate::trail::Trail;
 pub use issuers::{Fetch, IssuerSettings};
+pub use pages::SignedIn;
 pub use session::Issued;
-pub use visitor::Visitor;
+pub use visitor::{Entrance, SessionState, Visitor};
 
 /// What an [`Identity`] is made of.
 pub struct IdentityParts {
@@ -61,6 +63,10 @@ pub struct IdentitySettings {
     pub access_ttl: Duration,
     /// How long somebody stays logged in without using it.
     pub refresh_ttl: Duration,
+    /// How long somebody stays signed in to the pages without using them.
+    pub idle: Duration,
+    /// How long at most.
+    pub max_age: Duration,
     /// Outside issuers.
     pub issuers: Vec<IssuerSettings>,
 }
@@ -113,7 +119,7 @@ impl Identity {
             Credential::Password { user, password } => {
                 self.by_password(user, password, from).await.map(|found| found.principal)
             }
-            Credential::Session(secret) => self.by_session(secret).await,
+            Credential::Session(secret) => self.by_page_session(secret).await,
         }
     }
 

@@ -1,9 +1,8 @@
 //! Logging in, staying so, logging out.
 //!
-//! A session has one secret: as a cookie it is good until the session ends; shown to be renewed it is good once, so a copy that
-//! somebody else renews is noticed.
+//! A session has one secret. Shown to be renewed it is good once, so a copy that somebody else renews is noticed.
 //!
-//! Belongs here: sessions and what they hand out. Does not: HTTP (`api`), the cookie's name (`auth::credential`).
+//! Belongs here: sessions of programs and what they hand out. Does not: HTTP (`api`), people in front of a browser (`pages`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,14 +22,14 @@ use crate::store::{Store, StoreError};
 use crate::trail::Happened;
 
 /// How long a session is believed without asking the store again: as long as a revocation may take.
-const BELIEVED: Duration = Duration::from_secs(2);
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const BELIEVED: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest name of a program that is kept.
-const LONGEST_AGENT: usize = 200;
+pub(super) const LONGEST_AGENT: usize = 200;
 
-/// Sessions that were asked for lately.
+/// Sessions of pages that were asked for lately: their users, and when.
 pub(super) struct Sessions {
-    known: Cache<Sha256, String, ahash::RandomState>,
+    pub(super) known: Cache<Sha256, (String, UnixMillis), ahash::RandomState>,
 }
 
 impl Sessions {
@@ -92,7 +91,6 @@ impl Identity {
         if !store.sessions().delete(&session.id).await.map_err(|error| unavailable(&error))? {
             return Err(Refused::NoSession);
         }
-        self.sessions.known.invalidate(&session.hash);
         self.issue(session.user, &principal, from, "session.renew").await
     }
 
@@ -107,7 +105,6 @@ impl Identity {
             other => other?,
         };
         store.sessions().delete(&session.id).await.map_err(|error| unavailable(&error))?;
-        self.sessions.known.invalidate(&session.hash);
         self.note("logout", &session.user, from);
         Ok(())
     }
@@ -141,7 +138,7 @@ impl Identity {
         Ok(Issued { access, access_expires, refresh, refresh_expires, user })
     }
 
-    fn note(&self, kind: &str, user: &UserId, from: &Visitor) {
+    pub(super) fn note(&self, kind: &str, user: &UserId, from: &Visitor) {
         self.trail.event(&Happened {
             actor: format!("user:{user}"),
             kind,
@@ -161,26 +158,5 @@ impl Identity {
         let found = found.map_err(|_| Refused::Unavailable("the store does not answer".to_owned()))?;
         let found = found.map_err(|error| unavailable(&error))?;
         found.filter(|session| session.expires > self.clock.now()).ok_or(Refused::NoSession)
-    }
-
-    pub(super) async fn by_session(
-        self: &Arc<Self>,
-        secret: &Secret<String>,
-    ) -> Result<Arc<Principal>, Refused> {
-        let hash = auth::token::hash_of(secret.reveal());
-        let user = if let Some(user) = self.sessions.known.get(&hash) {
-            user
-        } else {
-            let (this, secret) = (Arc::clone(self), secret.clone());
-            let asked = self.runtime.spawn(async move {
-                let store = this.asked_store().await?;
-                this.session(&store, &secret).await
-            });
-            let ended = |_| Refused::Unavailable("the store was not asked".to_owned());
-            let user = asked.await.map_err(ended)??.user.to_string();
-            self.sessions.known.insert(hash, user.clone());
-            user
-        };
-        self.people.by_user(&user).map(Arc::new)
     }
 }

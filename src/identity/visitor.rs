@@ -1,6 +1,6 @@
 //! Whoever sends a request, as the front door found.
 //!
-//! Belongs here: the value, handed from the front door to the API. Does not: how it was found out (`proxy`).
+//! Belongs here: the values, handed from the front door to the API and the pages. Does not: how it was found out (`proxy`).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +21,33 @@ pub struct Visitor {
     pub request: RequestId,
     /// The program, as it said.
     pub agent: Arc<str>,
+}
+
+/// How a request for a page of the gate came.
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    /// The gate's address for links and snippets, without trailing slash.
+    pub address: Arc<str>,
+    /// Whether it came encrypted, as far as is known.
+    pub https: bool,
+    /// Whether it came from this machine itself.
+    pub here: bool,
+    /// What became of the cookie of somebody who signed in.
+    pub session: SessionState,
+}
+
+/// What became of the cookie of somebody who signed in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum SessionState {
+    /// There was none, or another credential was shown.
+    #[default]
+    None,
+    /// It says who the visitor is.
+    Good,
+    /// It is over.
+    Over,
+    /// It was not looked at: it came in the clear, or the store can't be asked.
+    Unknown,
 }
 
 impl Visitor {

@@ -110,6 +110,17 @@ impl People {
         })
     }
 
+    /// The grant with an id.
+    ///
+    /// # Errors
+    /// [`PeopleError::Store`]
+    pub async fn grant(&self, id: &str) -> Result<Option<Grant>, PeopleError> {
+        match GrantId::new(id) {
+            Some(id) => Ok(self.store.grants().get(&id).await?),
+            None => Ok(None),
+        }
+    }
+
     /// Who a name belongs to.
     ///
     /// # Errors

@@ -131,6 +131,20 @@ pub async fn redeem(
     made
 }
 
+/// Whether there is nobody yet who may do everything.
+///
+/// # Errors
+/// The store can't be asked.
+pub async fn is_needed(people: &People) -> Result<bool, StoreError> {
+    Ok(!is_set_up(people).await?)
+}
+
+/// The file that has the code.
+#[must_use]
+pub fn file(data: &Path) -> PathBuf {
+    data.join(FILE)
+}
+
 async fn is_set_up(people: &People) -> Result<bool, StoreError> {
     Ok(!people.store.users().superusers(1).await?.is_empty())
 }

@@ -144,6 +144,7 @@ impl People {
         }
     }
 
+    /// Takes a user out of all groups.
     async fn leave_all(&self, user: &UserId) -> Result<(), StoreError> {
         let groups = self.store.groups();
         loop {

@@ -11,6 +11,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::Method;
 use http::header::{self, HeaderName};
 use serde_json::json;
 
@@ -20,10 +21,10 @@ use super::message::{Request, visible};
 use super::plan::Plan;
 use super::want;
 use super::{Ctx, Session};
-use crate::auth::credential::{self, Credential, Offered, Presented};
+use crate::auth::credential::{self, Credential, Form, Offered, Presented};
 use crate::conda::url::{ChannelDoc, Route};
 use crate::http::problem::Problem;
-use crate::identity::Identity;
+use crate::identity::{Identity, SessionState};
 use crate::policy::access::{Access, Caller, Reach, Verdict};
 use crate::policy::network::Network;
 use crate::secret::Secret;
@@ -86,8 +87,15 @@ impl Admission {
             ctx.offered = true;
             self.note(ctx, "login.refused", plan, &problem.detail);
         })?;
-        if let Some(presented) = presented {
+        if let Some(presented) = presented.as_ref().filter(|shown| shown.form == Form::Cookie)
+            && plan.is_for_people()
+        {
+            self.recognise(ctx, headers, presented).await;
+        } else if let Some(presented) = presented {
             ctx.offered = true;
+            if presented.form == Form::Cookie && !matches!(headers.method, Method::GET | Method::HEAD) {
+                return Err(Box::new(challenge(COOKIE.to_owned(), asking.foreign)));
+            }
             self.check_transport(ctx, headers, &presented, None)?;
             let found = self.identity.who(&presented, address).await;
             let principal = found.map_err(|refused| {
@@ -101,6 +109,22 @@ impl Admission {
             ctx.principal = Some(principal);
         }
         self.may(ctx, access, plan, asking.foreign)
+    }
+
+    /// Who has opened a page. A session that is over is nobody's: the page says so itself.
+    async fn recognise(&self, ctx: &mut Ctx, headers: &Request, presented: &Presented) {
+        if self.check_transport(ctx, headers, presented, None).is_err() {
+            ctx.session = SessionState::Unknown;
+            return;
+        }
+        match self.identity.who(presented, ctx.address).await {
+            Ok(principal) => {
+                ctx.session = SessionState::Good;
+                ctx.principal = Some(principal);
+            }
+            Err(Refused::Unavailable(_) | Refused::SlowDown { .. }) => ctx.session = SessionState::Unknown,
+            Err(_) => ctx.session = SessionState::Over,
+        }
     }
 
     fn presented(headers: &Request, asking: &Asking<'_>) -> Result<Option<Presented>, Box<Problem>> {
@@ -152,6 +176,17 @@ impl Admission {
     /// Whether passwords may come the way this request came.
     pub(super) fn may_send_secrets(&self, session: &Session<'_>, ctx: &Ctx) -> bool {
         self.transport.allow_plaintext || self.is_private(ctx, session.request())
+    }
+
+    /// Whether the request came encrypted, as far as the gate can tell.
+    pub(super) fn is_https(&self, session: &Session<'_>, ctx: &Ctx) -> bool {
+        if ctx.is_secure() {
+            return true;
+        }
+        let peer = ctx.client().map(|client| client.ip().to_canonical());
+        let proto = session.request().text(&FORWARDED_PROTO);
+        peer.is_some_and(|peer| self.is_trusted(peer))
+            && proto.is_some_and(|proto| proto.eq_ignore_ascii_case("https"))
     }
 
     /// Whether nobody on the way could read along, as far as the gate can tell.
@@ -270,6 +305,9 @@ impl Admission {
 fn tells_health(plan: &Plan) -> bool {
     matches!(plan, Plan::Control(rest) if HEALTH.contains(&rest.trim_end_matches('/')))
 }
+
+/// Another page in the same browser could send such a request with the cookie; the gate's own pages prove that they are none.
+const COOKIE: &str = "the cookie of somebody who signed in counts for the gate's pages and for reading; show a token to change something";
 
 /// 401, or 407 for callers that mean another host.
 fn challenge(sentence: String, foreign: bool) -> Problem {

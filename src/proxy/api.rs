@@ -23,7 +23,7 @@ use crate::http::problem::Problem;
 pub type Api = Arc<dyn Fn(http::Request<Inflow>) -> BoxFuture<'static, http::Response<Bytes>> + Send + Sync>;
 
 /// What of an answer's head goes out.
-const KEPT: [HeaderName; 7] = [
+const KEPT: [HeaderName; 18] = [
     header::CONTENT_TYPE,
     header::CACHE_CONTROL,
     header::RETRY_AFTER,
@@ -31,6 +31,17 @@ const KEPT: [HeaderName; 7] = [
     header::LOCATION,
     header::ALLOW,
     header::WWW_AUTHENTICATE,
+    header::ETAG,
+    header::VARY,
+    header::CONTENT_ENCODING,
+    header::CONTENT_DISPOSITION,
+    header::CONTENT_SECURITY_POLICY,
+    header::X_CONTENT_TYPE_OPTIONS,
+    header::X_FRAME_OPTIONS,
+    header::REFERRER_POLICY,
+    HeaderName::from_static("permissions-policy"),
+    HeaderName::from_static("cross-origin-opener-policy"),
+    HeaderName::from_static("cross-origin-resource-policy"),
 ];
 /// Headers that are the front door's business: credentials, and what is between two hops.
 const NOT_HANDED_ON: [HeaderName; 9] = [
@@ -53,6 +64,8 @@ pub(super) struct Crossing<'a> {
     pub(super) extensions: http::Extensions,
     /// How long a client may send nothing of its body.
     pub(super) stall: Duration,
+    /// Whether cookies go along.
+    pub(super) cookies: bool,
 }
 
 /// Hands a request on and its answer back.
@@ -62,9 +75,9 @@ pub(super) async fn answer(
     stamp: &Stamp,
     crossing: Crossing<'_>,
 ) -> pingora::Result<()> {
-    let Crossing { api, path, extensions, stall } = crossing;
+    let Crossing { api, path, extensions, stall, cookies } = crossing;
     let (source, body) = inflow::channel();
-    let Some(mut request) = request(session, path, body) else {
+    let Some(mut request) = request(session, path, body, cookies) else {
         return respond::problem(session, ctx, stamp, Problem::bad_path("this is no path of the API")).await;
     };
     *request.extensions_mut() = extensions;
@@ -96,7 +109,7 @@ const STALLED: &str = "nothing of the request's body arrived for too long (`limi
                        before, send it again";
 const BROKEN: &str = "the request's body ended before its Content-Length, or its chunks can't be read; nothing was done with it";
 
-fn request(session: &Session<'_>, path: &str, body: Inflow) -> Option<http::Request<Inflow>> {
+fn request(session: &Session<'_>, path: &str, body: Inflow, cookies: bool) -> Option<http::Request<Inflow>> {
     let head = session.request();
     let mut request = http::Request::new(body);
     *request.method_mut() = head.method.clone();
@@ -108,7 +121,7 @@ fn request(session: &Session<'_>, path: &str, body: Inflow) -> Option<http::Requ
         let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else {
             continue;
         };
-        if !NOT_HANDED_ON.contains(&name) {
+        if !NOT_HANDED_ON.contains(&name) || (cookies && name == header::COOKIE) {
             request.headers_mut().append(name, value);
         }
     }

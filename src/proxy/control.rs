@@ -35,6 +35,8 @@ pub struct ControlPages {
     pub explain: Explain,
     /// The rest of the API.
     pub api: Api,
+    /// Makes the pages for people: `/` and what is below `/-/ui`.
+    pub pages: Api,
     /// Answers what is asked in upload dialects.
     pub dialects: Api,
     /// How long a client may send nothing of a request's body.
@@ -90,7 +92,7 @@ impl ControlPages {
                 let mut extensions = ::http::Extensions::new();
                 extensions.insert(visitor(session, ctx, may_send_secrets));
                 let (path, stall) = (&*format!("/{path}"), self.receive_timeout);
-                let crossing = Crossing { api: &self.api, path, extensions, stall };
+                let crossing = Crossing { api: &self.api, path, extensions, stall, cookies: false };
                 api::answer(session, ctx, stamp, crossing).await
             }
             _ => respond::problem(session, ctx, stamp, Problem::not_found(NOTHING)).await,
@@ -145,7 +147,7 @@ const EXPLAIN: &str =
     "explanations are shown to this machine and to the networks in `control.allow` of the configuration";
 const METRICS: &str =
     "metrics are shown to this machine and to the networks in `control.allow` of the configuration";
-const NOTHING: &str = "there is no such page; the gate has /-/healthz, /-/readyz, /-/metrics, /-/licenses, /-/jwks.json and the API below /-/api/v1";
+const NOTHING: &str = "there is no such page; the gate has its pages below /-/ui, and /-/healthz, /-/readyz, /-/metrics, /-/licenses, /-/jwks.json and the API below /-/api/v1";
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@ use crate::cache::{BodyMode, Fill};
 use crate::clock::UnixMillis;
 use crate::conda::digest::Sha256;
 use crate::id::RequestId;
+use crate::identity::SessionState;
 use crate::snapshot::people::Principal;
 use crate::telemetry::metrics::ChannelSeries;
 use crate::telemetry::{Outcome, RouteKind};
@@ -53,6 +54,8 @@ pub struct Ctx {
     pub(super) places: Places,
     /// Some credential came along, good or not.
     pub(super) offered: bool,
+    /// What became of the cookie of somebody who signed in to the pages.
+    pub(super) session: SessionState,
     /// What is asked for is not for everybody: caches on the way must not share the answer.
     pub(super) gated: bool,
     pub(super) connection: Option<Arc<Connection>>,
@@ -91,6 +94,7 @@ impl Ctx {
             let_in: None,
             places: Places::default(),
             offered: false,
+            session: SessionState::None,
             gated: false,
             connection: None,
             excused: false,

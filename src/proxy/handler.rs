@@ -16,12 +16,13 @@ use super::plan::{self, Incoming, Own, Plan, Planned};
 use super::respond::{self, Stamp};
 use super::succession::Succession;
 use super::{Ctx, Handler, Redirect, Session, host};
-use super::{api, control, downloads, inflow, landing, local, pass, refuse, request};
+use super::{api, control, downloads, inflow, local, pass, refuse, request};
 use crate::conda::url::ChannelDoc;
 use crate::conda::url::dialect::{Dialect, Family, Spoken};
 use crate::delivery::{Answer, Delivery, Refusal};
 use crate::http::problem::Problem;
 use crate::http::via;
+use crate::identity::Entrance;
 use crate::policy::access::Caller;
 use crate::snapshot::{Live, PlainFile};
 use crate::telemetry::RouteKind;
@@ -153,8 +154,17 @@ impl Door {
         }
         let delivered = match plan {
             Plan::Problem(problem) => return respond::problem(session, ctx, stamp, problem).await,
-            Plan::Home => return self.home(session, ctx).await,
+            Plan::Home => {
+                ctx.kind = RouteKind::Home;
+                return succession.noted(self.page(session, ctx, "/")).await;
+            }
             Plan::Dialect(dialect) => return succession.noted(self.speak(session, ctx, dialect)).await,
+            Plan::Control(rest) if rest == "ui" || rest.starts_with("ui/") => {
+                ctx.kind = RouteKind::Control;
+                // Decoded it may have what no path has.
+                let path = format!("/{}", crate::upstream::encode_path(&rest));
+                return succession.noted(self.page(session, ctx, &path)).await;
+            }
             Plan::Control(rest) => {
                 let private = self.admission.may_send_secrets(session, ctx);
                 return succession.noted(self.control.answer(session, ctx, stamp, &rest, private)).await;
@@ -225,11 +235,22 @@ impl Door {
         }
     }
 
-    async fn home(&self, session: &mut Session<'_>, ctx: &mut Ctx) -> pingora::Result<()> {
+    /// Hands a request for a page to those who make them.
+    async fn page(&self, session: &mut Session<'_>, ctx: &mut Ctx, path: &str) -> pingora::Result<()> {
         let host = super::meant(session.request()).host.map(str::to_owned);
-        let base = self.public_base(ctx, host.as_deref());
-        let page = landing::page(&base);
-        respond::page(session, ctx, &self.stamp, "text/html; charset=utf-8", page).await
+        let private = self.admission.may_send_secrets(session, ctx);
+        let entrance = Entrance {
+            address: self.public_base(ctx, host.as_deref()).into(),
+            https: self.admission.is_https(session, ctx),
+            here: ctx.is_here(),
+            session: ctx.session,
+        };
+        let mut extensions = http::Extensions::new();
+        extensions.insert(control::visitor(session, ctx, private));
+        extensions.insert(entrance);
+        let (api, stall) = (&self.control.pages, self.control.receive_timeout);
+        let crossing = Crossing { api, path, extensions, stall, cookies: true };
+        api::answer(session, ctx, &self.stamp, crossing).await
     }
 
     /// Hands a request in a dialect to the API.
@@ -242,7 +263,7 @@ impl Door {
         extensions.insert(control::visitor(session, ctx, private));
         extensions.insert(Spoken { dialect, base });
         let stall = self.control.receive_timeout;
-        let crossing = Crossing { api: &self.control.dialects, path: "/", extensions, stall };
+        let crossing = Crossing { api: &self.control.dialects, path: "/", extensions, stall, cookies: false };
         api::answer(session, ctx, &self.stamp, crossing).await
     }
 
@@ -324,9 +345,10 @@ fn in_dialect(plan: &Plan, problem: Problem) -> Problem {
     }
 }
 
-/// Only the API of the gate takes more than GET and HEAD.
+/// Only the API and the pages of the gate take more than GET and HEAD.
 fn takes(plan: &Plan, method: &http::Method) -> bool {
     matches!(*method, http::Method::GET | http::Method::HEAD)
         || matches!(plan, Plan::Dialect(_) if *method != http::Method::TRACE)
         || matches!(plan, Plan::Control(rest) if rest.starts_with("api/"))
+        || (matches!(plan, Plan::Control(_)) && plan.is_for_people() && *method == http::Method::POST)
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header;
 
-use super::landing::escape;
 use super::message::Response;
 use super::refuse;
 use super::respond::{self, Stamp};
@@ -65,6 +64,22 @@ fn listing(rest: &str, entries: &[Entry]) -> Bytes {
     }
     page.push_str("</pre>\n</body></html>\n");
     Bytes::from(page)
+}
+
+/// HTML-escapes text for element content and quoted attributes.
+fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            c => safe.push(c),
+        }
+    }
+    safe
 }
 
 #[cfg(test)]

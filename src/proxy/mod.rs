@@ -22,7 +22,6 @@ pub mod head;
 pub mod host;
 mod http2;
 mod inflow;
-mod landing;
 mod lean;
 mod limits;
 pub mod listen;

@@ -130,6 +130,15 @@ impl Plan {
         self
     }
 
+    /// Whether it is a page that people look at in a browser.
+    pub(super) fn is_for_people(&self) -> bool {
+        match self {
+            Self::Home => true,
+            Self::Control(rest) => rest == "ui" || rest.starts_with("ui/"),
+            _ => false,
+        }
+    }
+
     /// Whether a shard index was asked for, whose problems have rules of their own.
     pub(super) const fn is_shard_index(&self) -> bool {
         matches!(

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use crate::harness::people::{Made, Society};
 use crate::harness::shards::{decode_index, decode_shard, digests};
-use crate::harness::{Answer, Channel, Gate, Request, Setup, Upstream, eventually_true, package, rules};
+use crate::harness::{
+    Answer, Browser, Channel, Gate, Request, Setup, Upstream, eventually_true, package, rules,
+};
 
 const POLICY: &str = "policy:\n  \
       - {id: trusted, allow: {names: [beta]}, audience: [\"group:trusted\"]}\n  \
@@ -281,4 +283,34 @@ fn too_many_views_are_refused_with_the_rules_that_make_them() {
         .collect();
     let said = rules::mistakes(&format!("policy:\n{rules}"));
     assert!(said.iter().any(|line| line.contains("views") && line.contains("r0")), "{said:?}");
+}
+
+#[test]
+fn pages_and_explanations_are_about_the_visitors_own_view() {
+    let scene = Scene::new();
+    let ada = scene.tokens[1].0.as_ref();
+    ask(&scene.gate, ada, "/chan/noarch/repodata.json").expect(200);
+    let mut ada = Browser::of(&scene.gate, "ada");
+    eventually_true("a channel is listed that only she has an index of", || {
+        ada.page("/-/ui/channels").contains("/-/ui/channels/chan\"")
+    });
+    scene.gate.get("/chan/noarch/repodata.json").expect(200);
+    let shows = |page: &str, name: &str| page.contains(&format!("/-/ui/channels/chan/-/{name}\""));
+    let (hers, theirs) =
+        (ada.page("/-/ui/channels/chan"), Browser::new(&scene.gate).page("/-/ui/channels/chan"));
+    assert!(shows(&hers, "gamma") && !shows(&hers, "alpha"), "{hers}");
+    assert!(shows(&theirs, "alpha") && !shows(&theirs, "gamma"), "{theirs}");
+    assert!(!shows(&ada.page("/-/ui/search?q=alpha"), "alpha"));
+    let why = |browser: &mut Browser, name: &str| {
+        browser.page(&format!("/-/ui/channels/chan/-/{name}?why=noarch/{name}-1.0-0.conda"))
+    };
+    assert!(why(&mut ada, "alpha").contains("no-alpha"));
+    assert!(why(&mut ada, "gamma").contains("class=\"note good\""));
+    assert!(why(&mut Browser::new(&scene.gate), "gamma").contains("strangers"));
+    for (user, file, outcome) in
+        [("", "gamma", "refused"), ("&as=ada", "gamma", "served"), ("&as=ada", "alpha", "refused")]
+    {
+        let answer = scene.gate.get(&format!("/-/api/v1/explain?url=/chan/noarch/{file}-1.0-0.conda{user}"));
+        assert_eq!(answer.json()["download"]["outcome"], outcome, "{file}{user}");
+    }
 }

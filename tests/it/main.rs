@@ -99,3 +99,8 @@ mod upload_cloudsmith;
 mod upload_forms;
 mod upload_raw;
 mod virtual_channels;
+mod web_admin;
+mod web_browser;
+mod web_channels;
+mod web_sign_in;
+mod web_tokens;

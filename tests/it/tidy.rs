@@ -13,7 +13,7 @@ const ENGINES: &[&str] = &["cache", "upstream", "store", "auth", "telemetry"];
 const SERVICES: &[&str] = &[
     "repodata", "delivery", "snapshot", "trail", "identity", "people", "channel", "backup", "jobs", "notify",
 ];
-const EDGES: &[&str] = &["proxy", "api", "cli"];
+const EDGES: &[&str] = &["proxy", "api", "web", "cli"];
 const WIRING: &[&str] = &["config", "app"];
 
 /// Room → rooms it may name as `crate::room`, besides itself.
@@ -42,6 +42,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("notify", &[KERNEL, DOMAIN, ENGINES, &["jobs"]]),
     ("proxy", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("api", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
+    ("web", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("config", &[KERNEL, DOMAIN]),
     ("cli", &[KERNEL, DOMAIN, ENGINES, SERVICES, WIRING]),
     ("app", &[KERNEL, DOMAIN, ENGINES, SERVICES, EDGES, WIRING]),
@@ -56,7 +57,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("mongodb", &["store"]),
     ("bson", &["store"]),
     ("reqwest", &["upstream", "cli"]),
-    ("axum", &["api"]),
+    ("askama", &["web"]),
+    ("axum", &["api", "web"]),
     ("tower", &["api"]),
     ("memmap2", &["cache", "repodata"]),
     ("rattler_conda_types", &["conda", "repodata", "channel"]),

@@ -25,6 +25,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     ("auth: {session: {access_ttl: 2d}}", "`auth.session.access_ttl` must lie between 1m and 1d"),
     ("auth: {session: {refresh_ttl: 1m}}", "`auth.session.refresh_ttl` must not be shorter than"),
+    ("auth: {session: {max_age: 1h}}", "`auth.session.max_age` must not be shorter than"),
     ("auth: {snapshot_max_age: 0s}", "`auth.snapshot_max_age` must be longer than nothing"),
     ("auth: {token_ttl: never}", "`auth.token_ttl` can't be `never`"),
     ("auth: {token_ttl: 90}", "`auth.token_ttl` must be a duration with a unit"),
@@ -70,6 +71,8 @@ fn who_is_let_in() {
     assert_eq!(defaults.auth.password, PasswordConfig { memory: 19 << 20, iterations: 2, lanes: 1 });
     assert_eq!(origin(&defaults, "auth.session.access_ttl"), ("15m", "default"));
     assert_eq!(origin(&defaults, "auth.session.refresh_ttl"), ("30d", "default"));
+    assert_eq!(origin(&defaults, "auth.session.idle"), ("8h", "default"));
+    assert_eq!(origin(&defaults, "auth.session.max_age"), ("7d", "default"));
     assert_eq!(origin(&defaults, "auth.snapshot_max_age"), ("1d", "default"));
     assert_eq!(origin(&defaults, "auth.token_ttl"), ("90d", "default"));
     assert_eq!(origin(&defaults, "auth.token_retention"), ("90d", "default"));

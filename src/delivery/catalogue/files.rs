@@ -2,6 +2,7 @@
 //!
 //! Belongs here: looking them up in the indexes that are here. Does not: why a file is not shown (`delivery::explain`).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -69,6 +70,23 @@ impl Delivery {
         let name = name.to_owned();
         let found = self.inner.runtime.spawn_blocking(move || files_of(&here, &name)).await;
         found.unwrap_or_default()
+    }
+
+    /// Which of some files are in the index, by subdir and file name.
+    pub async fn listed(
+        &self,
+        place: &Place,
+        asked: &ChannelRef,
+        files: Vec<(String, String)>,
+    ) -> HashSet<(String, String)> {
+        let here = self.indexes_here(place, asked).await;
+        let is_listed = move |(subdir, file): &(String, String)| {
+            let generation = here.iter().find(|(here, _)| here.as_str() == subdir).map(|(_, there)| there);
+            let entry = generation.and_then(|generation| generation.table().find(file));
+            entry.is_some_and(|entry| entry.is_shown())
+        };
+        let look = move || files.into_iter().filter(is_listed).collect();
+        self.inner.runtime.spawn_blocking(look).await.unwrap_or_default()
     }
 
     /// The records of some of these files, as far as they can be read.

@@ -49,7 +49,7 @@ impl Explainer<'_> {
                     None => self.view.names().map(named).collect(),
                 };
                 for asked in channels {
-                    if let Some(place) = self.view.place(&asked.name) {
+                    if let Some(place) = self.place(&asked.name) {
                         add(&place, &asked, subdir, &mut all);
                     }
                 }

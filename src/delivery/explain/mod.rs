@@ -26,8 +26,9 @@ use std::sync::Arc;
 
 use super::Delivery;
 use crate::clock::UnixMillis;
-use crate::conda::channel::ChannelRef;
+use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::url::PathError;
+use crate::policy::judge::audience::AudienceSet;
 use crate::repodata::BuildError;
 use crate::repodata::store::GenerationStore;
 use crate::snapshot::{Place, View};
@@ -112,6 +113,8 @@ pub struct Explainer<'a> {
     pub own: &'a OwnAddress,
     /// The moment to judge at.
     pub now: UnixMillis,
+    /// Whose rules count.
+    pub audience: AudienceSet,
 }
 
 impl Explainer<'_> {
@@ -127,6 +130,11 @@ impl Explainer<'_> {
             }
             question::Asked::Spec(wanted) => self.search(&wanted).map(Explanation::Spec),
         }
+    }
+
+    /// A channel by its name, as the audience sees it.
+    fn place(&self, name: &ChannelName) -> Option<Place> {
+        self.view.place(name).map(|place| place.for_audience(self.audience))
     }
 
     /// Why a channel's name means nothing.
@@ -167,10 +175,13 @@ impl Delivery {
         view: Arc<View>,
         own: Arc<OwnAddress>,
         question: Question,
+        audience: AudienceSet,
     ) -> Result<Explanation, ExplainError> {
         let (store, now) = (Arc::clone(&self.inner.generations), self.inner.clock.now());
-        self.bring_hosted_up(Explainer { view: &view, store: &store, own: &own, now }, &question).await;
-        let work = move || Explainer { view: &view, store: &store, own: &own, now }.answer(&question);
+        let explainer = Explainer { view: &view, store: &store, own: &own, now, audience };
+        self.bring_hosted_up(explainer, &question).await;
+        let work =
+            move || Explainer { view: &view, store: &store, own: &own, now, audience }.answer(&question);
         self.inner.runtime.spawn_blocking(work).await.unwrap_or(Err(ExplainError::Inside))
     }
 }

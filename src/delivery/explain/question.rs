@@ -159,9 +159,12 @@ impl Explainer<'_> {
         };
         let place = match foreign {
             // Other hosts' channels of such a name are never asked for.
-            Some(_) if self.view.is_hosted(&asked.name) => self.view.place(&asked.name),
-            Some(host) => self.view.channel_on(&host, &asked.name).map(Place::Source),
-            None => self.view.place(&asked.name),
+            Some(_) if self.view.is_hosted(&asked.name) => self.place(&asked.name),
+            Some(host) => {
+                let channel = self.view.channel_on(&host, &asked.name);
+                channel.map(|channel| Place::Source(channel.for_audience(self.audience)))
+            }
+            None => self.place(&asked.name),
         };
         let place = place.ok_or_else(|| self.nowhere(&asked))?;
         Ok(File { place, asked, subdir, archive })

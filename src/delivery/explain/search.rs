@@ -13,7 +13,7 @@ use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::spec::{Candidate, Fit, LazyVersion, Spec, SpecName, Version};
 use crate::conda::subdir::Subdir;
 use crate::policy::mistake::nearest_few;
-use crate::snapshot::Place;
+use crate::snapshot::{Place, channel_of};
 
 /// Records that are told; the others are counted.
 const TOLD: usize = 1000;
@@ -75,7 +75,7 @@ impl Explainer<'_> {
     fn shelves(&self, wanted: &Wanted) -> Result<Vec<Shelf>, ExplainError> {
         let channels = match &wanted.channel {
             Some(asked) => {
-                let place = self.view.place(&asked.name);
+                let place = self.place(&asked.name);
                 let place = place.ok_or_else(|| self.nowhere(asked))?;
                 if let Place::Virtual(channel) = &place
                     && asked.label.is_some()
@@ -102,10 +102,13 @@ impl Explainer<'_> {
     fn channels_here(&self) -> Vec<(ChannelRef, Place)> {
         let named: Vec<ChannelName> = self.view.names().cloned().collect();
         let find = |stored: ChannelRef| {
-            let own = stored.name.as_str().split_once('/').and_then(|(_, name)| ChannelName::parse(name));
+            // The views of callers for whom other rules count are kept under other names.
+            let kept = channel_of(&stored.name);
+            let kept = kept.as_ref().unwrap_or(&stored.name).as_str();
+            let own = kept.split_once('/').and_then(|(_, name)| ChannelName::parse(name));
             named.iter().cloned().chain(own).find_map(|name| {
                 let asked = ChannelRef { name, label: stored.label.clone() };
-                let place = self.view.place(&asked.name)?;
+                let place = self.place(&asked.name)?;
                 (place.stored_as(&asked) == stored).then_some((asked, place))
             })
         };

@@ -31,7 +31,8 @@ pub(super) async fn answer(
     // Only the one test that waits for it is quick to lose patience.
     let stall = if path == "/api/impatient" { Duration::from_millis(100) } else { PATIENCE };
     let stamp = Stamp { via: http::HeaderValue::from_static("1.1 test") };
-    let crossing = Crossing { api: &api, path, extensions: http::Extensions::new(), stall };
+    let extensions = http::Extensions::new();
+    let crossing = Crossing { api: &api, path, extensions, stall, cookies: false };
     api::answer(session, ctx, &stamp, crossing).await
 }
 

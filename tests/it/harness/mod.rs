@@ -3,6 +3,7 @@
 //! Belongs here: everything more than one test file needs. Does not: assertions about one feature.
 
 pub mod archive;
+pub mod browser;
 pub mod channel;
 pub mod client;
 pub mod digest;
@@ -26,6 +27,7 @@ pub mod views;
 pub mod wait;
 pub mod wire;
 
+pub use browser::Browser;
 pub use channel::{Channel, package};
 pub use client::{Answer, Connection, End, Request};
 pub use gate::{Gate, Setup};

@@ -1,0 +1,178 @@
+//! The pages for people: signing in, channels and packages, tokens, uploads, administration.
+//!
+//! Pages are made on the server and work without JavaScript; a small script adds copying, filtering while one types and progress of uploads.
+//! Nothing is decided here: each page asks the services that the API asks too.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `dress` | what every answer has: security headers, cookies, pages for what went wrong |
+//! | `desk` | who has opened the page, and what they may do |
+//! | `posted` | what a form said, once it is known that it is one of ours |
+//! | `page` | what every page shows |
+//! | `admin/` | pages for administrators |
+//! | `assets` | the stylesheet, the scripts, the logo |
+//!
+//! Belongs here: pages, templates, assets, their addresses. Does not: use cases (`people`, `identity`, `channel`, `delivery`), how a request gets
+//! here (`proxy`).
+
+mod admin;
+mod assets;
+mod channel;
+mod channels;
+mod cookies;
+mod desk;
+mod dress;
+mod home;
+mod icons;
+mod package;
+mod page;
+mod parts;
+mod places;
+mod posted;
+mod profile;
+mod search;
+mod setup;
+mod show;
+mod sign_in;
+mod sorry;
+mod spark;
+mod theme;
+mod tokens;
+mod upkeep;
+mod upload;
+mod why;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{get, post};
+use futures_util::future::BoxFuture;
+
+use crate::cache::CacheStatus;
+use crate::channel::Hosting;
+use crate::clock::SharedClock;
+use crate::delivery::Delivery;
+use crate::delivery::explain::{ExplainError, Explanation, Question};
+use crate::identity::Identity;
+use crate::people::People;
+use crate::snapshot::Live;
+use crate::store::StoreError;
+use crate::upstream::Upstreams;
+
+/// Opens what makes users.
+pub type OpenPeople = Arc<dyn Fn() -> BoxFuture<'static, Result<People, StoreError>> + Send + Sync>;
+
+/// Answers a question about a file or a package.
+pub type Explain =
+    Arc<dyn Fn(Question) -> BoxFuture<'static, Result<Explanation, ExplainError>> + Send + Sync>;
+
+/// What is to be taken out of the cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purge {
+    /// A file, by its URL or path.
+    Url(String),
+    /// A channel: its files and indexes.
+    Channel(String),
+    /// The bytes with this SHA-256.
+    Digest(String),
+    /// Everything.
+    All,
+}
+
+/// A file of the rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RulesFile {
+    /// Its name in the directory.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+}
+
+/// A setting in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingShown {
+    /// `cache.size`
+    pub key: String,
+    /// As it would be written; empty where it is not set. No secrets.
+    pub value: String,
+    /// Where it comes from.
+    pub origin: String,
+}
+
+/// The running gate, as its administrators see it.
+#[async_trait]
+pub trait Gate: Send + Sync {
+    /// What the cache holds.
+    async fn cache(&self) -> Result<CacheStatus, String>;
+    /// Takes something out of the cache; how much that was, or why not.
+    async fn purge(&self, what: Purge) -> Result<u64, String>;
+    /// The directory of the rules, and its files as they are now.
+    async fn rules(&self) -> (String, Vec<RulesFile>);
+    /// The settings in force.
+    fn settings(&self) -> Vec<SettingShown>;
+}
+
+/// What the pages are made from.
+pub struct Parts {
+    /// The path of `public_url`, without trailing slash: what every link begins with.
+    pub base: String,
+    /// Signs people in and out.
+    pub identity: Arc<Identity>,
+    /// Users, groups, tokens, grants.
+    pub people: OpenPeople,
+    /// The rules and channels in force.
+    pub live: Arc<Live>,
+    /// What there is in channels.
+    pub delivery: Delivery,
+    /// The team's own channels.
+    pub hosting: Hosting,
+    /// How upstreams are.
+    pub upstreams: Arc<Upstreams>,
+    /// Says why things are as they are.
+    pub explain: Explain,
+    /// The running gate, for administrators.
+    pub gate: Arc<dyn Gate>,
+    /// The directory of the set-up code.
+    pub data: PathBuf,
+    /// Now.
+    pub clock: SharedClock,
+}
+
+/// See [`Parts`].
+type Web = Arc<Parts>;
+
+/// The longest form that is taken; uploads have a limit of their own.
+const LONGEST: usize = 256 * 1024;
+
+/// The routes, below `/-`, and `/` itself.
+pub fn router(parts: Parts) -> Router {
+    let web: Web = Arc::new(parts);
+    Router::new()
+        .route("/", get(home::show))
+        .route("/ui", get(home::show))
+        .route("/ui/", get(home::show))
+        .route("/ui/sign-in", get(sign_in::show).post(sign_in::sign_in))
+        .route("/ui/sign-out", post(sign_in::sign_out))
+        .route("/ui/setup", get(setup::show).post(setup::redeem))
+        .route("/ui/theme", post(theme::set))
+        .route("/ui/channels", get(channels::show))
+        .route("/ui/channels/{*rest}", get(channel::show).post(channel::act))
+        .route("/ui/search", get(search::show))
+        .route("/ui/upload", get(upload::show).post(upload::take))
+        .route("/ui/tokens", get(tokens::show).post(tokens::create))
+        .route("/ui/tokens/revoke", post(tokens::revoke))
+        .route("/ui/tokens/rotate", post(tokens::rotate))
+        .route("/ui/profile", get(profile::show))
+        .route("/ui/profile/password", post(profile::password))
+        .merge(admin::router())
+        .fallback(dress::nowhere)
+        .layer(DefaultBodyLimit::max(LONGEST))
+        .layer(middleware::from_fn_with_state(Arc::clone(&web), dress::dress))
+        .with_state(web)
+        // What never changes needs no visitor.
+        .route("/ui/assets/{digest}/{name}", get(assets::asset))
+}

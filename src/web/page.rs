@@ -1,0 +1,131 @@
+//! What every page shows: the frame around it.
+//!
+//! Belongs here: the frame's values, from a template to an answer. Does not: single pages.
+
+use askama::Template;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::assets;
+use super::desk::{Desk, Flash};
+use super::icons::{self, Icon};
+use super::sorry::Sorry;
+
+/// See the module's description.
+pub(super) struct Page {
+    /// The base path.
+    pub(super) base: String,
+    /// Who has signed in, as shown.
+    pub(super) user: Option<String>,
+    pub(super) superuser: bool,
+    pub(super) csrf: String,
+    /// Path and query of this page.
+    pub(super) here: String,
+    pub(super) nav: &'static str,
+    theme: Option<String>,
+    pub(super) flash: Option<Flash>,
+}
+
+impl Page {
+    pub(super) fn new(desk: &Desk, nav: &'static str) -> Self {
+        let theme = desk.cookies.theme.clone().filter(|theme| theme == "dark" || theme == "light");
+        Self {
+            base: desk.web.base.clone(),
+            user: desk.signed_in().ok().map(|(who, _)| who.name.to_string()),
+            superuser: desk.is_superuser(),
+            csrf: desk.csrf.clone(),
+            here: desk.here.clone(),
+            nav,
+            theme,
+            flash: desk.cookies.flash.as_deref().and_then(Flash::read),
+        }
+    }
+
+    pub(super) fn asset(&self, name: &str) -> String {
+        format!("{}{}", self.base, assets::path(name))
+    }
+
+    pub(super) fn theme(&self) -> Option<&str> {
+        self.theme.as_deref()
+    }
+
+    /// The next one of: as the system has it, dark, light.
+    pub(super) fn next_theme(&self) -> &'static str {
+        match self.theme() {
+            None => "dark",
+            Some("dark") => "light",
+            Some(_) => "auto",
+        }
+    }
+
+    pub(super) fn theme_icon(&self) -> Icon {
+        icons::icon(match self.theme() {
+            None => "auto",
+            Some("dark") => "moon",
+            Some(_) => "sun",
+        })
+    }
+
+    #[expect(clippy::unused_self, reason = "templates know `page` only")]
+    pub(super) fn icon(&self, name: &str) -> Icon {
+        icons::icon(name)
+    }
+
+    /// The first letter of the user's name.
+    pub(super) fn letter(&self) -> String {
+        self.user.iter().flat_map(|user| user.chars().take(1)).collect()
+    }
+
+    #[expect(clippy::unused_self, reason = "templates know `page` only")]
+    pub(super) const fn version(&self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+}
+
+/// Where a list goes on that is longer than a page.
+pub(super) struct Way {
+    /// Of the first page, the base path before it.
+    pub(super) path: String,
+    /// The last line here, where there are more behind it.
+    pub(super) next: Option<String>,
+    pub(super) is_first: bool,
+}
+
+/// What a list is asked for.
+#[derive(Deserialize, Default)]
+pub(super) struct Behind {
+    /// The last line of the page before.
+    pub(super) after: Option<String>,
+}
+
+impl Way {
+    pub(super) fn new(desk: &Desk, path: &str, next: Option<String>, is_first: bool) -> Self {
+        Self { path: desk.link(path), next, is_first }
+    }
+
+    pub(super) const fn is_needed(&self) -> bool {
+        self.next.is_some() || !self.is_first
+    }
+
+    /// What stands before one more parameter.
+    pub(super) fn joint(&self) -> char {
+        if self.path.contains('?') { '&' } else { '?' }
+    }
+}
+
+/// The answer with a page.
+pub(super) fn html(status: StatusCode, page: &impl Template) -> Response {
+    match page.render() {
+        Ok(text) => (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page can't be written");
+            Sorry::broken().into_response()
+        }
+    }
+}
+
+/// The same where all is well.
+pub(super) fn show(page: &impl Template) -> Response {
+    html(StatusCode::OK, page)
+}
