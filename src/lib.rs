@@ -7,7 +7,7 @@
 //! | kernel, no I/O | `clock` `id` `secret` `http` `about` |
 //! | domain, pure | `conda` `policy` |
 //! | engines, one kind of I/O each | `cache` `upstream` `store` `auth` `telemetry` |
-//! | services, use cases | `repodata` `delivery` `snapshot` `people` `identity` `trail` `channel` `backup` `jobs` `notify` |
+//! | services, use cases | `repodata` `delivery` `snapshot` `people` `identity` `trail` `channel` `backup` `jobs` `notify` `manage` |
 //! | edges, translate protocols | `proxy` `api` `web` `cli` |
 //! | wiring | `config` `app` |
 
@@ -27,6 +27,7 @@ pub mod http;
 pub mod id;
 pub mod identity;
 pub mod jobs;
+pub mod manage;
 pub mod notify;
 pub mod people;
 pub mod policy;

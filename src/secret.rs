@@ -113,6 +113,28 @@ pub fn mask_path(path: &str) -> String {
     masked
 }
 
+/// A text with what stands before the `@` of URLs in it replaced by `***`.
+#[must_use]
+pub fn mask_urls(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut masked = parts.next().unwrap_or_default().to_owned();
+    for rest in parts {
+        masked.push_str("://");
+        // Where the host ends; a password may have any other sign in it.
+        let end = rest.find(|c: char| c.is_whitespace() || "\"'<>,]}".contains(c)).unwrap_or(rest.len());
+        let (url, behind) = rest.split_at(end);
+        match url.rsplit_once('@') {
+            Some((_, host)) => {
+                masked.push_str("***@");
+                masked.push_str(host);
+            }
+            None => masked.push_str(url),
+        }
+        masked.push_str(behind);
+    }
+    masked
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +144,15 @@ mod tests {
         let url = SafeUrl::parse("https://me:pw@h.example:8443/t/tk-1/x?sig=abc").unwrap();
         assert_eq!(url.to_string(), "https://***@h.example:8443/t/***/x?***");
         assert_eq!(format!("{:?}", Secret::new("pw")), "***");
+    }
+
+    #[test]
+    fn urls_in_a_text_lose_their_passwords() {
+        let text =
+            "a: {urls: [http://u:p/@x@h:1/b, https://plain/@c]} # http://me@h\nproxy: 'socks5://a b@c'";
+        let masked = "a: {urls: [http://***@h:1/b, https://***@c]} # http://***@h\nproxy: 'socks5://a b@c'";
+        assert_eq!(mask_urls(text), masked);
+        assert_eq!(mask_urls("nothing to hide"), "nothing to hide");
     }
 
     #[test]

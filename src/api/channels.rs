@@ -14,7 +14,7 @@
 //! Belongs here: paths, bodies, answers. Does not: what is done (`channel`).
 
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
@@ -22,6 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::search;
+use super::v1::answers::{check_match, tagged};
 use crate::channel::view::{ChannelView, PackageView};
 use crate::channel::{
     Author, ChannelChange, ChannelSettings, Copied, HostError, Hosting, Labels, NewChannel, Quota, Retract,
@@ -195,6 +196,11 @@ async fn create(
     Ok((StatusCode::CREATED, Json(hosting.desk().view(&channel))).into_response())
 }
 
+/// The entity tag of a channel.
+fn tag(channel: &Channel) -> String {
+    format!("\"{}.{}\"", channel.id, channel.revision)
+}
+
 /// What stands behind `channels/`.
 enum Behind {
     Channel,
@@ -228,6 +234,7 @@ async fn one(
     Path(rest): Path<String>,
     Query(page): Query<Page>,
     method: Method,
+    headers: HeaderMap,
     body: axum::body::Bytes,
 ) -> Answered {
     let desk = Desk { hosting: &hosting, visitor: &visitor };
@@ -235,9 +242,12 @@ async fn one(
         return desk.no(HostError::NotFound("the API has no such page".to_owned()));
     };
     match (&method, what) {
-        (&Method::GET, Behind::Channel) => Ok(Json(desk.readable(&name).await?).into_response()),
-        (&Method::PATCH, Behind::Channel) => desk.change(&name, &body).await,
-        (&Method::DELETE, Behind::Channel) => desk.remove(&name, page.confirm.as_deref()).await,
+        (&Method::GET, Behind::Channel) => {
+            let view = desk.readable(&name).await?;
+            Ok(tagged(&headers, &format!("\"{}.{}\"", view.id, view.revision), &view))
+        }
+        (&Method::PATCH, Behind::Channel) => desk.change(&name, &headers, &body).await,
+        (&Method::DELETE, Behind::Channel) => desk.remove(&name, &headers, page.confirm.as_deref()).await,
         (&Method::POST, Behind::Restore) => {
             let author = desk.author(&name, Right::Manage, None)?;
             let changed = desk.told(hosting.desk().delete_channel(&author, &name, false).await)?;
@@ -306,7 +316,19 @@ struct CopyTo {
 type Spot<'a> = (&'a ChannelName, &'a Subdir, &'a ArchiveName);
 
 impl Desk<'_> {
-    async fn change(&self, name: &ChannelName, body: &[u8]) -> Answered {
+    /// The revision that `If-Match` is about, where it still is the channel's.
+    async fn expected(&self, name: &ChannelName, headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+        if !headers.contains_key(header::IF_MATCH) {
+            return Ok(None);
+        }
+        let channel = self.told(self.hosting.desk().channel(name).await)?;
+        match check_match(headers, &tag(&channel)) {
+            Ok(()) => Ok(Some(channel.revision)),
+            Err(sorry) => Err(Refusal(Box::new(sorry.into_response()))),
+        }
+    }
+
+    async fn change(&self, name: &ChannelName, headers: &HeaderMap, body: &[u8]) -> Answered {
         let change: Change =
             self.body(body, "`public`, `description`, `quota`, `settings`, each if it is to change")?;
         let author = self.author(name, Right::Manage, None)?;
@@ -316,13 +338,15 @@ impl Desk<'_> {
             Said::As(None) => Quota::Unlimited,
             Said::As(Some(bytes)) => Quota::Bytes(bytes),
         };
-        let change = ChannelChange { public, description, quota, settings };
+        let at = self.expected(name, headers).await?;
+        let change = ChannelChange { public, description, quota, settings, at };
         let channel = self.told(self.hosting.desk().change_channel(&author, name, change).await)?;
-        Ok(Json(self.hosting.desk().view(&channel)).into_response())
+        Ok(tagged(&HeaderMap::new(), &tag(&channel), &self.hosting.desk().view(&channel)))
     }
 
-    async fn remove(&self, name: &ChannelName, confirm: Option<&str>) -> Answered {
+    async fn remove(&self, name: &ChannelName, headers: &HeaderMap, confirm: Option<&str>) -> Answered {
         let author = self.author(name, Right::Manage, None)?;
+        self.expected(name, headers).await?;
         if confirm != Some(name.as_str()) {
             return self.no(HostError::Invalid(format!(
                 "say ?confirm={name} to take the channel away with all that is in it; for a week it can be restored"

@@ -8,6 +8,7 @@ pub mod dialects;
 pub mod in_process;
 pub mod local;
 mod search;
+pub mod v1;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -14,6 +14,7 @@ mod glance;
 mod guards;
 mod hosting;
 mod line;
+mod manage;
 mod operator;
 mod reload;
 mod serve;
@@ -413,7 +414,7 @@ impl Core {
             insider: Arc::new(move |ip| allowed.iter().any(|network| network.contains(ip))),
             refresh: Arc::new(move || refreshed.bring_gauges_up_to_date()),
             explain: self.explainer(),
-            api: society.api(&self.config, &self.work.queue, self.hosting.clone()),
+            api: society.api(&self.config, &self.work.queue, self.hosting.clone(), self.control(society)),
             pages: self.for_people(society, hosting),
             dialects: society.dialects(&self.config, hosting),
             receive_timeout: self.config.limits.receive_timeout,

@@ -128,7 +128,7 @@ impl GateOperator {
     }
 }
 
-fn channel_ref(text: &str) -> Option<ChannelRef> {
+pub(super) fn channel_ref(text: &str) -> Option<ChannelRef> {
     let (name, label) = match text.split_once("/label/") {
         Some((name, label)) => (name, Some(label)),
         None => (text, None),

@@ -30,6 +30,11 @@ impl Core {
 
     async fn reload_rules(&self) -> Result<(), String> {
         let _one_at_a_time = self.reloading.lock().await;
+        self.reload_now().await
+    }
+
+    /// The same, for who has the lock.
+    pub(super) async fn reload_now(&self) -> Result<(), String> {
         let dir = self.config.rules.clone();
         let machine = config::Machine::of_process();
         let noted = machine.clone();

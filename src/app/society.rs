@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::{StartError, convert, fetch, forgotten};
 use crate::api::accounts::{self, Accounts};
 use crate::api::dialects::{self, Dialects};
+use crate::api::v1::{self, Control};
 use crate::api::{channels, in_process};
 use crate::auth;
 use crate::auth::password::Passwords;
@@ -124,7 +125,13 @@ impl Society {
     }
 
     /// The API behind the front door.
-    pub(super) fn api(&self, config: &Config, queue: &Queue, hosting: Option<Hosting>) -> Api {
+    pub(super) fn api(
+        &self,
+        config: &Config,
+        queue: &Queue,
+        hosting: Option<Hosting>,
+        control: Control,
+    ) -> Api {
         let accounts = Accounts {
             identity: Arc::clone(&self.identity),
             people: self.open_people(config),
@@ -135,7 +142,7 @@ impl Society {
         if let Some(hosting) = hosting {
             router = router.merge(channels::router(hosting));
         }
-        in_process::call(router, self.runtime.clone())
+        in_process::call(v1::router(control, router), self.runtime.clone())
     }
 
     /// What answers in upload dialects.

@@ -22,7 +22,7 @@ pub(super) struct Counters {
 }
 
 /// One look at the cache. Counts are since the process started, unless they say otherwise.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, utoipa::ToSchema)]
 pub struct CacheStatus {
     /// Blobs stored.
     pub blobs: u64,

@@ -55,6 +55,8 @@ pub struct ChannelChange {
     pub quota: Quota,
     /// See there.
     pub settings: Option<ChannelSettings>,
+    /// The revision that is to be changed, and no other.
+    pub at: Option<u64>,
 }
 
 impl Desk {
@@ -120,6 +122,11 @@ impl Desk {
             settings.check()?;
         }
         let was = self.channel(name).await?;
+        if change.at.is_some_and(|at| at != was.revision) {
+            return Err(HostError::Conflict(format!(
+                "the channel `{name}` was changed by somebody else meanwhile; look at it again and decide anew"
+            )));
+        }
         let settings = match change.settings {
             None => was.settings.clone(),
             Some(settings) => {

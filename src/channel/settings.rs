@@ -10,7 +10,7 @@ use crate::policy::{HostedRule, NameGlobs, UploadRules};
 use crate::store::model::Channel;
 
 /// See the module's description.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChannelSettings {
     /// Names that never come from anywhere else in a virtual channel, as globs.

@@ -11,7 +11,7 @@ use crate::policy::HostedRule;
 use crate::store::model::{Channel, Package};
 
 /// A hosted channel.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, utoipa::ToSchema)]
 pub struct ChannelView {
     /// As in URLs.
     pub name: String,
@@ -59,7 +59,7 @@ impl ChannelView {
 }
 
 /// A file of a hosted channel.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, utoipa::ToSchema)]
 pub struct PackageView {
     /// Where.
     pub subdir: String,

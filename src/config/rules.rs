@@ -21,21 +21,53 @@ pub struct RulesDir {
     pub named: Option<At>,
 }
 
+/// A file that is to be in the directory, or not to be there any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// Its name.
+    pub name: String,
+    /// What is to be in it; `None`: it is to be away.
+    pub text: Option<String>,
+}
+
 /// Reads `*.yaml` and `*.yml` of a directory in name order and compiles them on top of the built-in rules. Hidden files
 /// and subdirectories don't count. All or nothing: on any mistake there are no rules.
 ///
 /// # Errors
 /// Every mistake in every file.
 pub fn load(dir: &RulesDir, machine: &Machine) -> Result<Rules, Vec<Mistake>> {
+    load_edited(dir, machine, None)
+}
+
+/// The same with one file as it would be after an edit.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_edited(dir: &RulesDir, machine: &Machine, edit: Option<&Edit>) -> Result<Rules, Vec<Mistake>> {
     let mut mistakes = Mistakes::new();
     let mut documents = Vec::new();
     match yaml_files(&dir.path) {
-        Ok(files) => {
+        Ok(mut files) => {
+            let edited = edit.map(|edit| dir.path.join(&edit.name));
+            files.retain(|file| Some(file) != edited.as_ref());
+            files.extend(edited.clone().filter(|_| edit.is_some_and(|edit| edit.text.is_some())));
+            files.sort();
             for file in files {
-                documents.extend(rules_of(&file, machine).map_err(|mistake| mistakes.push(mistake)).ok());
+                let text =
+                    edit.filter(|_| Some(&file) == edited.as_ref()).and_then(|edit| edit.text.as_deref());
+                let read = match text {
+                    Some(text) => tree(&file, text),
+                    None => rules_of(&file, machine),
+                };
+                documents.extend(read.map_err(|mistake| mistakes.push(mistake)).ok());
             }
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && dir.named.is_none() => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && dir.named.is_none() => {
+            if let Some(edit) = edit {
+                let read = edit.text.as_deref().map(|text| tree(&dir.path.join(&edit.name), text));
+                documents.extend(read.and_then(|read| read.map_err(|mistake| mistakes.push(mistake)).ok()));
+            }
+        }
         Err(error) => {
             let at = dir.named.clone().unwrap_or_else(|| At::outside(&dir.path.display().to_string()));
             let shown = dir.path.display();
@@ -61,13 +93,16 @@ fn rules_of(file: &Path, machine: &Machine) -> Result<Node, Mistake> {
             "this is no regular file; take it out of the rules directory".to_owned(),
         ));
     }
-    let text = text(file, machine)?;
+    tree(file, &text(file, machine)?)
+}
+
+fn tree(file: &Path, text: &str) -> Result<Node, Mistake> {
     if text.trim().is_empty() {
         let message =
             "the file is empty; write rules into it (a comment will do), or take it away".to_owned();
-        return Err(Mistake::new(&at, message));
+        return Err(Mistake::new(&At::outside(&file.display().to_string()), message));
     }
-    yaml::parse(&file.display().to_string(), &text)
+    yaml::parse(&file.display().to_string(), text)
 }
 
 /// One file as a tree.
@@ -81,7 +116,7 @@ fn text(file: &Path, machine: &Machine) -> Result<String, Mistake> {
 }
 
 /// The YAML files of a directory, by name.
-pub(super) fn yaml_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub(crate) fn yaml_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();

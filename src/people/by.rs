@@ -33,6 +33,18 @@ impl By {
         Self { actor: "anonymous".to_owned(), address: address.to_owned(), behind: None }
     }
 
+    /// As audit events name it.
+    #[must_use]
+    pub fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    /// From where.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// The gate itself.
     #[must_use]
     pub fn system() -> Self {

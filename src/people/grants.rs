@@ -93,6 +93,18 @@ impl People {
         Ok(grants)
     }
 
+    /// Takes one away; nothing happens when it is gone already.
+    ///
+    /// # Errors
+    /// [`PeopleError::Store`]
+    pub async fn take_grant(&self, by: &By, grant: &Grant) -> Result<(), PeopleError> {
+        let name = self.names().subject(&grant.subject).await?;
+        if self.store.grants().delete(&grant.id).await? {
+            self.record(by, done("grant.take", grant, name.as_deref().unwrap_or_default())).await?;
+        }
+        Ok(())
+    }
+
     /// A page of grants in the order of ids, behind one of them; of one subject or of all.
     ///
     /// # Errors

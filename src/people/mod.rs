@@ -14,6 +14,7 @@ mod groups;
 mod names;
 mod record;
 pub mod reset;
+mod sessions;
 pub mod setup;
 mod state;
 mod tokens;

@@ -4,14 +4,15 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::tokens::Issued;
 use crate::clock::UnixMillis;
 use crate::http::date::rfc3339 as time;
-use crate::store::model::{AuditEvent, Downloads, Grant, Group, Subject, Token, User};
+use crate::store::model::{AuditEvent, Downloads, Grant, Group, Session, Subject, Token, User};
 
 /// A user.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "four independent facts, each a key of its own")]
 pub struct UserView {
     /// Never used twice.
@@ -48,7 +49,7 @@ impl From<&User> for UserView {
 }
 
 /// A group.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct GroupView {
     /// Never used twice.
     pub id: String,
@@ -77,7 +78,7 @@ impl GroupView {
 }
 
 /// A token, without its secret.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct TokenView {
     /// Public.
     pub id: String,
@@ -129,7 +130,7 @@ impl TokenView {
 }
 
 /// A new token with its secret: shown once.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
 pub struct IssuedView {
     /// Public.
     pub id: String,
@@ -160,7 +161,7 @@ impl From<&Issued> for IssuedView {
 }
 
 /// A grant.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct GrantView {
     /// Never used twice.
     pub id: String,
@@ -199,7 +200,7 @@ impl GrantView {
 }
 
 /// Something that happened.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct EventView {
     /// When.
     pub at: String,
@@ -240,7 +241,7 @@ impl EventView {
 }
 
 /// How often somebody downloaded a file on a day.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct DownloadView {
     /// `user:<id>` or `anonymous`
     pub actor: String,
@@ -271,6 +272,36 @@ impl DownloadView {
             file: row.file.clone(),
             day: midnight.split('T').next().unwrap_or_default().to_owned(),
             count: row.count,
+        }
+    }
+}
+
+/// Where somebody is signed in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub struct SessionView {
+    /// Never used twice.
+    pub id: String,
+    /// When it began.
+    pub created: String,
+    /// When it ends at the latest.
+    pub expires: String,
+    /// Some minutes late.
+    pub last_use: String,
+    /// From where it began.
+    pub address: String,
+    /// The program, as it called itself.
+    pub agent: String,
+}
+
+impl From<&Session> for SessionView {
+    fn from(session: &Session) -> Self {
+        Self {
+            id: session.id.to_string(),
+            created: time(session.created),
+            expires: time(session.expires),
+            last_use: time(session.last_use),
+            address: session.address.clone(),
+            agent: session.agent.clone(),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::read::{Fields, Located, boolean, list, size, text};
 const MOST: usize = 256;
 
 /// What uploads must be; nothing set, nothing asked.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UploadRules {
     /// Whether other bytes may take the place of a published file, for who asks for it (`force`).

@@ -23,7 +23,7 @@ use crate::http::problem::Problem;
 pub type Api = Arc<dyn Fn(http::Request<Inflow>) -> BoxFuture<'static, http::Response<Bytes>> + Send + Sync>;
 
 /// What of an answer's head goes out.
-const KEPT: [HeaderName; 18] = [
+const KEPT: [HeaderName; 19] = [
     header::CONTENT_TYPE,
     header::CACHE_CONTROL,
     header::RETRY_AFTER,
@@ -39,6 +39,7 @@ const KEPT: [HeaderName; 18] = [
     header::X_CONTENT_TYPE_OPTIONS,
     header::X_FRAME_OPTIONS,
     header::REFERRER_POLICY,
+    HeaderName::from_static("idempotency-replayed"),
     HeaderName::from_static("permissions-policy"),
     HeaderName::from_static("cross-origin-opener-policy"),
     HeaderName::from_static("cross-origin-resource-policy"),

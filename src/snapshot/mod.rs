@@ -48,6 +48,12 @@ impl Live {
         self.view.load()
     }
 
+    /// What other rules would make of things; `upstreams` knows theirs.
+    #[must_use]
+    pub fn view_of(&self, rules: Arc<Rules>, upstreams: Arc<Upstreams>) -> View {
+        View::new(rules, upstreams, self.view.load().stored_channels().clone())
+    }
+
     /// Puts new rules in force. Requests already under way finish under the old ones.
     pub fn replace(&self, rules: Arc<Rules>) {
         let _replacing = self.replacing.lock();

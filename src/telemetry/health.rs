@@ -121,6 +121,15 @@ impl Health {
         self.0.write().stopping = true;
     }
 
+    /// What is wrong with the rules on disk, where older ones are in force.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<String> {
+        match &self.0.read().rules {
+            RulesState::Kept { mistakes, .. } => mistakes.clone(),
+            RulesState::Loading | RulesState::Current { .. } => Vec::new(),
+        }
+    }
+
     /// Whether requests are answered as they should be.
     #[must_use]
     pub fn ready(&self) -> bool {

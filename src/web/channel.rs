@@ -14,7 +14,7 @@ use super::channels::Health;
 use super::desk::{Desk, Flash};
 use super::package;
 use super::page::{self, Page};
-use super::places::Spot;
+use super::places;
 use super::posted::Posted;
 use super::show::{When, count, size};
 use super::sorry::Sorry;
@@ -22,7 +22,7 @@ use super::upkeep::{self, Back};
 use crate::conda::channel::ChannelName;
 use crate::conda::subdir::Subdir;
 use crate::conda::url::{IndexFile, Packing};
-use crate::delivery::catalogue::{Catalogue, Line, Order};
+use crate::delivery::catalogue::{Catalogue, Line, Order, Spot};
 use crate::policy::access::Right;
 use crate::snapshot::Place;
 
@@ -154,7 +154,7 @@ pub(super) async fn show(
         page: desk.page("channels"),
         base: desk.web.base.clone(),
         kind: spot.kind(),
-        about: described.unwrap_or_else(|| spot.about()),
+        about: described.unwrap_or_else(|| places::about(&spot)),
         public: row.as_ref().is_none_or(|row| row.public),
         packages: count(all.names.len() as u64),
         files: count(all.files()),
@@ -190,12 +190,10 @@ fn subdirs(desk: &Desk, all: &Catalogue) -> Vec<SubdirRow> {
 
 /// A package over all subdirs as a line of a table.
 pub(super) fn row(desk: &Desk, all: &Catalogue, line: &Line) -> Row {
-    let places =
-        all.subdirs.iter().enumerate().filter(|(place, _)| line.subdirs >> (*place).min(63) & 1 == 1);
     Row {
         name: line.name.to_string(),
         latest: line.latest.to_string(),
-        subdirs: places.map(|(_, state)| state.subdir.to_string()).collect(),
+        subdirs: all.subdirs_of(line).map(ToString::to_string).collect(),
         files: count(line.files.into()),
         size: size(line.bytes),
         newest: line.newest.map(|at| When::new(at, desk.now())),

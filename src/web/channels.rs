@@ -13,10 +13,11 @@ use futures_util::future::join_all;
 
 use super::desk::Desk;
 use super::page::{self, Behind, Page, Way};
-use super::places::Spot;
+use super::places;
 use super::show::{When, count, size};
 use super::sorry::Sorry;
 use crate::delivery::catalogue::Catalogue;
+use crate::delivery::catalogue::Spot;
 
 /// Lines of a page.
 const LINES: usize = 100;
@@ -61,7 +62,7 @@ impl Desk {
                 _ => Health::Fair,
             }
         };
-        self.web.upstreams.snapshot().into_iter().map(|up| (up.name, of(&up.mirrors))).collect()
+        self.web.gate.upstreams().into_iter().map(|up| (up.name, of(&up.mirrors))).collect()
     }
 
     /// What is in a channel, if that is known soon.
@@ -115,7 +116,7 @@ pub(super) async fn show(
         Row {
             name: spot.name.to_string(),
             kind: spot.kind(),
-            about: described.unwrap_or_else(|| spot.about()),
+            about: described.unwrap_or_else(|| places::about(spot)),
             packages: catalogue.as_ref().map(|all| count(all.names.len() as u64)),
             files: catalogue.as_ref().map(|all| count(all.files())),
             size: catalogue.as_ref().map(|all| size(all.bytes())),

@@ -16,6 +16,7 @@
 //! here (`proxy`).
 
 mod admin;
+mod api;
 mod assets;
 mod channel;
 mod channels;
@@ -45,76 +46,24 @@ mod why;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 
-use crate::cache::CacheStatus;
 use crate::channel::Hosting;
 use crate::clock::SharedClock;
 use crate::delivery::Delivery;
-use crate::delivery::explain::{ExplainError, Explanation, Question};
 use crate::identity::Identity;
+use crate::manage::AnyGate;
 use crate::people::People;
 use crate::snapshot::Live;
 use crate::store::StoreError;
-use crate::upstream::Upstreams;
 
 /// Opens what makes users.
 pub type OpenPeople = Arc<dyn Fn() -> BoxFuture<'static, Result<People, StoreError>> + Send + Sync>;
-
-/// Answers a question about a file or a package.
-pub type Explain =
-    Arc<dyn Fn(Question) -> BoxFuture<'static, Result<Explanation, ExplainError>> + Send + Sync>;
-
-/// What is to be taken out of the cache.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Purge {
-    /// A file, by its URL or path.
-    Url(String),
-    /// A channel: its files and indexes.
-    Channel(String),
-    /// The bytes with this SHA-256.
-    Digest(String),
-    /// Everything.
-    All,
-}
-
-/// A file of the rules.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RulesFile {
-    /// Its name in the directory.
-    pub name: String,
-    /// What is in it.
-    pub text: String,
-}
-
-/// A setting in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SettingShown {
-    /// `cache.size`
-    pub key: String,
-    /// As it would be written; empty where it is not set. No secrets.
-    pub value: String,
-    /// Where it comes from.
-    pub origin: String,
-}
-
-/// The running gate, as its administrators see it.
-#[async_trait]
-pub trait Gate: Send + Sync {
-    /// What the cache holds.
-    async fn cache(&self) -> Result<CacheStatus, String>;
-    /// Takes something out of the cache; how much that was, or why not.
-    async fn purge(&self, what: Purge) -> Result<u64, String>;
-    /// The directory of the rules, and its files as they are now.
-    async fn rules(&self) -> (String, Vec<RulesFile>);
-    /// The settings in force.
-    fn settings(&self) -> Vec<SettingShown>;
-}
 
 /// What the pages are made from.
 pub struct Parts {
@@ -130,12 +79,10 @@ pub struct Parts {
     pub delivery: Delivery,
     /// The team's own channels.
     pub hosting: Hosting,
-    /// How upstreams are.
-    pub upstreams: Arc<Upstreams>,
-    /// Says why things are as they are.
-    pub explain: Explain,
     /// The running gate, for administrators.
-    pub gate: Arc<dyn Gate>,
+    pub gate: AnyGate,
+    /// The description of the API.
+    pub document: Arc<Value>,
     /// The directory of the set-up code.
     pub data: PathBuf,
     /// Now.
@@ -162,6 +109,7 @@ pub fn router(parts: Parts) -> Router {
         .route("/ui/channels", get(channels::show))
         .route("/ui/channels/{*rest}", get(channel::show).post(channel::act))
         .route("/ui/search", get(search::show))
+        .route("/ui/api", get(api::show))
         .route("/ui/upload", get(upload::show).post(upload::take))
         .route("/ui/tokens", get(tokens::show).post(tokens::create))
         .route("/ui/tokens/revoke", post(tokens::revoke))

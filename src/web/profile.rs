@@ -31,7 +31,7 @@ pub(super) async fn show(Extension(desk): Extension<Desk>) -> Result<Response, S
     let people = desk.people().await?;
     let user = myself(&desk, &people).await?;
     let mut rights = Vec::new();
-    for spot in desk.spots().await.into_iter().filter(super::places::Spot::is_hosted) {
+    for spot in desk.spots().await.into_iter().filter(crate::delivery::catalogue::Spot::is_hosted) {
         use crate::policy::access::Right;
         let all = [("read", Right::Read), ("write", Right::Write), ("manage", Right::Manage)];
         let has =

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::channel::HostError;
+use crate::manage::ManageError;
 use crate::people::PeopleError;
 use crate::people::setup::SetupError;
 use crate::snapshot::people::Refused;
@@ -102,6 +103,20 @@ impl From<PeopleError> for Sorry {
             }
             PeopleError::NotRecorded { .. } | PeopleError::Stopping => Self::unavailable(sentence),
             _ => Self::invalid(sentence),
+        }
+    }
+}
+
+impl From<ManageError> for Sorry {
+    fn from(error: ManageError) -> Self {
+        let sentence = error.to_string();
+        match error {
+            ManageError::Invalid(_) | ManageError::Mistakes(_) => Self::invalid(sentence),
+            ManageError::Changed => Self::conflict(sentence),
+            ManageError::Failed(_) => {
+                tracing::error!(error = %sentence, "what an administrator asked for was not done");
+                Self::unavailable(sentence)
+            }
         }
     }
 }

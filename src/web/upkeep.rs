@@ -5,13 +5,13 @@
 use axum::response::Response;
 
 use super::desk::{Desk, Flash, Undo};
-use super::places::Spot;
 use super::posted::Posted;
 use super::sorry::Sorry;
 use super::upload::split;
 use crate::channel::{Author, Labels, Retract};
 use crate::conda::archive::ArchiveName;
 use crate::conda::subdir::Subdir;
+use crate::delivery::catalogue::Spot;
 use crate::policy::access::Right;
 
 /// What a link that takes something back says beside its form.

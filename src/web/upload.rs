@@ -41,7 +41,9 @@ pub(super) async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Sorry> {
     desk.signed_in()?;
-    let may = |spot: &super::places::Spot| spot.is_hosted() && desk.may(&spot.name, Right::Write, None);
+    let may = |spot: &crate::delivery::catalogue::Spot| {
+        spot.is_hosted() && desk.may(&spot.name, Right::Write, None)
+    };
     let channels: Vec<String> =
         desk.spots().await.iter().filter(|spot| may(spot)).map(|spot| spot.name.to_string()).collect();
     let chosen = asked.channel.filter(|channel| channels.contains(channel)).unwrap_or_default();

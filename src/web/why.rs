@@ -7,10 +7,10 @@ use axum::response::Response;
 
 use super::desk::Desk;
 use super::page::{self, Page};
-use super::places::Spot;
 use super::sorry::Sorry;
 use crate::conda::archive::ArchiveName;
 use crate::conda::subdir::Subdir;
+use crate::delivery::catalogue::Spot;
 use crate::delivery::explain::{Explanation, FileExplained, Outcome, Question};
 
 #[derive(Template)]
@@ -39,7 +39,7 @@ pub(super) async fn show(desk: &Desk, spot: &Spot, name: &str, file: &str) -> Re
     let url = format!("{}/{}/{subdir}/{file}", desk.web.base, spot.name);
     let as_user = desk.signed_in().ok().map(|(who, _)| who.name.to_string());
     let question = Question { url: Some(url), as_user, ..Question::default() };
-    let answer = (desk.web.explain)(question).await;
+    let answer = desk.web.gate.explain(question).await;
     let answer = answer.map_err(|error| {
         if error.is_askers() {
             return Sorry::not_found(error.to_string());

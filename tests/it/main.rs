@@ -13,6 +13,9 @@
     reason = "channels have exact names, and tests need not be fast"
 )]
 
+mod api_document;
+mod api_rules;
+mod api_v1;
 mod attached;
 mod audience;
 mod backup;

@@ -12,6 +12,7 @@ const DOMAIN: &[&str] = &["conda", "policy"];
 const ENGINES: &[&str] = &["cache", "upstream", "store", "auth", "telemetry"];
 const SERVICES: &[&str] = &[
     "repodata", "delivery", "snapshot", "trail", "identity", "people", "channel", "backup", "jobs", "notify",
+    "manage",
 ];
 const EDGES: &[&str] = &["proxy", "api", "web", "cli"];
 const WIRING: &[&str] = &["config", "app"];
@@ -40,6 +41,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("backup", &[KERNEL, DOMAIN, ENGINES, &["repodata"]]),
     ("jobs", &[KERNEL, DOMAIN, ENGINES, &["trail"]]),
     ("notify", &[KERNEL, DOMAIN, ENGINES, &["jobs"]]),
+    ("manage", &[KERNEL, DOMAIN, ENGINES, &["delivery", "people"]]),
     ("proxy", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("api", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("web", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
@@ -95,6 +97,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sha1", &["api"]),
     ("signature", &["auth"]),
     ("unicode_security", &["auth"]),
+    ("utoipa", &["api", "cache", "channel", "delivery", "manage", "people", "policy"]),
+    ("utoipa_axum", &["api"]),
     ("zxcvbn", &["auth"]),
 ];
 

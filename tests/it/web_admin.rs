@@ -4,7 +4,18 @@ use crate::gating::Scene;
 use crate::harness::people::PASSWORD;
 use crate::harness::{Browser, Request, Setup, Society, Upstream, eventually_true, rules};
 
-const PAGES: [&str; 8] = ["users", "groups", "grants", "channels", "rules", "cache", "audit", "settings"];
+const PAGES: [&str; 10] = [
+    "users",
+    "groups",
+    "grants",
+    "channels",
+    "rules",
+    "upstreams",
+    "cache",
+    "audit",
+    "downloads",
+    "settings",
+];
 
 #[test]
 fn only_administrators_get_in() {
@@ -18,7 +29,18 @@ fn only_administrators_get_in() {
         assert_eq!(ada.open(&path).status, 403, "{page}");
         assert_eq!(Browser::new(&scene.gate).open(&path).status, 401, "{page}");
     }
-    for path in ["users", "users/bob", "groups", "groups/acme", "grants", "channels", "cache/purge"] {
+    for path in [
+        "users",
+        "users/bob",
+        "groups",
+        "groups/acme",
+        "grants",
+        "channels",
+        "cache/purge",
+        "cache/warm",
+        "rules",
+        "rules/recall",
+    ] {
         let answer = ada.post(&format!("/-/ui/admin/{path}"), &[("action", "delete"), ("confirm", "bob")]);
         assert_eq!(answer.status, 403, "{path}");
     }

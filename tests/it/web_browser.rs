@@ -49,6 +49,8 @@ fn people_do_their_work_in_a_browser() {
     for subdir in ["noarch", "linux-64"] {
         gate.get(&forge.at(subdir, "repodata.json")).expect(200);
     }
+    let bytes = gate.get("/forge/linux-64/tool-1.10-0.conda").expect(200);
+    let digest = condagate::conda::digest::Sha256::of(&bytes).to_hex();
     let file = gate.home().data().join("setup-code");
     let code = eventually("a code is laid down", || std::fs::read_to_string(&file).ok());
     let made = package("labtool", "0.3.1").about().build("noarch");
@@ -56,14 +58,16 @@ fn people_do_their_work_in_a_browser() {
     std::fs::write(&path, &made.bytes).unwrap();
 
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut command = Command::new(python);
-    command.arg(root.join("tests/python/browser.py")).args([&gate.url(), "root", PASSWORD]);
+    // Other tests run beside it.
+    let mut command = Command::new("nice");
+    command.arg(python).arg(root.join("tests/python/browser.py")).args([&gate.url(), "root", PASSWORD]);
     command.arg(root.join("tests/fixtures/axe/axe.min.js")).arg(&path);
     command.args(std::env::var_os("CONDAGATE_TEST_SHOTS"));
     command.env("CONDAGATE_TEST_CODE", code.lines().next().unwrap());
     let more = "/-/ui/channels/forge /-/ui/channels/forge/-/tool /-/ui/channels/forge/-/tool?version=2.0 \
                 /-/ui/channels/forge/-/tool?why=linux-64/tool-2.0-0.conda /-/ui/search?q=lib \
                 /-/ui/admin/rules?what=forge::tool";
+    command.env("CONDAGATE_TEST_DIGEST", digest);
     command.env("CONDAGATE_TEST_PAGES", more).env("SE_OFFLINE", "true").env("HOME", gate.home().path(""));
     for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
         command.env_remove(name).env_remove(name.to_ascii_uppercase());

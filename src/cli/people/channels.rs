@@ -120,6 +120,7 @@ async fn set(set: &ChannelSet, desk: &mut Desk<'_, '_>) -> Result<(), Failed> {
             Some(Size(Some(bytes))) => Quota::Bytes(bytes),
         },
         settings: Some(settings),
+        at: None,
     };
     let changed = desk.channels.change_channel(&desk.author, &set.one.name, change).await?;
     let view = desk.channels.view(&changed);

@@ -7,6 +7,7 @@
 
 mod files;
 mod names;
+mod visible;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::snapshot::Place;
 
 pub use files::{Fate, PackageFile, RecordOfFile};
 pub use names::{Line, Names, Order};
+pub use visible::{Beholder, Spot};
 
 /// How long a page waits for the index of a channel in which something was published a moment ago.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -231,6 +233,13 @@ impl Catalogue {
     #[must_use]
     pub fn withheld(&self) -> u64 {
         self.subdirs.iter().map(|subdir| subdir.withheld).sum()
+    }
+
+    /// In which subdirs a package is.
+    pub fn subdirs_of<'a>(&'a self, line: &'a Line) -> impl Iterator<Item = &'a Subdir> {
+        let places = self.subdirs.iter().enumerate();
+        let has = places.filter(|(place, _)| line.subdirs >> (*place).min(63) & 1 == 1);
+        has.map(|(_, state)| &state.subdir)
     }
 
     fn with_times(&self, here: &Here) -> Vec<SubdirState> {

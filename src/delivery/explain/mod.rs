@@ -9,6 +9,7 @@
 //! | `file`, `of_virtual` | one file of a channel, of a virtual channel |
 //! | `records` | the records of some packages in one index, with who hides them |
 //! | `search` | the same over all indexes here, for a spec |
+//! | `rehearse` | what other rules would change |
 //! | `hosted` | indexes that are made when they are asked for |
 //! | `access` | whether a user may have it |
 //! | `values` | the answers |
@@ -19,6 +20,7 @@ mod hosted;
 mod of_virtual;
 mod question;
 mod records;
+mod rehearse;
 mod search;
 mod values;
 
@@ -34,6 +36,7 @@ use crate::repodata::store::GenerationStore;
 use crate::snapshot::{Place, View};
 
 pub use question::{OwnAddress, Question};
+pub use rehearse::{Change, Rehearsal};
 pub use values::{
     AccessExplained, Counts, Download, Explanation, FileExplained, FirstSeen, IndexExplained,
     MemberExplained, Outcome, Package, PatchExplained, RecordExplained, RuleExplained, RuleNamed,

@@ -99,7 +99,7 @@ impl Explainer<'_> {
     }
 
     /// Every channel with an index on disk, each once, under a name that means it now: one that a rule names, else its own.
-    fn channels_here(&self) -> Vec<(ChannelRef, Place)> {
+    pub(super) fn channels_here(&self) -> Vec<(ChannelRef, Place)> {
         let named: Vec<ChannelName> = self.view.names().cloned().collect();
         let find = |stored: ChannelRef| {
             // The views of callers for whom other rules count are kept under other names.
@@ -116,7 +116,7 @@ impl Explainer<'_> {
     }
 
     /// The subdirs of a channel that have an index here; of a virtual one, also those of its members.
-    fn subdirs(&self, place: &Place, asked: &ChannelRef) -> BTreeSet<Subdir> {
+    pub(super) fn subdirs(&self, place: &Place, asked: &ChannelRef) -> BTreeSet<Subdir> {
         let mut all: BTreeSet<_> = self.store.subdirs(&place.stored_as(asked)).into_iter().collect();
         if let Place::Virtual(channel) = place {
             for member in &channel.members {

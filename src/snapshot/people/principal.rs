@@ -148,6 +148,15 @@ impl Principal {
         self.scopes.as_ref().is_none_or(|scopes| scopes.iter().any(|scope| scope.right > Right::Read))
     }
 
+    /// Whether the credential is good for all that its owner may do: it has no scopes, or one to manage every channel.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let all = |scope: &Scope| {
+            scope.right == Right::Manage && scope.channels.texts().iter().any(|glob| glob == "*")
+        };
+        self.scopes.as_ref().is_none_or(|scopes| scopes.iter().any(all))
+    }
+
     /// As audit events name it: `user:<id>`.
     #[must_use]
     pub const fn actor(&self) -> &str {

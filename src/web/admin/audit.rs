@@ -68,7 +68,14 @@ impl Asked {
     async fn filter(&self, people: &People) -> Result<AuditFilter, Sorry> {
         let time = |text: &str, what: &str| match text.trim() {
             "" => Ok(None),
-            text => moment(text).map(Some).ok_or_else(|| {
+            // A day is its last millisecond, unless it is where something begins.
+            text => moment(&if what == "since" && text.len() == 10 {
+                format!("{text}T00:00:00Z")
+            } else {
+                text.to_owned()
+            })
+            .map(Some)
+            .ok_or_else(|| {
                 Sorry::invalid(format!(
                     "“{what}” is a day such as 2026-01-31, or a moment such as 2026-01-31T12:00:00Z"
                 ))

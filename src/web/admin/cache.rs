@@ -2,21 +2,29 @@
 //!
 //! Belongs here: the page and its form. Does not: the cache (`cache`, `delivery`).
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::extract::Extension;
 use axum::response::Response;
+use futures_util::future::join_all;
 
 use super::tabbed;
-use crate::web::Purge;
+use crate::delivery::catalogue::{Catalogue, Spot};
+use crate::manage::{Purge, Warm};
 use crate::web::desk::{Desk, Flash};
 use crate::web::page::{self, Page};
 use crate::web::posted::Posted;
 use crate::web::show::{count, size};
 use crate::web::sorry::Sorry;
 
+/// Channels that are listed.
+const LARGEST: usize = 30;
+
 struct Indexed {
     channel: String,
     files: String,
+    size: String,
     subdirs: usize,
 }
 
@@ -37,20 +45,30 @@ struct CachePage {
     bytes_in: String,
     evicted: String,
     indexes: Vec<Indexed>,
+    /// Channels whose indexes are here, beside those.
+    more: usize,
+    /// Of requests for what was not here, how many waited for a download that ran already, in percent.
+    shared: u64,
 }
 
 tabbed!(CachePage, "cache");
 
 pub(super) async fn show(Extension(desk): Extension<Desk>) -> Result<Response, Sorry> {
     desk.superuser()?;
-    let status = desk.web.gate.cache().await.map_err(Sorry::unavailable)?;
-    let mut indexes = Vec::new();
-    for spot in desk.spots().await {
-        if let Some(all) = desk.catalogue_soon(&spot).await.filter(|all| !all.subdirs.is_empty()) {
-            let (channel, files) = (spot.name.to_string(), count(all.files()));
-            indexes.push(Indexed { channel, files, subdirs: all.subdirs.len() });
-        }
-    }
+    let status = desk.web.gate.cache().await?;
+    let spots = desk.spots().await;
+    let found = join_all(spots.iter().map(|spot| desk.catalogue_soon(spot))).await;
+    let mut here: Vec<_> = spots.iter().zip(found).filter_map(|(spot, all)| Some((spot, all?))).collect();
+    here.retain(|(_, all)| !all.subdirs.is_empty());
+    here.sort_by_key(|(_, all)| std::cmp::Reverse(all.bytes()));
+    let row = |(spot, all): &(&Spot, Arc<Catalogue>)| Indexed {
+        channel: spot.name.to_string(),
+        files: count(all.files()),
+        size: size(all.bytes()),
+        subdirs: all.subdirs.len(),
+    };
+    let indexes = here.iter().take(LARGEST).map(row).collect();
+    let asked = status.fills_started + status.fills_joined;
     Ok(page::show(&CachePage {
         page: desk.page("admin"),
         used: size(status.bytes),
@@ -66,6 +84,8 @@ pub(super) async fn show(Extension(desk): Extension<Desk>) -> Result<Response, S
         bytes_in: size(status.bytes_in),
         evicted: count(status.evicted),
         indexes,
+        more: here.len().saturating_sub(LARGEST),
+        shared: status.fills_joined * 100 / asked.max(1),
     }))
 }
 
@@ -87,12 +107,30 @@ pub(super) async fn purge(Extension(desk): Extension<Desk>, posted: Posted) -> R
         _ if what.contains("://") || what.starts_with('/') => Purge::Url(what),
         _ => Purge::Channel(what),
     };
-    let flash = match desk.web.gate.purge(purge).await {
+    let flash = match desk.web.gate.purge(&desk.by(), purge).await {
         Ok(0) => Flash::good("There was nothing of it in the cache."),
         Ok(removed) => {
             Flash::good(format!("{} removed. What is asked for again is fetched again.", count(removed)))
         }
-        Err(why) => Flash::bad(Sorry::invalid(why).sentence),
+        Err(error) => Flash::bad(Sorry::from(error).sentence),
+    };
+    Ok(desk.tell("/-/ui/admin/cache", &flash))
+}
+
+pub(super) async fn warm(Extension(desk): Extension<Desk>, posted: Posted) -> Result<Response, Sorry> {
+    desk.superuser()?;
+    let channel = posted.text("channel").to_owned();
+    let subdirs: Vec<String> = posted
+        .text("subdirs")
+        .split([',', ' '])
+        .filter(|subdir| !subdir.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let subdirs = if subdirs.is_empty() { vec!["noarch".to_owned(), "linux-64".to_owned()] } else { subdirs };
+    let told = format!("The indexes of {channel} are being fetched: {}.", subdirs.join(", "));
+    let flash = match desk.web.gate.warm(&desk.by(), Warm { channel, subdirs }).await {
+        Ok(()) => Flash::good(told),
+        Err(error) => Flash::bad(Sorry::from(error).sentence),
     };
     Ok(desk.tell("/-/ui/admin/cache", &flash))
 }

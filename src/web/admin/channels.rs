@@ -191,6 +191,7 @@ async fn set(desk: &Desk, name: &ChannelName, posted: &Posted) -> Result<Flash, 
         description: Some(posted.text("description").to_owned()),
         quota: bytes(posted.text("quota"))?.map_or(Quota::Unlimited, Quota::Bytes),
         settings: Some(settings),
+        at: None,
     };
     channels.change_channel(&author(desk)?, name, change).await?;
     Ok(Flash::good(format!("{name} is set.")))

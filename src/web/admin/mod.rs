@@ -5,10 +5,12 @@
 mod audit;
 mod cache;
 mod channels;
+mod downloads;
 mod grants;
 mod groups;
 mod rules;
 mod settings;
+mod upstreams;
 mod users;
 
 use axum::Router;
@@ -46,9 +48,13 @@ pub(super) fn router() -> Router<Web> {
         .route("/ui/admin/grants", get(grants::list).post(grants::act))
         .route("/ui/admin/channels", get(channels::list).post(channels::create))
         .route("/ui/admin/channels/{*name}", get(channels::one).post(channels::act))
-        .route("/ui/admin/rules", get(rules::show))
+        .route("/ui/admin/rules", get(rules::show).post(rules::act))
+        .route("/ui/admin/rules/recall", post(rules::recall))
+        .route("/ui/admin/upstreams", get(upstreams::show))
+        .route("/ui/admin/downloads", get(downloads::show))
         .route("/ui/admin/cache", get(cache::show))
         .route("/ui/admin/cache/purge", post(cache::purge))
+        .route("/ui/admin/cache/warm", post(cache::warm))
         .route("/ui/admin/audit", get(audit::show))
         .route("/ui/admin/audit/export", get(audit::export))
         .route("/ui/admin/settings", get(settings::show))

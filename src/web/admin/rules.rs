@@ -1,6 +1,6 @@
-//! The rules in force: their files, and what they say about a file or a package.
+//! The rules: their files, what they say about a file or a package, and the one file that is written here, after it was tried.
 //!
-//! Belongs here: the page. Does not: reading rules (`config`), what they mean (`policy`, `delivery::explain`).
+//! Belongs here: the page and its forms. Does not: reading rules (`config`), what they mean (`policy`, `delivery::explain`), writing (`manage`).
 
 use askama::Template;
 use axum::extract::{Extension, Query};
@@ -8,11 +8,16 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::tabbed;
-use crate::delivery::explain::{Explanation, Question};
-use crate::web::RulesFile;
-use crate::web::desk::Desk;
+use crate::delivery::explain::{Explanation, Question, Rehearsal};
+use crate::manage::{Checked, Expected, ManageError, Recall, RulesShown};
+use crate::web::desk::{Desk, Flash};
 use crate::web::page::{self, Page};
+use crate::web::posted::Posted;
+use crate::web::show::count;
 use crate::web::sorry::Sorry;
+
+/// Where the page is.
+const HERE: &str = "/-/ui/admin/rules";
 
 #[derive(Deserialize, Default)]
 pub(super) struct Asked {
@@ -22,19 +27,46 @@ pub(super) struct Asked {
     as_user: String,
 }
 
+/// What is in the gate's own file, or is proposed to be.
+#[derive(Default)]
+struct Draft {
+    text: String,
+    /// Of what was in it when somebody began to edit.
+    tag: String,
+    checked: Option<Checked>,
+    rehearsed: Option<Rehearsal>,
+}
+
+impl Draft {
+    /// How many, as people read it.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates hand over references")]
+    fn count(n: &u64) -> String {
+        count(*n)
+    }
+}
+
 #[derive(Template)]
 #[template(path = "admin/rules.html")]
 struct RulesPage {
     page: Page,
     asked: Asked,
-    files: Vec<RulesFile>,
-    directory: String,
-    revision: String,
+    shown: RulesShown,
+    draft: Draft,
     answer: Option<Explanation>,
     told: Option<String>,
 }
 
 tabbed!(RulesPage, "rules");
+
+impl RulesPage {
+    async fn new(desk: &Desk, draft: Option<Draft>) -> Self {
+        let shown = desk.web.gate.rules().await;
+        let own = shown.files.iter().find(|file| file.writable).map(|file| file.text.clone());
+        let fresh = || Draft { text: own.unwrap_or_default(), tag: shown.own.clone(), ..Draft::default() };
+        let draft = draft.unwrap_or_else(fresh);
+        Self { page: desk.page("admin"), asked: Asked::default(), shown, draft, answer: None, told: None }
+    }
+}
 
 pub(super) async fn show(
     Extension(desk): Extension<Desk>,
@@ -42,19 +74,75 @@ pub(super) async fn show(
 ) -> Result<Response, Sorry> {
     desk.superuser()?;
     let some = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-    let (mut answer, mut told) = (None, None);
+    let mut page = RulesPage::new(&desk, None).await;
     if let Some(what) = some(&asked.what) {
-        // A path or a URL has a file at its end.
-        let is_url = what.starts_with('/') || what.contains("://");
-        let (url, spec) = if is_url { (Some(what), None) } else { (None, Some(what)) };
-        let question = Question { url, spec, as_user: some(&asked.as_user), ..Question::default() };
-        match (desk.web.explain)(question).await {
-            Ok(said) => answer = Some(said),
-            Err(error) => told = Some(error.to_string()),
+        let question = Question { as_user: some(&asked.as_user), ..Question::guess(&what) };
+        match desk.web.gate.explain(question).await {
+            Ok(said) => page.answer = Some(said),
+            Err(error) => page.told = Some(error.to_string()),
         }
     }
-    let (directory, files) = desk.web.gate.rules().await;
-    let revision = format!("{:016x}", desk.web.live.view().rules().revision());
-    let page = desk.page("admin");
-    Ok(page::show(&RulesPage { page, asked, files, directory, revision, answer, told }))
+    page.asked = asked;
+    Ok(page::show(&page))
+}
+
+/// Tries what was written, or saves it.
+pub(super) async fn act(Extension(desk): Extension<Desk>, posted: Posted) -> Result<Response, Sorry> {
+    desk.superuser()?;
+    // Browsers send lines as mail has them.
+    let text = posted.text("text").replace("\r\n", "\n");
+    let text = if text.is_empty() { text } else { text + "\n" };
+    let tag = posted.text("tag").to_owned();
+    let proposed = Some(text.clone()).filter(|text| !text.is_empty());
+    let gate = &desk.web.gate;
+    let mut draft = Draft { text, tag: tag.clone(), ..Draft::default() };
+    match posted.text("action") {
+        "try" => {
+            let checked = gate.check(proposed.clone()).await;
+            if checked.mistakes.is_empty() {
+                draft.rehearsed = Some(gate.rehearse(proposed).await?);
+            }
+            draft.checked = Some(checked);
+        }
+        "save" => match gate.write(&desk.by(), proposed, Expected::Own(tag)).await {
+            Ok(shown) => {
+                let told =
+                    Flash::good(format!("The rules are in force; their revision is {}.", shown.revision));
+                return Ok(desk.tell(HERE, &told));
+            }
+            Err(ManageError::Mistakes(mistakes)) => {
+                draft.checked = Some(Checked { mistakes, notes: Vec::new() });
+            }
+            Err(error) => {
+                let mut page = RulesPage::new(&desk, Some(draft)).await;
+                page.told = Some(Sorry::from(error).sentence);
+                return Ok(page::show(&page));
+            }
+        },
+        _ => return Err(Sorry::invalid("the gate does not know what this form asks for")),
+    }
+    Ok(page::show(&RulesPage::new(&desk, Some(draft)).await))
+}
+
+/// Denies packages at once.
+pub(super) async fn recall(Extension(desk): Extension<Desk>, posted: Posted) -> Result<Response, Sorry> {
+    desk.superuser()?;
+    let what = posted.text("what");
+    let is_digest = what.len() == 64 && what.bytes().all(|b| b.is_ascii_hexdigit());
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' };
+    let name: String = what.chars().map(plain).take(40).collect();
+    let some = |text: &str| vec![text.to_owned()];
+    let channels = posted.some("channel").map(some).unwrap_or_default();
+    let (specs, digests) = if is_digest { (Vec::new(), some(what)) } else { (some(what), Vec::new()) };
+    let reason = posted.some("reason").unwrap_or("recalled by an administrator").to_owned();
+    let day = crate::http::date::rfc3339(desk.now()).split('T').next().unwrap_or_default().to_owned();
+    let id = format!("recall-{}-{day}", name.trim_matches('-'));
+    let recall = Recall { id: id.clone(), channels, specs, digests, reason };
+    let flash = match desk.web.gate.recall(&desk.by(), &recall).await {
+        Ok(_) => Flash::good(format!(
+            "{what} is refused everywhere from now on, by the rule {id}. Take the rule out below to undo it."
+        )),
+        Err(error) => Flash::bad(Sorry::from(error).sentence),
+    };
+    Ok(desk.tell(HERE, &flash))
 }

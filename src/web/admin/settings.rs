@@ -7,7 +7,7 @@ use axum::extract::Extension;
 use axum::response::Response;
 
 use super::tabbed;
-use crate::web::SettingShown;
+use crate::manage::SettingShown;
 use crate::web::desk::Desk;
 use crate::web::page::{self, Page};
 use crate::web::sorry::Sorry;

@@ -1,0 +1,149 @@
+//! `/-/api/v1/audit` and `/-/api/v1/downloads`: who did what, and who got what. For administrators.
+//!
+//! Belongs here: filters, pages. Does not: what is written down (`people`, `trail`).
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Control;
+use super::answers::{Answered, limit, next};
+use super::asker::{Asked, Asker};
+use crate::clock::UnixMillis;
+use crate::conda::digest::Sha256;
+use crate::http::problem::Problem;
+use crate::people::view::{DownloadView, EventView};
+use crate::policy::units::moment;
+use crate::store::model::{AuditEvent, AuditId};
+use crate::store::repo::AuditFilter;
+
+pub(super) fn routes() -> OpenApiRouter<Control> {
+    OpenApiRouter::new().routes(routes!(events)).routes(routes!(downloads))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Filtered {
+    /// A user's name, or an actor as the trail has it: `user:<id>`, `anonymous`, `system`.
+    actor: Option<String>,
+    /// Kinds of events with commas between them, such as `login,token.create`.
+    kind: Option<String>,
+    /// From then on: a day, which begins at midnight UTC, or a moment.
+    since: Option<String>,
+    /// Before then: a day, which ends at midnight UTC, or a moment.
+    until: Option<String>,
+    /// What `next` of the page before said.
+    after: Option<String>,
+    /// Rows of a page; 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Events {
+    events: Vec<EventView>,
+    /// What to give as `after` for the next page; null on the last one.
+    next: Option<String>,
+}
+
+fn time(text: Option<&str>, what: &str) -> Answered<Option<UnixMillis>> {
+    let Some(text) = text else { return Ok(None) };
+    // A day is its last millisecond, unless it is where something begins.
+    let begins = what == "since" && text.len() == "2026-01-31".len();
+    let read = if begins { moment(&format!("{text}T00:00:00Z")) } else { moment(text) };
+    let wrong = || {
+        let said = format!("`{what}` is a day such as 2026-01-31, or a moment such as 2026-01-31T12:00:00Z");
+        Problem::bad_request(said)
+    };
+    Ok(Some(read.ok_or_else(wrong)?))
+}
+
+/// An event as the place where a page ends: `<millis>.<id>`.
+fn behind(place: &str) -> Option<AuditEvent> {
+    let (at, id) = place.split_once('.')?;
+    let text = String::new;
+    Some(AuditEvent {
+        at: UnixMillis(at.parse().ok()?),
+        id: AuditId::new(id)?,
+        actor: text(),
+        kind: text(),
+        target: text(),
+        address: text(),
+        result: text(),
+        detail: text(),
+    })
+}
+
+/// Events, the newest first.
+#[utoipa::path(get, path = "/audit", tag = "audit", operation_id = "listEvents", params(Filtered), responses((status = 200, body = Events)))]
+async fn events(
+    State(control): State<Control>,
+    asker: Asker,
+    Asked(wish): Asked<Filtered>,
+) -> Answered<Json<Events>> {
+    asker.administrator()?;
+    let (people, limit) = (control.people().await?, limit(wish.limit)?);
+    let actor = match &wish.actor {
+        Some(text) => Some(people.actor(text).await?),
+        None => None,
+    };
+    let kinds = wish.kind.iter().flat_map(|kinds| kinds.split(','));
+    let kinds = kinds.map(str::trim).filter(|kind| !kind.is_empty()).map(str::to_owned).collect();
+    let (since, until) = (time(wish.since.as_deref(), "since")?, time(wish.until.as_deref(), "until")?);
+    let filter = AuditFilter { actor, kinds, since, until };
+    let wrong = || Problem::bad_request("`after` is what `next` of the page before said");
+    let after = match wish.after.as_deref() {
+        Some(place) => Some(behind(place).ok_or_else(wrong)?),
+        None => None,
+    };
+    let rows = people.events(&filter, after.as_ref(), limit).await?;
+    let next = next(&rows, limit, |last| format!("{}.{}", last.at.0, last.id));
+    let (mut names, mut events) = (people.names(), Vec::with_capacity(rows.len()));
+    for event in &rows {
+        events.push(EventView::new(event, names.actor(&event.actor).await?));
+    }
+    Ok(Json(Events { events, next }))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct OfFile {
+    /// SHA-256 of the file, 64 hex digits.
+    #[param(min_length = 64, max_length = 64, pattern = "^[0-9a-f]{64}$")]
+    sha256: String,
+    /// Rows at most; 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Downloads {
+    downloads: Vec<DownloadView>,
+    /// Whether these are all.
+    complete: bool,
+}
+
+/// Who downloaded a file, by names, days, users, tokens and addresses.
+#[utoipa::path(get, path = "/downloads", tag = "audit", operation_id = "listDownloads", params(OfFile), responses((status = 200, body = Downloads)))]
+async fn downloads(
+    State(control): State<Control>,
+    asker: Asker,
+    Asked(wish): Asked<OfFile>,
+) -> Answered<Json<Downloads>> {
+    asker.administrator()?;
+    let digest = Sha256::from_hex(&wish.sha256);
+    let digest = digest.ok_or_else(|| Problem::bad_request("`sha256` is 64 hex digits"))?;
+    let (people, limit) = (control.people().await?, limit(wish.limit)?);
+    let rows = people.downloads(&digest, None, limit).await?;
+    let complete = rows.len() < limit as usize;
+    let (mut names, mut downloads) = (people.names(), Vec::with_capacity(rows.len()));
+    for row in &rows {
+        downloads.push(DownloadView::new(row, names.actor(&row.actor).await?));
+    }
+    Ok(Json(Downloads { downloads, complete }))
+}

@@ -1,0 +1,316 @@
+//! The descriptions of what is answered elsewhere: sessions and set-up (`accounts`), the team's own channels and their packages (`channels`,
+//! `search`), explanations (`proxy`).
+//!
+//! Belongs here: shapes and sentences. Does not: answering.
+
+#![expect(dead_code, reason = "descriptions: their code is elsewhere")]
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use super::answers::ProblemShown;
+use crate::channel::ChannelSettings;
+use crate::channel::view::{ChannelView, PackageView};
+
+/// What is described here, without what all operations have in common.
+pub(super) fn document() -> utoipa::openapi::OpenApi {
+    Described::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    components(schemas(ProblemShown)),
+    paths(
+        log_in, log_out, renew, me, set_up, jwks, channels, create_channel, channel, change_channel, delete_channel, restore_channel,
+        packages, package, delete_package, yank, restore, relabel, copy, search, explain
+    ),
+    tags(
+        (name = "session", description = "Signing in, and who one is"),
+        (name = "users", description = "Accounts; for administrators"),
+        (name = "groups", description = "Groups and who is in them; for administrators"),
+        (name = "tokens", description = "Credentials of programs"),
+        (name = "sessions", description = "Where somebody is signed in"),
+        (name = "grants", description = "Rights beside those in the rules; for administrators"),
+        (name = "channels", description = "The team's own channels and their packages; uploads go to where packages are got, by PUT /{channel}/{subdir}/{file}"),
+        (name = "indexes", description = "What there is in all channels, hosted, proxied and virtual"),
+        (name = "rules", description = "The rules; for administrators"),
+        (name = "cache", description = "The package cache; for administrators"),
+        (name = "audit", description = "Who did what, and who got what; for administrators"),
+        (name = "gateway", description = "How the gateway is")
+    )
+)]
+struct Described;
+
+#[derive(Deserialize, ToSchema)]
+struct Login {
+    username: String,
+    #[schema(write_only)]
+    password: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+struct Renewal {
+    #[schema(write_only)]
+    refresh_token: String,
+}
+
+/// As OAuth names them (RFC 6749).
+#[derive(Serialize, ToSchema)]
+struct Session {
+    access_token: String,
+    token_type: String,
+    /// Seconds since 1970.
+    expires_at: i64,
+    /// Good once.
+    refresh_token: String,
+    /// Seconds since 1970.
+    refresh_expires_at: i64,
+    user: String,
+}
+
+/// Whoever shows the credential; for nobody there is `user` alone, and it is null.
+#[derive(Serialize, ToSchema)]
+struct Me {
+    user: Option<String>,
+    #[schema(required = false)]
+    id: Option<String>,
+    #[schema(required = false)]
+    superuser: Option<bool>,
+    #[schema(required = false)]
+    groups: Option<Vec<String>>,
+    /// The id of the token.
+    token: Option<String>,
+    scopes: Option<Vec<String>>,
+    /// Seconds since 1970.
+    expires_at: Option<i64>,
+}
+
+#[derive(Deserialize, ToSchema)]
+struct SetUp {
+    #[schema(write_only)]
+    code: String,
+    username: String,
+    #[schema(write_only)]
+    password: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct FirstAdministrator {
+    id: String,
+    user: String,
+    superuser: bool,
+}
+
+/// Begins a session.
+#[utoipa::path(post, path = "/api/v1/session", tag = "session", operation_id = "logIn", request_body = Login, responses((status = 200, body = Session)))]
+fn log_in() {}
+
+/// Ends a session.
+#[utoipa::path(delete, path = "/api/v1/session", tag = "session", operation_id = "logOut", request_body = Renewal, responses((status = 204)))]
+fn log_out() {}
+
+/// Goes on with a session.
+#[utoipa::path(post, path = "/api/v1/session/refresh", tag = "session", operation_id = "renewSession", request_body = Renewal, responses((status = 200, body = Session)))]
+fn renew() {}
+
+/// Says whose credential was shown.
+#[utoipa::path(get, path = "/api/v1/me", tag = "session", operation_id = "getMe", responses((status = 200, body = Me)))]
+fn me() {}
+
+/// Makes the first administrator, for who has the code from the gateway's data directory.
+#[utoipa::path(post, path = "/api/v1/setup", tag = "session", operation_id = "setUp", request_body = SetUp, responses((status = 201, body = FirstAdministrator)))]
+fn set_up() {}
+
+/// The keys by which access tokens can be verified (RFC 7517).
+#[utoipa::path(get, path = "/jwks.json", tag = "session", operation_id = "getKeys", responses((status = 200, body = Value)))]
+fn jwks() {}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Listed {
+    /// What `next` of the page before said.
+    after: Option<String>,
+    /// Rows of a page; 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Channels {
+    channels: Vec<ChannelView>,
+    /// What to give as `after` for the next page; null on the last one.
+    next: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+struct NewChannel {
+    name: String,
+    #[schema(default = false)]
+    public: Option<bool>,
+    description: Option<String>,
+    /// Most bytes of packages.
+    quota: Option<u64>,
+    settings: Option<ChannelSettings>,
+}
+
+/// What is left out stays.
+#[derive(Deserialize, ToSchema)]
+struct ChannelChange {
+    public: Option<bool>,
+    description: Option<String>,
+    /// Most bytes of packages; null for no limit.
+    quota: Option<u64>,
+    settings: Option<ChannelSettings>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ChannelChanged {
+    name: String,
+    /// Whether there was anything to change.
+    changed: bool,
+}
+
+/// Hosted channels that you may read, in the order of their names.
+#[utoipa::path(get, path = "/api/v1/channels", tag = "channels", operation_id = "listChannels", params(Listed), responses((status = 200, body = Channels)))]
+fn channels() {}
+
+/// Makes a hosted channel.
+#[utoipa::path(post, path = "/api/v1/channels", tag = "channels", operation_id = "createChannel", request_body = NewChannel, responses((status = 201, body = ChannelView)))]
+fn create_channel() {}
+
+/// A hosted channel. Slashes in its name stay as they are.
+#[utoipa::path(get, path = "/api/v1/channels/{channel}", tag = "channels", operation_id = "getChannel", params(("channel" = String, Path)), responses((status = 200, body = ChannelView), (status = 304)))]
+fn channel() {}
+
+/// Changes a hosted channel.
+#[utoipa::path(patch, path = "/api/v1/channels/{channel}", tag = "channels", operation_id = "changeChannel", params(("channel" = String, Path)), request_body = ChannelChange, responses((status = 200, body = ChannelView)))]
+fn change_channel() {}
+
+/// Deletes a hosted channel; for a week it can be restored.
+#[utoipa::path(delete, path = "/api/v1/channels/{channel}", tag = "channels", operation_id = "deleteChannel", params(("channel" = String, Path), ("confirm" = String, Query, description = "its name again")), responses((status = 200, body = ChannelChanged)))]
+fn delete_channel() {}
+
+/// Brings a deleted channel back, with all that was in it.
+#[utoipa::path(post, path = "/api/v1/channels/{channel}/-/restore", tag = "channels", operation_id = "restoreChannel", params(("channel" = String, Path)), responses((status = 200, body = ChannelChanged)))]
+fn restore_channel() {}
+
+#[derive(Serialize, ToSchema)]
+struct Packages {
+    packages: Vec<PackageView>,
+    /// What to give as `after` for the next page; null on the last one.
+    next: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct PackageWhole {
+    package: PackageView,
+    /// As it stands in the index.
+    record: Value,
+    /// What the package says of itself; null where that is not known.
+    contents: Value,
+}
+
+#[derive(Serialize, ToSchema)]
+struct PackageChanged {
+    /// `channel/subdir/file`
+    package: String,
+    /// Whether there was anything to change.
+    changed: bool,
+}
+
+#[derive(Deserialize, ToSchema)]
+struct Reason {
+    /// For the audit trail.
+    reason: Option<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+struct LabelChange {
+    add: Option<Vec<String>>,
+    remove: Option<Vec<String>>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Labels {
+    labels: Vec<String>,
+}
+
+#[derive(Deserialize, ToSchema)]
+struct CopyTo {
+    /// The other channel.
+    to: String,
+    labels: Option<Vec<String>>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Copied {
+    to: String,
+    /// Whether it was not there before.
+    changed: bool,
+}
+
+/// Packages of a hosted channel, in the order of subdirs and file names.
+#[utoipa::path(get, path = "/api/v1/channels/{channel}/-/packages", tag = "channels", operation_id = "listChannelPackages", params(("channel" = String, Path), Listed, ("name" = Option<String>, Query, description = "only this package"), ("subdir" = Option<String>, Query)), responses((status = 200, body = Packages)))]
+fn packages() {}
+
+/// A package of a hosted channel.
+#[utoipa::path(get, path = "/api/v1/channels/{channel}/-/packages/{subdir}/{file}", tag = "channels", operation_id = "getPackage", params(("channel" = String, Path), ("subdir" = String, Path), ("file" = String, Path)), responses((status = 200, body = PackageWhole)))]
+fn package() {}
+
+/// Deletes a package; for a week it can be restored.
+#[utoipa::path(delete, path = "/api/v1/channels/{channel}/-/packages/{subdir}/{file}", tag = "channels", operation_id = "deletePackage", params(("channel" = String, Path), ("subdir" = String, Path), ("file" = String, Path)), responses((status = 200, body = PackageChanged)))]
+fn delete_package() {}
+
+/// Takes a package out of the index; lock files that name it still get it.
+#[utoipa::path(post, path = "/api/v1/channels/{channel}/-/packages/{subdir}/{file}/yank", tag = "channels", operation_id = "yankPackage", params(("channel" = String, Path), ("subdir" = String, Path), ("file" = String, Path)), request_body = Reason, responses((status = 200, body = PackageChanged)))]
+fn yank() {}
+
+/// Puts a package that was yanked or deleted back into the index.
+#[utoipa::path(post, path = "/api/v1/channels/{channel}/-/packages/{subdir}/{file}/restore", tag = "channels", operation_id = "restorePackage", params(("channel" = String, Path), ("subdir" = String, Path), ("file" = String, Path)), request_body = Reason, responses((status = 200, body = PackageChanged)))]
+fn restore() {}
+
+/// Changes the labels of a package.
+#[utoipa::path(post, path = "/api/v1/channels/{channel}/-/packages/{subdir}/{file}/labels", tag = "channels", operation_id = "changeLabels", params(("channel" = String, Path), ("subdir" = String, Path), ("file" = String, Path)), request_body = LabelChange, responses((status = 200, body = Labels)))]
+fn relabel() {}
+
+/// Copies a package to another hosted channel.
+#[utoipa::path(post, path = "/api/v1/channels/{channel}/-/packages/{subdir}/{file}/copy", tag = "channels", operation_id = "copyPackage", params(("channel" = String, Path), ("subdir" = String, Path), ("file" = String, Path)), request_body = CopyTo, responses((status = 200, body = Copied)))]
+fn copy() {}
+
+#[derive(Serialize, ToSchema)]
+struct FoundPackage {
+    channel: String,
+    #[serde(flatten)]
+    package: PackageView,
+    /// The file in it that was asked for.
+    #[schema(required = false)]
+    path: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct FoundPackages {
+    found: Vec<FoundPackage>,
+    /// Whether these are all.
+    complete: bool,
+}
+
+/// Packages of hosted channels: by one of `name`, `spec` and `file`.
+#[utoipa::path(get, path = "/api/v1/search", tag = "channels", operation_id = "search", params(
+    ("name" = Option<String>, Query, description = "a part of a name, or a glob"),
+    ("spec" = Option<String>, Query, description = "such as numpy >=2"),
+    ("file" = Option<String>, Query, description = "a path in packages, a glob of paths, or the name of a file"),
+    ("channel" = Option<String>, Query, description = "only this channel"),
+    ("limit" = Option<u32>, Query)
+), responses((status = 200, body = FoundPackages)))]
+fn search() {}
+
+/// Says why a file, or the packages that a spec fits, are as they are. For this machine, the networks in `control.allow`, and administrators.
+#[utoipa::path(get, path = "/api/v1/explain", tag = "rules", operation_id = "explain", params(
+    ("url" = Option<String>, Query, description = "a file: its URL or path"),
+    ("spec" = Option<String>, Query, description = "instead: a spec such as conda-forge::xz >=5.6"),
+    ("channel" = Option<String>, Query, description = "with `spec`"),
+    ("subdir" = Option<String>, Query, description = "with `spec`"),
+    ("as" = Option<String>, Query, description = "as this user sees it")
+), responses((status = 200, body = Value)))]
+fn explain() {}

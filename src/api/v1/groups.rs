@@ -1,0 +1,153 @@
+//! `/-/api/v1/groups…`: groups and who is in them. For administrators.
+//!
+//! Belongs here: paths, bodies, answers. Does not: what groups may do (`people`, `policy`).
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Control;
+use super::answers::{Answered, check_match, limit, next, tag_of, tagged};
+use super::asker::{Asked, Asker, Body};
+use crate::conda::digest::Sha256;
+use crate::people::People;
+use crate::people::view::GroupView;
+use crate::store::model::Group;
+
+pub(super) fn routes() -> OpenApiRouter<Control> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(one, remove))
+        .routes(routes!(join, leave))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Listed {
+    /// The last name of the page before.
+    after: Option<String>,
+    /// Rows of a page; 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Groups {
+    groups: Vec<GroupView>,
+    /// What to give as `after` for the next page; null on the last one.
+    next: Option<String>,
+}
+
+/// A group to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewGroup {
+    name: String,
+    #[serde(default)]
+    description: String,
+}
+
+async fn viewed(people: &People, group: &Group) -> Answered<GroupView> {
+    Ok(GroupView::new(group, people.members(group).await?))
+}
+
+/// Changes with who is in it.
+fn tag(group: &Group, view: &GroupView) -> String {
+    let members = Sha256::of(view.members.join("\n").as_bytes()).to_hex();
+    tag_of(&format!("{}.{}", group.id, &members[..12]), group.revision)
+}
+
+/// Groups, in the order of their names.
+#[utoipa::path(get, path = "/groups", tag = "groups", operation_id = "listGroups", params(Listed), responses((status = 200, body = Groups)))]
+async fn list(
+    State(control): State<Control>,
+    asker: Asker,
+    Asked(page): Asked<Listed>,
+) -> Answered<Json<Groups>> {
+    asker.administrator()?;
+    let (people, limit) = (control.people().await?, limit(page.limit)?);
+    let after = match &page.after {
+        Some(name) => Some(people.group(name).await?),
+        None => None,
+    };
+    let rows = people.groups(after.as_ref(), limit).await?;
+    let next = next(&rows, limit, |last| last.name.clone());
+    let mut groups = Vec::with_capacity(rows.len());
+    for group in &rows {
+        groups.push(viewed(&people, group).await?);
+    }
+    Ok(Json(Groups { groups, next }))
+}
+
+/// Makes a group.
+#[utoipa::path(post, path = "/groups", tag = "groups", operation_id = "createGroup", request_body = NewGroup, responses((status = 201, body = GroupView)))]
+async fn create(
+    State(control): State<Control>,
+    asker: Asker,
+    Body(new): Body<NewGroup>,
+) -> Answered<Response> {
+    let by = asker.administrator()?;
+    let group = control.people().await?.create_group(&by, &new.name, &new.description).await?;
+    Ok((StatusCode::CREATED, Json(GroupView::new(&group, Vec::new()))).into_response())
+}
+
+/// A group.
+#[utoipa::path(get, path = "/groups/{group}", tag = "groups", operation_id = "getGroup", params(("group" = String, Path)), responses((status = 200, body = GroupView), (status = 304)))]
+async fn one(
+    State(control): State<Control>,
+    asker: Asker,
+    Path(group): Path<String>,
+    headers: HeaderMap,
+) -> Answered<Response> {
+    asker.administrator()?;
+    let people = control.people().await?;
+    let group = people.group(&group).await?;
+    let view = viewed(&people, &group).await?;
+    Ok(tagged(&headers, &tag(&group, &view), &view))
+}
+
+/// Deletes a group, with its rights.
+#[utoipa::path(delete, path = "/groups/{group}", tag = "groups", operation_id = "deleteGroup", params(("group" = String, Path)), responses((status = 204)))]
+async fn remove(
+    State(control): State<Control>,
+    asker: Asker,
+    Path(group): Path<String>,
+    headers: HeaderMap,
+) -> Answered<StatusCode> {
+    let by = asker.administrator()?;
+    let people = control.people().await?;
+    let group = people.group(&group).await?;
+    check_match(&headers, &tag(&group, &viewed(&people, &group).await?))?;
+    people.delete_group(&by, &group.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Puts a user into a group. Doing it again changes nothing.
+#[utoipa::path(put, path = "/groups/{group}/members/{username}", tag = "groups", operation_id = "joinGroup", params(("group" = String, Path), ("username" = String, Path)), responses((status = 204)))]
+async fn join(
+    State(control): State<Control>,
+    asker: Asker,
+    Path((group, username)): Path<(String, String)>,
+) -> Answered<StatusCode> {
+    let by = asker.administrator()?;
+    control.people().await?.join(&by, &group, &[username]).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes a user out of a group. Doing it again changes nothing.
+#[utoipa::path(delete, path = "/groups/{group}/members/{username}", tag = "groups", operation_id = "leaveGroup", params(("group" = String, Path), ("username" = String, Path)), responses((status = 204)))]
+async fn leave(
+    State(control): State<Control>,
+    asker: Asker,
+    Path((group, username)): Path<(String, String)>,
+) -> Answered<StatusCode> {
+    let by = asker.administrator()?;
+    control.people().await?.leave(&by, &group, &[username]).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
