@@ -20,6 +20,7 @@ use crate::conda::url::{IndexFile, Packing, Route};
 use crate::config::rules::{Edit, load_edited};
 use crate::config::{self, Machine};
 use crate::delivery::explain::{ExplainError, Explanation, Question, Rehearsal};
+use crate::jobs::Desk;
 use crate::manage::{
     Checked, Expected, Gate, LONGEST_FILE, ManageError, OWN_FILE, Purge, RulesFile, RulesShown, SettingShown,
     Warm,
@@ -28,6 +29,7 @@ use crate::people::By;
 use crate::policy::Rules;
 use crate::secret::mask_urls;
 use crate::snapshot::Place;
+use crate::store::StoreError;
 use crate::trail::Happened;
 use crate::upstream::{UpstreamSnapshot, Upstreams};
 
@@ -158,6 +160,11 @@ impl Gate for Managed {
         let what = if text.is_some() { "written" } else { "taken away" };
         self.note(by, "rules.write", "rules", json!({"file": OWN_FILE, "what": what}));
         Ok(self.rules().await)
+    }
+
+    async fn jobs(&self, by: &By) -> Result<Desk, StoreError> {
+        let (store, clock) = (self.0.store.get().await?, Arc::clone(&self.0.clock));
+        Ok(Desk::new(store, clock, by.actor().to_owned()).from(by.address()))
     }
 
     async fn explain(&self, question: Question) -> Result<Explanation, ExplainError> {

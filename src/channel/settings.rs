@@ -9,7 +9,7 @@ use super::HostError;
 use crate::policy::{HostedRule, NameGlobs, UploadRules};
 use crate::store::model::Channel;
 
-/// See the module's description.
+/// What the owner of a channel has set.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChannelSettings {

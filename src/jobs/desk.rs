@@ -45,13 +45,21 @@ pub struct Desk {
     clock: SharedClock,
     /// As the audit trail names who does it.
     actor: String,
+    /// From where.
+    address: String,
 }
 
 impl Desk {
     /// For somebody, as in `system:cli:root`.
     #[must_use]
-    pub const fn new(store: Store, clock: SharedClock, actor: String) -> Self {
-        Self { store, clock, actor }
+    pub fn new(store: Store, clock: SharedClock, actor: String) -> Self {
+        Self { store, clock, actor, address: "local".to_owned() }
+    }
+
+    /// Who comes from an address.
+    #[must_use]
+    pub fn from(self, address: &str) -> Self {
+        Self { address: address.to_owned(), ..self }
     }
 
     /// A page in the order of ids.
@@ -125,7 +133,7 @@ impl Desk {
             actor: self.actor.clone(),
             kind: kind.to_owned(),
             target: format!("job:{}", job.id),
-            address: "local".to_owned(),
+            address: self.address.clone(),
             result: "ok".to_owned(),
             detail: json!({"kind": job.kind, "was": job.state.as_str(), "attempts": job.attempts})
                 .to_string(),

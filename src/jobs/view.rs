@@ -7,7 +7,7 @@ use crate::http::date::rfc3339;
 use crate::store::model::{Job, JobState};
 
 /// A job.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, utoipa::ToSchema)]
 pub struct JobView {
     /// Its id.
     pub id: String,

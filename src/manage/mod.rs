@@ -15,7 +15,9 @@ use serde::Serialize;
 use crate::cache::CacheStatus;
 use crate::delivery::explain::Rehearsal;
 use crate::delivery::explain::{ExplainError, Explanation, Question};
+use crate::jobs;
 use crate::people::By;
+use crate::store::StoreError;
 use crate::upstream::UpstreamSnapshot;
 
 pub use recall::Recall;
@@ -145,6 +147,8 @@ pub trait Gate: Send + Sync {
         text: Option<String>,
         expected: Expected,
     ) -> Result<RulesShown, ManageError>;
+    /// The queue, for somebody.
+    async fn jobs(&self, by: &By) -> Result<jobs::Desk, StoreError>;
     /// Why something is as it is.
     async fn explain(&self, question: Question) -> Result<Explanation, ExplainError>;
     /// The settings in force.

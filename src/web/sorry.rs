@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::channel::HostError;
+use crate::jobs::DeskError;
 use crate::manage::ManageError;
 use crate::people::PeopleError;
 use crate::people::setup::SetupError;
@@ -117,6 +118,17 @@ impl From<ManageError> for Sorry {
                 tracing::error!(error = %sentence, "what an administrator asked for was not done");
                 Self::unavailable(sentence)
             }
+        }
+    }
+}
+
+impl From<DeskError> for Sorry {
+    fn from(error: DeskError) -> Self {
+        let sentence = error.to_string();
+        match error {
+            DeskError::NoJob(_) => Self::not_found(sentence),
+            DeskError::State { .. } | DeskError::Another(_) => Self::conflict(sentence),
+            DeskError::Store(error) => error.into(),
         }
     }
 }

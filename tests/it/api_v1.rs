@@ -41,7 +41,7 @@ impl<'a> Root<'a> {
     }
 }
 
-const FOR_ADMINISTRATORS: [&str; 11] = [
+const FOR_ADMINISTRATORS: [&str; 12] = [
     "users",
     "users/ada",
     "groups",
@@ -52,6 +52,7 @@ const FOR_ADMINISTRATORS: [&str; 11] = [
     "audit",
     "settings",
     "upstreams",
+    "jobs",
     "tokens?all=true",
 ];
 

@@ -9,7 +9,7 @@ use condagate::store::sqlite::Sqlite;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::harness::{Home, Setup, Society, eventually, eventually_true};
+use crate::harness::{Browser, Home, Request, Setup, Society, eventually, eventually_true};
 use crate::people_cli::{done, ends_with, json_of};
 
 /// The queue beside a gate, as another gate would fill it.
@@ -108,4 +108,36 @@ fn a_gate_does_its_housekeeping_as_jobs() {
     let waiting = json_of(gate.home(), &["jobs", "list", "--state", "waiting"]);
     assert_eq!(states(&waiting), ["unknown waiting"]);
     gate.stop();
+}
+
+#[test]
+fn jobs_are_looked_after_by_the_api_and_on_the_page() {
+    let gate = Setup::rules("channels: []\n").start();
+    let society = Society::of(gate.home(), gate.now());
+    society.superuser("root");
+    let token = society.token("root", &["manage:*"]);
+    let rows = Rows::of(gate.home());
+    rows.add("alive", "somebody.elses", JobState::Waiting);
+    rows.add("gone", "somebody.elses", JobState::Dead);
+    let ask = |method: &str, path: &str| {
+        let request = Request::new(method, &format!("/-/api/v1/{path}"));
+        let request = request.header("Authorization", &format!("Bearer {}", token.secret));
+        gate.ask(&if method == "POST" { request.json(&json!({})) } else { request })
+    };
+    assert_eq!(states(&ask("GET", "jobs?state=dead").json()["jobs"]), ["gone dead"]);
+    ask("GET", "jobs?state=nonsense").expect_problem(400);
+    assert_eq!(ask("POST", "jobs/gone/retry").json()["state"], "waiting");
+    ask("POST", "jobs/gone/retry").expect_problem(409);
+    ask("GET", "jobs/nothing").expect_problem(404);
+    let mut root = Browser::of(&gate, "root");
+    let page = root.page("/-/ui/admin/jobs?state=waiting");
+    assert!(page.contains("somebody.elses") && page.contains("value=\"gone\""), "{page}");
+    let told = root.submit("/-/ui/admin/jobs", &[("action", "cancel"), ("id", "gone")]);
+    assert!(told.contains("gone is cancelled."), "{told}");
+    assert!(
+        root.submit("/-/ui/admin/jobs", &[("action", "cancel"), ("id", "gone")]).contains("is cancelled, so")
+    );
+    let events = society.events(&["job.retry", "job.cancel"]);
+    assert_eq!(events.len(), 2);
+    assert!(events.iter().all(|event| event.address == "127.0.0.1" && event.actor.starts_with("user:")));
 }

@@ -41,7 +41,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("backup", &[KERNEL, DOMAIN, ENGINES, &["repodata"]]),
     ("jobs", &[KERNEL, DOMAIN, ENGINES, &["trail"]]),
     ("notify", &[KERNEL, DOMAIN, ENGINES, &["jobs"]]),
-    ("manage", &[KERNEL, DOMAIN, ENGINES, &["delivery", "people"]]),
+    ("manage", &[KERNEL, DOMAIN, ENGINES, &["delivery", "jobs", "people"]]),
     ("proxy", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("api", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("web", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
@@ -97,7 +97,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sha1", &["api"]),
     ("signature", &["auth"]),
     ("unicode_security", &["auth"]),
-    ("utoipa", &["api", "cache", "channel", "delivery", "manage", "people", "policy"]),
+    ("utoipa", &["api", "cache", "channel", "delivery", "jobs", "manage", "people", "policy"]),
     ("utoipa_axum", &["api"]),
     ("zxcvbn", &["auth"]),
 ];

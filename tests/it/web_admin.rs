@@ -4,7 +4,7 @@ use crate::gating::Scene;
 use crate::harness::people::PASSWORD;
 use crate::harness::{Browser, Request, Setup, Society, Upstream, eventually_true, rules};
 
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "users",
     "groups",
     "grants",
@@ -12,6 +12,7 @@ const PAGES: [&str; 10] = [
     "rules",
     "upstreams",
     "cache",
+    "jobs",
     "audit",
     "downloads",
     "settings",

@@ -189,7 +189,7 @@ def walk(pages, user, password, package):
     pages.check("channel")
     pages.open("/-/ui/channels")
     pages.check("channels")
-    for page in ["users", "groups", "channels", "channels/lab", "rules", "upstreams", "cache", "audit", "downloads", "settings"]:
+    for page in ["users", "groups", "channels", "channels/lab", "rules", "upstreams", "cache", "jobs", "audit", "downloads", "settings"]:
         pages.open(f"/-/ui/admin/{page}")
         pages.check("admin-" + page.replace("/", "-"))
     pages.open("/-/ui/profile")
@@ -224,7 +224,7 @@ def walk(pages, user, password, package):
     file = os.environ.get("CONDAGATE_TEST_DIGEST")
     if file:
         pages.open(f"/-/ui/admin/downloads?sha256={file}")
-        pages.until("downloads")
+        pages.until("1 download")
         pages.check("admin-downloads-file")
 
     pages.open("/-/ui/admin/cache")

@@ -22,7 +22,7 @@ pub(super) fn document() -> utoipa::openapi::OpenApi {
 #[openapi(
     components(schemas(ProblemShown)),
     paths(
-        log_in, log_out, renew, me, set_up, jwks, channels, create_channel, channel, change_channel, delete_channel, restore_channel,
+        log_in, log_out, renew, me, set_up, forgot, reset, jwks, channels, create_channel, channel, change_channel, delete_channel, restore_channel,
         packages, package, delete_package, yank, restore, relabel, copy, search, explain
     ),
     tags(
@@ -36,6 +36,7 @@ pub(super) fn document() -> utoipa::openapi::OpenApi {
         (name = "indexes", description = "What there is in all channels, hosted, proxied and virtual"),
         (name = "rules", description = "The rules; for administrators"),
         (name = "cache", description = "The package cache; for administrators"),
+        (name = "jobs", description = "Work that is done later; for administrators"),
         (name = "audit", description = "Who did what, and who got what; for administrators"),
         (name = "gateway", description = "How the gateway is")
     )
@@ -121,6 +122,37 @@ fn me() {}
 /// Makes the first administrator, for who has the code from the gateway's data directory.
 #[utoipa::path(post, path = "/api/v1/setup", tag = "session", operation_id = "setUp", request_body = SetUp, responses((status = 201, body = FirstAdministrator)))]
 fn set_up() {}
+
+#[derive(Deserialize, ToSchema)]
+struct Forgot {
+    username: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Perhaps {
+    detail: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+struct Reset {
+    #[schema(write_only)]
+    code: String,
+    #[schema(write_only)]
+    password: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ResetDone {
+    user: String,
+}
+
+/// Sends a code for a new password by mail, if there is such a user with an address; the answer does not tell.
+#[utoipa::path(post, path = "/api/v1/password/forgot", tag = "session", operation_id = "forgotPassword", request_body = Forgot, responses((status = 202, body = Perhaps)))]
+fn forgot() {}
+
+/// Sets another password, for who has the code.
+#[utoipa::path(post, path = "/api/v1/password/reset", tag = "session", operation_id = "resetPassword", request_body = Reset, responses((status = 200, body = ResetDone)))]
+fn reset() {}
 
 /// The keys by which access tokens can be verified (RFC 7517).
 #[utoipa::path(get, path = "/jwks.json", tag = "session", operation_id = "getKeys", responses((status = 200, body = Value)))]

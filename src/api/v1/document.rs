@@ -84,17 +84,17 @@ fn finish(method: &str, operation: &mut Value) {
 mod tests {
     use super::*;
 
-    /// `CONDAGATE_BLESS=1 cargo test --lib document` writes the file anew.
+    /// `CONDAGATE_UPDATE=1 cargo test --lib document` writes the file anew.
     #[test]
     fn the_file_says_what_the_code_says() {
         let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/docs/openapi.json");
-        if std::env::var_os("CONDAGATE_BLESS").is_some() {
+        if std::env::var_os("CONDAGATE_UPDATE").is_some() {
             std::fs::write(&file, text()).unwrap();
         }
         let kept = std::fs::read_to_string(&file).unwrap_or_default();
         assert!(
             kept == text(),
-            "the API is not as {} says; look at what changed with `CONDAGATE_BLESS=1 cargo test --lib document` and `git diff`",
+            "the API is not as {} says; look at what changed with `CONDAGATE_UPDATE=1 cargo test --lib document` and `git diff`",
             file.display()
         );
     }

@@ -21,6 +21,7 @@ mod gate;
 mod grants;
 mod groups;
 mod indexes;
+mod jobs;
 mod once;
 mod rules;
 mod sessions;
@@ -75,6 +76,7 @@ fn described_routes() -> OpenApiRouter<Control> {
         .merge(indexes::routes())
         .merge(rules::routes())
         .merge(cache::routes())
+        .merge(jobs::routes())
         .merge(audit::routes())
         .merge(gate::routes())
 }

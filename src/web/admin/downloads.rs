@@ -81,7 +81,7 @@ async fn fill(desk: &Desk, digest: &Sha256, page: &mut DownloadsPage) -> Result<
         }
     }
     page.total = count(found.iter().map(|row| row.count).sum());
-    let said = format!("{} downloads on the last {DAYS} days", count(days.iter().sum()));
+    let said = format!("Downloads on each of the last {DAYS} days: {} together", count(days.iter().sum()));
     page.spark = Spark::new(&days, said);
     let mut names = people.names();
     for row in &found {

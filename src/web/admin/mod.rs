@@ -8,6 +8,7 @@ mod channels;
 mod downloads;
 mod grants;
 mod groups;
+mod jobs;
 mod rules;
 mod settings;
 mod upstreams;
@@ -55,6 +56,7 @@ pub(super) fn router() -> Router<Web> {
         .route("/ui/admin/cache", get(cache::show))
         .route("/ui/admin/cache/purge", post(cache::purge))
         .route("/ui/admin/cache/warm", post(cache::warm))
+        .route("/ui/admin/jobs", get(jobs::show).post(jobs::act))
         .route("/ui/admin/audit", get(audit::show))
         .route("/ui/admin/audit/export", get(audit::export))
         .route("/ui/admin/settings", get(settings::show))
