@@ -176,7 +176,9 @@ async fn send(
         respond::challenges(&mut head);
     }
     if parts.status != http::StatusCode::NO_CONTENT {
-        head.set(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        // HEAD is told what GET would bring, without it.
+        let told = parts.headers.get(header::CONTENT_LENGTH).filter(|_| body.is_empty());
+        head.set(header::CONTENT_LENGTH, told.cloned().unwrap_or_else(|| HeaderValue::from(body.len())));
     }
     respond::stamp_on(&mut head, ctx, stamp);
     let is_bare = body.is_empty() || session.request().method == http::Method::HEAD;
