@@ -1,5 +1,6 @@
 """The life of a gate: upgrades and reloads under load, idle connections, the time to readiness."""
 
+import http.client
 import json
 import os
 import pathlib
@@ -69,7 +70,7 @@ class Asking(threading.Thread):
             begin = time.monotonic()
             try:
                 hits.get(self.address, self.path)
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 self.failed.append(str(error))
             self.longest = max(self.longest, time.monotonic() - begin)
 
