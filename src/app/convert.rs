@@ -7,6 +7,7 @@ use crate::auth::jwt::ExternalIssuer;
 use crate::auth::password::Argon2Settings;
 use crate::cache::CacheSettings;
 use crate::config::{AccessTarget, Config, IssuerConfig, KeepFree, LogConfig, LogFormat, ShareConfig};
+use crate::delivery::DeliverySettings;
 use crate::identity::{IdentitySettings, IssuerSettings};
 use crate::policy::{Credentials, Rules, UpstreamRule};
 use crate::proxy::front::FrontSettings;
@@ -42,6 +43,13 @@ pub(super) fn cache(config: &Config) -> CacheSettings {
             KeepFree::Bytes(bytes) => crate::cache::KeepFree::Bytes(bytes),
         },
         ..CacheSettings::new(&config.storage.packages)
+    }
+}
+
+pub(super) fn delivery(config: &Config) -> DeliverySettings {
+    DeliverySettings {
+        traces_to_upstreams: config.telemetry.otlp.to_upstreams,
+        ..DeliverySettings::default()
     }
 }
 

@@ -4,13 +4,31 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Core;
+use tokio::runtime::Runtime;
+
+use super::{Core, StartError, convert, traces};
 use crate::cache::{CacheStatus, FillReport, FillWatch, Watcher};
+use crate::clock::SharedClock;
+use crate::config::Config;
 use crate::delivery::Events;
 use crate::repodata::manifest::Judged;
 use crate::telemetry::metrics::{FillResult, RuleEffect};
 use crate::telemetry::slow::SlowFill;
-use crate::telemetry::{Metrics, Slow};
+use crate::telemetry::traces::FillSpan;
+use crate::telemetry::{Eyes, Health, Metrics, Slow, Traces};
+use crate::upstream::Upstreams;
+
+/// All that requests report into.
+///
+/// # Errors
+/// The access log can't be opened, or traces can't be sent as the settings say.
+pub(super) fn open(config: &Config, upstreams: &Upstreams, runtime: &Runtime) -> Result<Eyes, StartError> {
+    let metrics = Arc::new(Metrics::new());
+    let access = convert::access_log(&config.log, &metrics)?;
+    let traces = traces::open(&config.telemetry.otlp, upstreams, &metrics, runtime.handle())?;
+    let (health, slow) = (Arc::new(Health::default()), convert::slow(&config.log));
+    Ok(Eyes { access, metrics, health, slow, traces })
+}
 
 /// Counts what happens behind requests.
 pub(super) struct DeliveryEyes(pub(super) Arc<Metrics>);
@@ -64,17 +82,38 @@ impl Events for DeliveryEyes {
 /// Hears of downloads that are over.
 pub(super) struct FillEyes {
     slow: Slow,
+    traces: Traces,
+    clock: SharedClock,
 }
 
 impl FillEyes {
     /// For the cache; nobody where nothing is to be told.
-    pub(super) fn watcher(slow: Slow) -> Watcher {
-        Watcher((!slow.fill.is_zero()).then(|| Arc::new(Self { slow }) as Arc<dyn FillWatch>))
+    pub(super) fn watcher(eyes: &Eyes, clock: &SharedClock) -> Watcher {
+        let (slow, traces) = (eyes.slow, eyes.traces.clone());
+        let wanted = !slow.fill.is_zero() || traces.is_on();
+        let this = || Arc::new(Self { slow, traces, clock: Arc::clone(clock) }) as Arc<dyn FillWatch>;
+        Watcher(wanted.then(this))
+    }
+
+    fn trace(&self, report: &FillReport<'_>) {
+        let Some(span) = report.span else { return };
+        self.traces.fill(&FillSpan {
+            span,
+            ended: self.clock.now(),
+            took: report.took,
+            file: report.key,
+            from: report.from,
+            bytes: report.bytes,
+            queued: report.queued,
+            asked_again: report.asked_again,
+            stored: report.error.is_none(),
+        });
     }
 }
 
 impl FillWatch for FillEyes {
     fn ended(&self, report: &FillReport<'_>) {
+        self.trace(report);
         if !self.slow.is_slow_fill(report.took) {
             return;
         }

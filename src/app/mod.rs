@@ -23,6 +23,7 @@ mod systemd;
 mod tell;
 mod tend;
 mod tls;
+mod traces;
 mod upgrade;
 mod web;
 mod work;
@@ -52,7 +53,7 @@ use crate::repodata::store::GenerationStore;
 use crate::snapshot::Live;
 use crate::store::lazy::LazyStore;
 use crate::telemetry::health::{CacheState, RulesState};
-use crate::telemetry::{Eyes, Health, Metrics};
+use crate::telemetry::{Eyes, Metrics};
 use crate::upstream::{SettingsError, Upstreams};
 
 pub use convert::UpstreamTuning;
@@ -117,6 +118,9 @@ pub struct Tuning {
 /// Why a gate did not start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Traces can't be sent as the settings say.
+    #[error("traces can't be sent to `telemetry.otlp.endpoint`: {0}")]
+    Traces(String),
     /// An address can't be listened on.
     #[error("{}", lines(.0))]
     Listen(Vec<ListenError>),
@@ -309,6 +313,7 @@ impl Gate {
             }
             runtime.block_on(self.core.cache.settle(Duration::from_secs(2)));
             self.core.cache.stop();
+            runtime.block_on(traces::flush(&self.core.eyes.traces));
             runtime.shutdown_timeout(Duration::from_secs(2));
             drop(self.core.data.lock().take());
         }
@@ -353,13 +358,11 @@ impl Core {
         runtime: &Runtime,
         pseudonym: &str,
     ) -> Result<Self, StartError> {
-        let metrics = Arc::new(Metrics::new());
-        let access = convert::access_log(&config.log, &metrics)?;
-        let slow = convert::slow(&config.log);
-        let eyes = Eyes { access, metrics, health: Arc::new(Health::default()), slow };
         let upstreams = Arc::new(Upstreams::new(Arc::clone(clock), convert::egress(&config, pseudonym)));
+        let eyes = eyes::open(&config, &upstreams, runtime)?;
         upstreams.set(convert::upstreams(&rules, tuning.upstream.as_ref())).map_err(StartError::Upstreams)?;
-        let settings = CacheSettings { watcher: eyes::FillEyes::watcher(slow), ..convert::cache(&config) };
+        let settings =
+            CacheSettings { watcher: eyes::FillEyes::watcher(&eyes, clock), ..convert::cache(&config) };
         let settings = tuned(settings, tuning.cache);
         let cache = Cache::open(settings, Arc::clone(clock), runtime.handle().clone())?;
         eyes.health.set_cache(CacheState::Writable);
@@ -374,7 +377,7 @@ impl Core {
             generations: Arc::clone(&generations),
             clock: Arc::clone(clock),
             runtime: runtime.handle().clone(),
-            settings: tuned(DeliverySettings::default(), tuning.delivery),
+            settings: tuned(convert::delivery(&config), tuning.delivery),
             events: Arc::new(eyes::DeliveryEyes(Arc::clone(&eyes.metrics))),
         });
         eyes.health.set_rules(RulesState::Current { revision: rules.revision() });

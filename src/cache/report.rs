@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::error::FillError;
+use crate::http::traceparent::TraceSpan;
 use crate::id::RequestId;
 
 /// A fill that is over.
@@ -20,6 +21,8 @@ pub struct FillReport<'a> {
     pub key: &'a str,
     /// The request that began it, where it was one.
     pub request: Option<RequestId>,
+    /// Its span in a trace, if it is traced.
+    pub span: Option<TraceSpan>,
     /// Who sent the bytes: the printable address of a mirror.
     pub from: Option<&'a str>,
     /// Bytes on disk at its end.
@@ -78,6 +81,7 @@ pub(super) struct Course {
 #[derive(Clone, Default, Debug)]
 struct Noted {
     request: Option<RequestId>,
+    span: Option<TraceSpan>,
     from: Option<Arc<str>>,
     placed: Option<Instant>,
     answered: Option<Instant>,
@@ -91,6 +95,11 @@ impl Course {
     /// The request that it was begun for.
     pub(super) fn begun_by(&self, request: RequestId) {
         self.noted.lock().request = Some(request);
+    }
+
+    /// It is traced.
+    pub(super) fn traced(&self, span: Option<TraceSpan>) {
+        self.noted.lock().span = span;
     }
 
     /// It has a place among the running ones.
@@ -131,6 +140,7 @@ impl Course {
         watch.ended(&FillReport {
             key,
             request: noted.request,
+            span: noted.span,
             from: noted.from.as_deref(),
             bytes,
             queued: noted.placed.map_or(took, after),

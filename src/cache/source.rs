@@ -10,6 +10,7 @@ use futures_util::Stream;
 
 use super::error::SourceError;
 use super::freshness::Lifetime;
+use crate::http::traceparent::TraceSpan;
 
 /// A body as it arrives; an `Err` item is the last one. Ending before the announced total is a truncation, which
 /// the fill notices itself.
@@ -94,6 +95,11 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// Why there is no answer with bytes; the fill asks again only when it is `retryable`.
     async fn open(&self, at: OpenAt) -> Result<Opened, SourceError>;
+
+    /// The span of the fill in a trace, if it is traced.
+    fn span(&self) -> Option<TraceSpan> {
+        None
+    }
 }
 
 /// A source that is shared with the fill's task.

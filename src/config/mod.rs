@@ -19,6 +19,7 @@ pub mod schema;
 mod secrets;
 pub mod settings;
 mod store;
+mod telemetry;
 pub mod template;
 mod tls;
 mod values;
@@ -36,6 +37,6 @@ pub use rules::RulesDir;
 pub use settings::{
     AccessTarget, AuditConfig, AuthConfig, CacheConfig, CertificateConfig, Config, Control, EgressConfig,
     IssuerConfig, KeepFree, Limits, LogConfig, LogFormat, MailConfig, MongodbConfig, NotifyConfig,
-    PasswordConfig, PublicUrl, SecurityConfig, SessionConfig, Setting, ShareConfig, SmtpConfig, SmtpTls,
-    Storage, Timeouts, TlsConfig, UploadConfig, WebhookConfig,
+    OtlpConfig, PasswordConfig, PublicUrl, SecurityConfig, SessionConfig, Setting, ShareConfig, SmtpConfig,
+    SmtpTls, Storage, TelemetryConfig, Timeouts, TlsConfig, UploadConfig, WebhookConfig,
 };

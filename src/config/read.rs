@@ -18,7 +18,7 @@ use super::settings::{
 use super::values::{
     access, bounded_size, file, keep_free, level, listen, networks, path, public_url, rules_dir, some_bytes,
 };
-use super::{auth, notify, secrets, store, tls};
+use super::{auth, notify, secrets, store, telemetry, tls};
 use crate::policy::node::Value;
 use crate::policy::read::{Fields, choice, duration, positive_duration, size, url};
 use crate::policy::units::show_size;
@@ -135,7 +135,7 @@ fn config(tree: &Node, sources: &Sources, machine: &Machine, mistakes: &mut Mist
     let security = auth::security(r, top);
     let auth = auth::auth(r, top);
     let (audit, upload, tls) = (auth::audit(r, top), upload(r, top), tls::read(r, top));
-    let notify = notify::read(r, top, machine);
+    let (notify, telemetry) = (notify::read(r, top, machine), telemetry::read(r, top, machine));
     let origins = reader.into_origins();
     fields.finish(mistakes);
     Some(Config {
@@ -150,6 +150,7 @@ fn config(tree: &Node, sources: &Sources, machine: &Machine, mistakes: &mut Mist
         log,
         egress,
         control,
+        telemetry,
         store,
         security,
         auth,

@@ -51,6 +51,8 @@ pub struct Config {
     pub notify: NotifyConfig,
     /// `tls`
     pub tls: TlsConfig,
+    /// `telemetry`
+    pub telemetry: TelemetryConfig,
     /// `threads`: workers that answer clients, from 1. Default: one per CPU.
     pub threads: usize,
     /// Every key with its value in force and where it came from, by key.
@@ -209,6 +211,28 @@ pub enum AccessTarget {
     Standard,
     /// Appended to a file.
     File(PathBuf),
+}
+
+/// `telemetry`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TelemetryConfig {
+    /// `telemetry.otlp`
+    pub otlp: OtlpConfig,
+}
+
+/// `telemetry.otlp`: who is told of traces.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OtlpConfig {
+    /// `telemetry.otlp.endpoint`: where traces are taken (OTLP over HTTP); without it nothing is traced.
+    pub endpoint: Option<SafeUrl>,
+    /// What `telemetry.otlp.headers_file` has: headers that go along.
+    pub headers: Vec<(String, Secret<String>)>,
+    /// `telemetry.otlp.sample`: one request in so many is traced, from 1. Default 100.
+    pub sample: usize,
+    /// `telemetry.otlp.from_callers`: whether callers say where in a trace they stand, and whether it is recorded. Default no.
+    pub from_callers: bool,
+    /// `telemetry.otlp.to_upstreams`: whether upstreams are told. Default no.
+    pub to_upstreams: bool,
 }
 
 /// `egress`: how the gate reaches upstreams, unless one has settings of its own.

@@ -44,6 +44,7 @@ pub use refusal::Refusal;
 
 use crate::cache::Cache;
 use crate::clock::SharedClock;
+use crate::http::traceparent::TraceSpan;
 use crate::repodata::store::GenerationStore;
 use crate::store::lazy::LazyStore;
 
@@ -55,6 +56,8 @@ pub struct DeliverySettings {
     pub negative_ttl: Duration,
     /// How long a caller waits for something that is not there yet before it is told to come again.
     pub patience: Duration,
+    /// Whether upstreams are told where in a trace a fetch stands.
+    pub traces_to_upstreams: bool,
 }
 
 impl Default for DeliverySettings {
@@ -64,6 +67,7 @@ impl Default for DeliverySettings {
             negative_ttl: Duration::from_mins(1),
             // conda gives up after 60 s without a byte (`context.py`, `remote_read_timeout_secs`).
             patience: Duration::from_secs(50),
+            traces_to_upstreams: false,
         }
     }
 }
@@ -94,6 +98,8 @@ pub struct Delivery {
     inner: Arc<Inner>,
     /// `Via` of the request that is being answered: upstream gets it too, so that gates in a circle notice.
     via: Option<Arc<str>>,
+    /// The span of the request that is being answered, if it is traced.
+    span: Option<TraceSpan>,
 }
 
 struct Inner {
@@ -153,12 +159,18 @@ impl Delivery {
             catalogues: catalogue::Catalogues::new(),
             events,
         };
-        Self { inner: Arc::new(inner), via: None }
+        Self { inner: Arc::new(inner), via: None, span: None }
     }
 
-    /// The same, fetching on behalf of a request that came through other proxies.
+    /// The same, fetching on behalf of a request that came through other proxies, or is traced.
     #[must_use]
-    pub fn on_behalf_of(&self, via: &str) -> Self {
-        Self { inner: Arc::clone(&self.inner), via: Some(via.into()) }
+    pub fn on_behalf_of(&self, via: Option<&str>, span: Option<TraceSpan>) -> Self {
+        Self { inner: Arc::clone(&self.inner), via: via.map(Into::into), span }
+    }
+
+    /// The `Via` and `traceparent` of a request to upstream.
+    fn handed_on(&self) -> (Option<String>, Option<String>) {
+        let span = self.span.filter(|_| self.inner.settings.traces_to_upstreams);
+        (self.via.as_deref().map(ToOwned::to_owned), span.map(|span| span.to_parent().to_string()))
     }
 }

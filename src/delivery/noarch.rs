@@ -46,11 +46,13 @@ impl Delivery {
         file: IndexFile,
     ) -> Result<bool, Refusal> {
         let ask = index_ask(channel, asked, subdir, file, Duration::ZERO)?;
+        let (via, traceparent) = self.handed_on();
         let request = FetchRequest {
             path: ask.path,
             purpose: Purpose::Index,
             head: true,
-            via: self.via.as_deref().map(ToOwned::to_owned),
+            via,
+            traceparent,
             ..FetchRequest::default()
         };
         match remote(channel)?.upstream.fetch(request).await {

@@ -153,6 +153,8 @@ impl Delivery {
             absences: Arc::clone(&self.inner.objects.negative),
             events: Arc::clone(&self.inner.events),
             via: self.via.clone(),
+            span: self.span.map(|span| span.child(&ask.key)),
+            tells_upstream: self.inner.settings.traces_to_upstreams,
         });
         self.inner.cache.fill(FillRequest {
             key: ask.key.clone(),
@@ -235,6 +237,8 @@ impl Delivery {
             absences: Arc::clone(&self.inner.objects.negative),
             events: Arc::clone(&self.inner.events),
             via: self.via.clone(),
+            span: self.span.map(|span| span.child(key)),
+            tells_upstream: self.inner.settings.traces_to_upstreams,
         }))
     }
 }

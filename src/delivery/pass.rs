@@ -44,13 +44,15 @@ impl Delivery {
         conditions: PassConditions,
     ) -> Result<Passed, Refusal> {
         let upstream = Arc::clone(upstream);
+        let (via, traceparent) = self.handed_on();
         let request = FetchRequest {
             path: path.reveal().clone(),
             purpose: Purpose::Plain,
             if_none_match: conditions.if_none_match,
             if_modified_since: conditions.if_modified_since,
             head: conditions.head,
-            via: self.via.as_deref().map(ToOwned::to_owned),
+            via,
+            traceparent,
             ..FetchRequest::default()
         };
         let fetched = self.inner.runtime.spawn(async move { upstream.fetch(request).await }).await;

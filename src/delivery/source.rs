@@ -9,6 +9,7 @@ use super::Events;
 use super::negative::Absences;
 use crate::cache::freshness::Lifetime;
 use crate::cache::{OpenAt, Opened, OpenedBody, Source, SourceError, SourceErrorKind, Validators};
+use crate::http::traceparent::TraceSpan;
 use crate::upstream::{FetchError, FetchKind, FetchRequest, FetchResponse, Purpose, Upstream};
 
 /// One file of one upstream.
@@ -23,6 +24,9 @@ pub(super) struct UpstreamFile {
     pub(super) events: Arc<dyn Events>,
     /// `Via` of the request that started this.
     pub(super) via: Option<Arc<str>>,
+    /// Its span in a trace, if it is traced, and whether upstream is told.
+    pub(super) span: Option<TraceSpan>,
+    pub(super) tells_upstream: bool,
 }
 
 #[async_trait]
@@ -37,6 +41,7 @@ impl Source for UpstreamFile {
             range_from: (at.offset > 0).then_some(at.offset),
             if_range: at.if_range,
             via: self.via.as_deref().map(ToOwned::to_owned),
+            traceparent: self.span.filter(|_| self.tells_upstream).map(|span| span.to_parent().to_string()),
             ..FetchRequest::default()
         };
         let response = match self.upstream.fetch(request).await {
@@ -53,6 +58,10 @@ impl Source for UpstreamFile {
                 self.absences.insert(self.key.clone(), error.message.clone());
             }
         })
+    }
+
+    fn span(&self) -> Option<TraceSpan> {
+        self.span
     }
 }
 

@@ -14,4 +14,5 @@ pub mod etag;
 mod list;
 pub mod problem;
 pub mod range;
+pub mod traceparent;
 pub mod via;

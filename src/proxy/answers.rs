@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, USER_AGENT};
+use http::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING, USER_AGENT};
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::ctx::Ctx;
@@ -19,12 +19,16 @@ use super::session::Session;
 use super::{Handler, host, inflow, refusal};
 use crate::cache::Fill;
 use crate::clock::SharedClock;
+use crate::http::traceparent::TraceSpan;
 use crate::id::RequestIds;
 use crate::store::model::TokenId;
 use crate::telemetry::Eyes;
 use crate::telemetry::access::{End, Line};
 use crate::telemetry::slow::SlowRequest;
+use crate::telemetry::traces::RequestSpan;
 
+/// W3C Trace Context.
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// What access lines and metrics say when the client left before there was an answer (nginx's habit).
 const CLIENT_LEFT: u16 = 499;
 const PANICKED: &str =
@@ -60,6 +64,10 @@ impl Answers {
     /// # Errors
     /// When the answer is not complete or was the last resort: the connection must not be used further.
     pub(super) async fn serve(&self, session: &mut Session<'_>, ctx: &mut Ctx) -> pingora::Result<()> {
+        if self.shared.eyes.traces.is_on() {
+            let parent = session.request().text(&TRACEPARENT);
+            ctx.span = self.shared.eyes.traces.begin(parent, ctx.request);
+        }
         let handled = AssertUnwindSafe(self.handler.handle(session, ctx)).catch_unwind().await;
         let done = match handled {
             Ok(done) => done,
@@ -163,9 +171,34 @@ impl Answers {
         }
         let took = ctx.started.elapsed();
         self.write_line(session, ctx, status, end, took);
+        if let Some(span) = ctx.span {
+            self.trace(session, ctx, (span, status, end, took));
+        }
         if self.shared.eyes.slow.is_slow_request(took) {
             self.tell_if_slow(session, ctx, status, end, took);
         }
+    }
+
+    fn trace(
+        &self,
+        session: &Session<'_>,
+        ctx: &Ctx,
+        (span, status, end, took): (TraceSpan, u16, End, Duration),
+    ) {
+        self.shared.eyes.traces.request(&RequestSpan {
+            span,
+            at: ctx.at,
+            took,
+            method: session.request().method.as_str(),
+            kind: ctx.kind,
+            channel: ctx.channel.as_ref().map(|channel| channel.name()),
+            status,
+            bytes: session.body_bytes_sent(),
+            outcome: ctx.outcome,
+            end,
+            request: ctx.request,
+            upstream: ctx.asked.as_deref().filter(|name| !name.is_empty()),
+        });
     }
 
     /// What a client takes its time for is not slow: sending its body, taking the bytes of an answer.

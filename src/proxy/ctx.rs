@@ -12,6 +12,7 @@ use super::limits::Places;
 use crate::cache::{BodyMode, Fill};
 use crate::clock::UnixMillis;
 use crate::conda::digest::Sha256;
+use crate::http::traceparent::TraceSpan;
 use crate::id::RequestId;
 use crate::identity::SessionState;
 use crate::snapshot::people::Principal;
@@ -52,6 +53,8 @@ pub struct Ctx {
     pub(super) let_in: Option<Instant>,
     /// What of the caller's share it takes up, until its end.
     pub(super) places: Places,
+    /// Its span, if it is traced.
+    pub(super) span: Option<TraceSpan>,
     /// Some credential came along, good or not.
     pub(super) offered: bool,
     /// What became of the cookie of somebody who signed in to the pages.
@@ -93,6 +96,7 @@ impl Ctx {
             asked: None,
             let_in: None,
             places: Places::default(),
+            span: None,
             offered: false,
             session: SessionState::None,
             gated: false,

@@ -104,10 +104,10 @@ impl Door {
     }
 
     /// Delivers on behalf of whoever the request came through.
-    fn delivery_for(&self, session: &Session<'_>) -> Cow<'_, Delivery> {
-        match request::joined(session.request(), &header::VIA) {
-            Some(via) => Cow::Owned(self.delivery.on_behalf_of(&via)),
-            None => Cow::Borrowed(&self.delivery),
+    fn delivery_for(&self, session: &Session<'_>, ctx: &Ctx) -> Cow<'_, Delivery> {
+        match (request::joined(session.request(), &header::VIA), ctx.span) {
+            (None, None) => Cow::Borrowed(&self.delivery),
+            (via, span) => Cow::Owned(self.delivery.on_behalf_of(via.as_deref(), span)),
         }
     }
 
@@ -148,7 +148,7 @@ impl Door {
     async fn execute(&self, session: &mut Session<'_>, ctx: &mut Ctx, plan: Plan) -> pingora::Result<()> {
         let stamp = &self.stamp;
         let shard_index = plan.is_shard_index();
-        let (delivery, succession) = (self.delivery_for(session), &self.settings.succession);
+        let (delivery, succession) = (self.delivery_for(session, ctx), &self.settings.succession);
         if let Some((channel, rate)) = plan.bandwidth() {
             session.pace_by(self.pacers.of(channel, rate));
         }

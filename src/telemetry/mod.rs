@@ -11,6 +11,7 @@ pub mod log;
 pub mod metrics;
 pub mod shard;
 pub mod slow;
+pub mod traces;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub use health::Health;
 pub use labels::{Outcome, RouteKind};
 pub use metrics::Metrics;
 pub use slow::Slow;
+pub use traces::Traces;
 
 /// What every request reports into, in one cheap handle.
 #[derive(Clone)]
@@ -31,4 +33,6 @@ pub struct Eyes {
     pub health: Arc<Health>,
     /// From when on something is told as slow.
     pub slow: Slow,
+    /// Requests and downloads as spans.
+    pub traces: Traces,
 }

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 /// From the first packet to the answer's headers.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -29,6 +31,28 @@ impl Poster {
         }
         match tokio::time::timeout(PATIENCE, request.send()).await {
             Ok(Ok(answer)) => Ok(answer.status().as_u16()),
+            Ok(Err(error)) => Err(format!("can't be reached: {}", reason(&error.without_url()))),
+            Err(_) => Err(format!("did not answer within {} s", PATIENCE.as_secs())),
+        }
+    }
+}
+
+impl Poster {
+    /// Sends any request; the status of the answer, whose body is not read.
+    ///
+    /// # Errors
+    /// As [`Self::post`].
+    pub async fn send(&self, request: ::http::Request<Bytes>) -> Result<::http::Response<Bytes>, String> {
+        let (parts, body) = request.into_parts();
+        let url = parts.uri.to_string();
+        let request = self.0.request(parts.method, url).headers(parts.headers).body(body);
+        match tokio::time::timeout(PATIENCE, request.send()).await {
+            Ok(Ok(answer)) => {
+                let mut response = ::http::Response::new(Bytes::new());
+                *response.status_mut() = answer.status();
+                *response.headers_mut() = answer.headers().clone();
+                Ok(response)
+            }
             Ok(Err(error)) => Err(format!("can't be reached: {}", reason(&error.without_url()))),
             Err(_) => Err(format!("did not answer within {} s", PATIENCE.as_secs())),
         }

@@ -7,6 +7,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::http::via;
 
+/// W3C Trace Context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// One request, the same for every mirror.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FetchRequest {
@@ -28,6 +31,8 @@ pub struct FetchRequest {
     pub head: bool,
     /// The `Via` of the request this one is made for; ours is appended.
     pub via: Option<String>,
+    /// `traceparent`, where upstream is to be told.
+    pub traceparent: Option<String>,
 }
 
 /// What an answer is for.
@@ -79,11 +84,12 @@ impl FetchRequest {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
         let range = self.range_from.map(|from| format!("bytes={from}-"));
-        let fields: [(HeaderName, Option<&str>); 5] = [
+        let fields: [(HeaderName, Option<&str>); 6] = [
             (header::IF_NONE_MATCH, self.if_none_match.as_deref()),
             (header::IF_MODIFIED_SINCE, self.if_modified_since.as_deref()),
             (header::RANGE, range.as_deref()),
             (header::IF_RANGE, self.if_range.as_deref()),
+            (TRACEPARENT, self.traceparent.as_deref()),
             (header::VIA, Some(&*via::append(self.via.as_deref(), "1.1", pseudonym))),
         ];
         for (name, value) in fields {

@@ -96,6 +96,7 @@ mod store_cli;
 mod tidy;
 mod tls;
 mod top;
+mod traces;
 mod upgrade;
 mod upload_anaconda;
 mod upload_cloudsmith;

@@ -122,6 +122,7 @@ impl Engine {
 
     fn start(self: &Arc<Self>, name: String, shared: Arc<Shared>, request: FillRequest) {
         self.blobs.counters.started.fetch_add(1, Ordering::Relaxed);
+        shared.course.traced(request.source.span());
         let ending = Ending { engine: Arc::clone(self), name: name.clone(), shared: Arc::clone(&shared) };
         let task = Task::new(Arc::clone(self), name, shared, request);
         let stop = self.stop.clone();

@@ -21,7 +21,7 @@ use super::server::{self, ServerParts, Stopped, Stopper};
 use crate::clock::SystemClock;
 use crate::id::RequestIds;
 use crate::telemetry::access::{AccessLog, Target};
-use crate::telemetry::{Eyes, Health, Metrics, Slow, log};
+use crate::telemetry::{Eyes, Health, Metrics, Slow, Traces, log};
 use crossing::Ends;
 use handler::Scripted;
 
@@ -68,6 +68,7 @@ impl Gate {
             metrics: Arc::clone(&metrics),
             health: Arc::new(Health::default()),
             slow: Slow::OFF,
+            traces: Traces::off(),
         };
         let bound = listen::bind_all(&["127.0.0.1:0"]).unwrap();
         let address = bound[0].address();

@@ -123,6 +123,8 @@ pub struct Metrics {
     certificate_expiry: Family<CertificateLabel, Gauge>,
     /// Access lines that could not be written.
     pub access_lines_lost: Counter,
+    /// Spans that could not be sent.
+    pub spans_lost: Counter,
     tallies: Tallies,
     channels: ArcSwap<AHashMap<String, Arc<ChannelSeries>>>,
     other: Arc<ChannelSeries>,
@@ -179,6 +181,7 @@ impl Metrics {
             handshakes_failed: Counter::default(),
             certificate_expiry: Family::default(),
             access_lines_lost: Counter::default(),
+            spans_lost: Counter::default(),
             other: Arc::new(ChannelSeries::new(OTHER, &tallies)),
             tallies,
             channels: ArcSwap::default(),
@@ -249,6 +252,7 @@ impl Metrics {
             "Access lines that could not be written",
             self.access_lines_lost.clone(),
         );
+        room.register("spans_lost", "Spans that could not be sent", self.spans_lost.clone());
     }
 
     fn register_cache(&self, registry: &mut Registry) {
