@@ -18,12 +18,15 @@ use crate::harness::{Channel, Gate, Request, Setup, Upstream, eventually, eventu
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const KEY: &str = "MARKED-collector-key";
 
+/// Heads and bodies as they came.
+type Kept = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// Takes spans, and answers with a status that can be changed.
 struct Collector {
     address: SocketAddr,
     spans: Arc<Mutex<Vec<Span>>>,
     /// Heads and bodies as they came.
-    seen: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    seen: Kept,
     status: Arc<AtomicU16>,
 }
 
