@@ -114,6 +114,7 @@ pub(super) fn pressure(config: &Config) -> PressureSettings {
         connections: config.limits.connections,
         requests: config.limits.requests,
         descriptors: u8::try_from(config.limits.open_files).unwrap_or(u8::MAX),
+        memory: u8::try_from(config.limits.memory).unwrap_or(u8::MAX),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What keeps the gate from taking on more than it can carry: the limits, and the look at the process's own.
 //!
-//! Belongs here: making them from the settings, counting file descriptors. Does not: turning anybody away (`proxy`).
+//! Belongs here: making them from the settings, counting file descriptors, asking for memory (`memory`). Does not: turning anybody away
+//! (`proxy`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio::runtime::Runtime;
 use tokio::time::MissedTickBehavior;
 
 use super::convert;
+use super::memory::Memory;
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::proxy::server::Stop;
@@ -51,6 +53,9 @@ impl Guards {
                 let looked = tokio::task::spawn_blocking(move || {
                     if let Some(open) = open() {
                         guards.pressure.counted(open);
+                    }
+                    if let Some(memory) = Memory::now() {
+                        guards.pressure.weighed(memory.used());
                     }
                     if tidy {
                         guards.limits.tidy();

@@ -15,6 +15,7 @@ mod guards;
 mod hosting;
 mod line;
 mod manage;
+mod memory;
 mod operator;
 mod reload;
 mod serve;

@@ -216,6 +216,7 @@ fn limits(r: &mut Reader<'_>, top: &mut Fields<'_>) -> Limits {
         connections: r.number(fields.as_mut(), "limits.connections"),
         requests: r.number(fields.as_mut(), "limits.requests"),
         open_files: r.number(fields.as_mut(), "limits.open_files"),
+        memory: r.number(fields.as_mut(), "limits.memory"),
         address: ShareConfig {
             rate: r.number(fields.as_mut(), "limits.address_rate"),
             burst: r.number(fields.as_mut(), "limits.address_burst"),

@@ -152,6 +152,8 @@ pub struct Limits {
     /// `limits.open_files`: percent of the process's file descriptors from which on new connections are turned away; 0 for never.
     /// Default 90.
     pub open_files: usize,
+    /// `limits.memory`: percent of the memory in use from which on new requests are turned away; 0 for never. Default 95.
+    pub memory: usize,
     /// `limits.address_…`: what one address may take. Default anything.
     pub address: ShareConfig,
     /// `limits.user_…`: what one user may take. Default anything.

@@ -59,6 +59,7 @@ pub(super) fn full(limit: Limit) -> Refusal {
         Limit::Descriptors => {
             "This gateway has hardly any file descriptors left, of which each connection takes one"
         }
+        Limit::Memory => "There is hardly any memory left for this gateway",
         Limit::Requests => "This gateway answers as many requests at one time as it may",
         _ => "As many connections are open on this gateway as may be",
     };

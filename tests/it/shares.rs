@@ -206,6 +206,23 @@ fn descriptors_do_not_run_out() {
     gate.stop();
 }
 
+/// More than one percent of the memory is always in use.
+#[test]
+fn memory_does_not_run_out() {
+    let upstream = Upstream::start();
+    let channel = channel();
+    channel.publish(&upstream);
+    let home = Home::new();
+    home.write_rules(&rules::all_from(&upstream));
+    home.write_config("limits: {memory: 1}");
+    let gate = Process::serve(home);
+    eventually_true("it has been asked for", || gate.get(PAGE).status == 503);
+    refused(gate.get(PAGE), 503, "limits.memory");
+    gate.get("/-/healthz").expect(200);
+    assert!(gate.home().log().contains("hardly any memory is left"), "{}", gate.home().log());
+    gate.stop();
+}
+
 #[test]
 fn a_channel_with_a_bandwidth_is_sent_no_faster_and_whole() {
     let upstream = Upstream::start();

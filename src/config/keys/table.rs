@@ -67,6 +67,8 @@ pub const KEYS: &[Key] = &[
         "Requests being answered at one time; more are told to come again; 0 for any number."),
     key("limits.open_files", Shape::Number(0, 99), Text("90"),
         "Percent of the process's file descriptors from which on new connections are told to come again; 0 for never."),
+    key("limits.memory", Shape::Number(0, 99), Text("95"),
+        "Percent of the memory, of the machine or the container, from which on new requests are told to come again; 0 for never."),
     key("limits.address_rate", Shape::Number(0, 1_000_000), Text("0"),
         "Requests a second of one address; 0 for any number. Many people may share one, and one client opens 100 connections."),
     key("limits.address_burst", Shape::Number(0, 1_000_000), Text("0"),

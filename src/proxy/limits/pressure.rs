@@ -1,11 +1,11 @@
 //! How much all callers together have taken, and when it is enough: connections, requests, file descriptors.
 //!
-//! Descriptors are counted once a second; connections that came since then are added, so that a rush is noticed while it comes.
+//! Descriptors are counted, and memory asked for, once a second; connections that came since then are added, so that a rush is noticed while it comes.
 //!
 //! Belongs here: counting, and the point from which on new ones are turned away. Does not: turning them away (`front`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Limit;
@@ -22,11 +22,13 @@ pub struct PressureSettings {
     pub requests: usize,
     /// Percent of the file descriptors that the process may have; 0 for all.
     pub descriptors: u8,
+    /// Percent of the memory that may be in use; 0 for all.
+    pub memory: u8,
 }
 
 impl Default for PressureSettings {
     fn default() -> Self {
-        Self { connections: 10_000, requests: 0, descriptors: 90 }
+        Self { connections: 10_000, requests: 0, descriptors: 90, memory: 95 }
     }
 }
 
@@ -37,6 +39,8 @@ pub struct Pressure {
     under_way: AtomicUsize,
     /// Descriptors that are not connections of clients, when they were last counted.
     others: AtomicU64,
+    /// Too much memory was in use when that was last asked for.
+    heavy: AtomicBool,
     /// From so many descriptors on only health is told, and from so many on nobody is listened to; none for never.
     most: Option<(u64, u64)>,
     metrics: Arc<Metrics>,
@@ -96,6 +100,7 @@ impl Pressure {
             open: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
             others: AtomicU64::new(0),
+            heavy: AtomicBool::new(false),
             most,
             metrics,
         })
@@ -106,6 +111,23 @@ impl Pressure {
         self.metrics.limits.descriptors.set(signed(descriptors));
         let open = self.open.load(Ordering::Relaxed) as u64;
         self.others.store(descriptors.saturating_sub(open), Ordering::Relaxed);
+    }
+
+    /// So many percent of the memory are in use.
+    pub fn weighed(&self, percent: u8) {
+        let heavy = self.settings.memory > 0 && percent >= self.settings.memory;
+        if self.heavy.swap(heavy, Ordering::Relaxed) != heavy {
+            let most = self.settings.memory;
+            if heavy {
+                tracing::warn!(
+                    percent,
+                    most,
+                    "hardly any memory is left; new requests are turned away until there is more"
+                );
+            } else {
+                tracing::info!(percent, "there is memory again; requests are answered");
+            }
+        }
     }
 
     /// Counts a connection in.
@@ -133,6 +155,9 @@ impl Pressure {
 
     /// Counts a request in, or says that there are too many.
     pub(in crate::proxy) fn begun(&self) -> Result<UnderWay<'_>, Limit> {
+        if self.heavy.load(Ordering::Relaxed) {
+            return Err(Limit::Memory);
+        }
         if self.settings.requests == 0 {
             return Ok(UnderWay(None));
         }
@@ -152,7 +177,7 @@ mod tests {
 
     #[test]
     fn connections_since_the_last_count_are_added() {
-        let settings = PressureSettings { connections: 1000, requests: 0, descriptors: 90 };
+        let settings = PressureSettings { connections: 1000, ..PressureSettings::default() };
         let pressure = Pressure::new(settings, Some(1000), Arc::new(Metrics::new()));
         let first: Vec<_> = (0..100).map(|_| pressure.connected()).collect();
         assert!(first.iter().all(|(_, room)| *room == Room::Enough));
@@ -170,11 +195,23 @@ mod tests {
 
     #[test]
     fn limits_that_are_off_are_off() {
-        let settings = PressureSettings { connections: 1, requests: 0, descriptors: 0 };
+        let settings = PressureSettings { connections: 1, requests: 0, descriptors: 0, memory: 0 };
         let pressure = Pressure::new(settings, Some(10), Arc::new(Metrics::new()));
         pressure.counted(10);
+        pressure.weighed(100);
         let held = (pressure.connected(), pressure.connected());
         assert_eq!((held.0.1, held.1.1), (Room::Enough, Room::Short(Limit::Connections)));
+        assert!(pressure.begun().is_ok());
+    }
+
+    #[test]
+    fn memory_comes_and_goes() {
+        let pressure = Pressure::new(PressureSettings::default(), None, Arc::new(Metrics::new()));
+        pressure.weighed(94);
+        assert!(pressure.begun().is_ok());
+        pressure.weighed(95);
+        assert_eq!(pressure.begun().err(), Some(Limit::Memory));
+        pressure.weighed(90);
         assert!(pressure.begun().is_ok());
     }
 

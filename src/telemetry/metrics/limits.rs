@@ -25,6 +25,8 @@ pub enum Limit {
     Requests,
     /// File descriptors of the process.
     Descriptors,
+    /// Memory of the machine or the container.
+    Memory,
     /// Requests a second of an address.
     AddressRate,
     /// Requests under way of an address.
@@ -43,6 +45,7 @@ impl Limit {
             Self::Connections => "limits.connections",
             Self::Requests => "limits.requests",
             Self::Descriptors => "limits.open_files",
+            Self::Memory => "limits.memory",
             Self::AddressRate => "limits.address_rate",
             Self::AddressAtOnce => "limits.address_at_once",
             Self::UserRate => "limits.user_rate",
