@@ -18,11 +18,11 @@ use serde_json::{Value, json};
 
 use crate::http::problem::{MEDIA_TYPE, Problem};
 use crate::identity::{Identity, Issued, Visitor};
+use crate::people::reset::SendCode;
 use crate::people::{By, People, PeopleError, setup};
 use crate::secret::Secret;
 use crate::snapshot::people::Refused;
 use crate::store::StoreError;
-use crate::store::model::UserId;
 
 /// A refusal, which is an answer too.
 struct Refusal(Box<Response>);
@@ -96,9 +96,6 @@ pub struct Accounts {
 
 /// The longest body that is taken; all are small documents.
 const LONGEST: usize = 64 * 1024;
-
-/// Has a code for a new password sent to a user's address, soon.
-pub type SendCode = Arc<dyn Fn(UserId) -> BoxFuture<'static, Result<(), StoreError>> + Send + Sync>;
 
 /// Opens what makes users.
 pub type Open = Arc<dyn Fn() -> BoxFuture<'static, Result<People, StoreError>> + Send + Sync>;
@@ -247,17 +244,7 @@ async fn forgot(
     let asked: Forgot = read(&visitor, &body, "`username`")?;
     let people = (accounts.people)().await;
     let people = people.map_err(|error| refusal(people_problem(&visitor, &error.into())))?;
-    tokio::spawn(async move {
-        let ordered = async {
-            match people.forgetful(&asked.username).await? {
-                Some(user) => send(user).await.map_err(PeopleError::from),
-                None => Ok(()),
-            }
-        };
-        if let Err(error) = ordered.await {
-            tracing::warn!(%error, "a code for a new password could not be ordered");
-        }
-    });
+    people.send_code_behind(asked.username, send);
     Ok((StatusCode::ACCEPTED, Json(json!({"detail": MAYBE}))).into_response())
 }
 

@@ -9,13 +9,13 @@ use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::{Core, tell};
-use crate::api::accounts::{Open, SendCode};
+use crate::api::accounts::Open;
 use crate::clock::{SharedClock, UnixMillis};
 use crate::config::Config;
 use crate::http::date::rfc3339;
 use crate::jobs::{Failure, Kind, Order, Queue};
 use crate::notify::{Letter, Post, SealedJob};
-use crate::people::reset::LIFE;
+use crate::people::reset::{LIFE, SendCode};
 use crate::store::model::{Job, JobId, UserId};
 
 const KIND: &str = "notify.reset";
@@ -72,8 +72,7 @@ async fn letter(job: Job, open: Open, gate: String, now: UnixMillis) -> Result<O
     let text = format!(
         "Somebody, probably you, asked for a new password for the user `{name}` of {gate}.\n\n\
          This code sets one, once, until {until}:\n\n{code}\n\n\
-         POST it as JSON to {gate}/-/api/v1/password/reset:\n\n\
-         {{\"code\": \"the code\", \"password\": \"the new password\"}}\n\n\
+         Open {gate}/-/ui/new-password and paste it there.\n\n\
          If it was not you, there is nothing to do: the password stays as it is.\n\n-- \ncondagate at {gate}\n"
     );
     Ok(Some(Letter { to, subject: "[condagate] a new password".to_owned(), text }))

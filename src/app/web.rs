@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 
 use super::Core;
+use super::forgotten;
 use super::manage::Managed;
 use super::society::Society;
 use crate::api::in_process;
@@ -42,6 +43,7 @@ impl Core {
             base: base.trim_end_matches('/').to_owned(),
             identity: Arc::clone(&society.identity),
             people: society.open_people(&self.config),
+            send_code: forgotten::sender(&self.config, &self.work.queue, &self.clock),
             live: Arc::clone(&self.live),
             delivery: self.delivery.clone(),
             hosting: hosting.clone(),

@@ -5,8 +5,10 @@
 //!
 //! Belongs here: who may be sent a code, making and taking them. Does not: mail (`notify`), when it is sent (`app`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
@@ -17,7 +19,11 @@ use crate::auth::hmac;
 use crate::auth::name::UserName;
 use crate::clock::UnixMillis;
 use crate::secret::Secret;
+use crate::store::StoreError;
 use crate::store::model::{User, UserId};
+
+/// Has a code sent to a user's address, soon.
+pub type SendCode = Arc<dyn Fn(UserId) -> BoxFuture<'static, Result<(), StoreError>> + Send + Sync>;
 
 /// How long a code is good.
 pub const LIFE: Duration = Duration::from_hours(1);
@@ -27,10 +33,26 @@ impl People {
     ///
     /// # Errors
     /// [`PeopleError::Store`]
-    pub async fn forgetful(&self, name: &str) -> Result<Option<UserId>, PeopleError> {
+    async fn forgetful(&self, name: &str) -> Result<Option<UserId>, PeopleError> {
         let Ok(name) = UserName::parse(name) else { return Ok(None) };
         let user = self.store.users().by_name(name.key()).await?;
         Ok(user.filter(|user| key_of(user).is_some() && user.email.is_some()).map(|user| user.id))
+    }
+
+    /// Has a code sent to a user of that name who can be sent one. Returns at once, so that nobody learns from the time it takes who is
+    /// there; what goes wrong is in the log.
+    pub fn send_code_behind(self, name: String, send: SendCode) {
+        tokio::spawn(async move {
+            let ordered = async {
+                match self.forgetful(&name).await? {
+                    Some(user) => send(user).await.map_err(PeopleError::from),
+                    None => Ok(()),
+                }
+            };
+            if let Err(error) = ordered.await {
+                tracing::warn!(%error, "a code for a new password could not be ordered");
+            }
+        });
     }
 
     /// A code for such a user, who may have changed since.

@@ -23,6 +23,7 @@ mod channels;
 mod cookies;
 mod desk;
 mod dress;
+mod forgotten;
 mod home;
 mod icons;
 mod package;
@@ -59,6 +60,7 @@ use crate::delivery::Delivery;
 use crate::identity::Identity;
 use crate::manage::AnyGate;
 use crate::people::People;
+use crate::people::reset::SendCode;
 use crate::snapshot::Live;
 use crate::store::StoreError;
 
@@ -73,6 +75,8 @@ pub struct Parts {
     pub identity: Arc<Identity>,
     /// Users, groups, tokens, grants.
     pub people: OpenPeople,
+    /// Sends codes to those who have forgotten their password; `None` where there is no mail.
+    pub send_code: Option<SendCode>,
     /// The rules and channels in force.
     pub live: Arc<Live>,
     /// What there is in channels.
@@ -105,6 +109,8 @@ pub fn router(parts: Parts) -> Router {
         .route("/ui/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/ui/sign-out", post(sign_in::sign_out))
         .route("/ui/setup", get(setup::show).post(setup::redeem))
+        .route("/ui/forgotten", get(forgotten::show).post(forgotten::ask))
+        .route("/ui/new-password", get(forgotten::show_reset).post(forgotten::reset))
         .route("/ui/theme", post(theme::set))
         .route("/ui/channels", get(channels::show))
         .route("/ui/channels/{*rest}", get(channel::show).post(channel::act))

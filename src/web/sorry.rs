@@ -97,7 +97,7 @@ impl From<PeopleError> for Sorry {
             PeopleError::Taken { .. }
             | PeopleError::LastSuperuser(_)
             | PeopleError::Setup(SetupError::NotNeeded) => Self::conflict(sentence),
-            PeopleError::Setup(SetupError::NotGood) => Self::forbidden(sentence),
+            PeopleError::Setup(SetupError::NotGood) | PeopleError::ResetCode => Self::forbidden(sentence),
             PeopleError::Setup(SetupError::File { .. }) => {
                 tracing::error!(error = %sentence, "the set-up code can't be used");
                 Self::broken()

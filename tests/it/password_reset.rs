@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Answer, Gate, Request, Setup, eventually, eventually_true};
+use crate::harness::{Answer, Browser, Gate, Request, Setup, eventually, eventually_true};
 use crate::notify::{MailServer, PASSWORD as MAIL_PASSWORD};
-use crate::people_cli::{done, done_with, json_of};
+use crate::people_cli::{administrator, done, done_with, json_of};
 
 const OLD: &str = "correct horse battery";
 const NEW: &str = "staple stays where it is";
@@ -21,6 +21,7 @@ fn gate(mail: &MailServer) -> Gate {
         done_with(gate.home(), &create, &format!("{OLD}\n"));
     }
     done_with(gate.home(), &["user", "disable", "eve"], "");
+    administrator(gate.home());
     gate
 }
 
@@ -80,6 +81,27 @@ fn a_code_by_mail_sets_another_password_once() {
     post(&gate, "session/refresh", &refresh).expect_problem(401);
     let events = done(gate.home(), &["audit", "list"]);
     assert!(events.contains("user.password.reset"), "{events}");
+}
+
+#[test]
+fn the_same_on_the_pages() {
+    let mail = MailServer::start();
+    let gate = gate(&mail);
+    let mut browser = Browser::new(&gate);
+    assert!(browser.page("/-/ui/sign-in").contains("/-/ui/forgotten"));
+    browser.page("/-/ui/forgotten");
+    assert_eq!(browser.post("/-/ui/forgotten", &[("username", "ada")]).status, 303);
+    let code = code(&mail, 0);
+    assert!(mail.to("ada@example.org")[0].text.replace("=\r\n", "").contains("/-/ui/new-password"));
+    browser.page("/-/ui/new-password");
+    let mut set = |code: &str, password: &str, again: &str| {
+        let form = [("code", code), ("password", password), ("again", again)];
+        browser.post("/-/ui/new-password", &form).status
+    };
+    assert_eq!(set(&code, NEW, OLD), 422);
+    assert_eq!(set("wrong", NEW, NEW), 403);
+    assert_eq!(set(&code, NEW, NEW), 303);
+    log_in(&gate, NEW).expect(200);
 }
 
 #[test]

@@ -24,7 +24,8 @@ pub(super) fn lines(report: &Report, rows: usize, columns: usize) -> Vec<String>
 }
 
 fn head(report: &Report) -> Vec<String> {
-    let all: f64 = report.requests_per_second.values().sum();
+    // The sum of nothing is a negative zero.
+    let all = report.requests_per_second.values().fold(0.0, |all, one| all + one);
     let kinds: Vec<_> = report
         .requests_per_second
         .iter()
