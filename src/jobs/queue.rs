@@ -34,7 +34,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// To be done at once, tried [`ATTEMPTS`] times.
+    /// To be done at once, tried `ATTEMPTS` times.
     #[must_use]
     pub const fn new(kind: &'static str, input: Value) -> Self {
         Self { kind, input, only: None, id: None, due: None, attempts: ATTEMPTS }

@@ -3,7 +3,7 @@
 //! The table is the one source of the defaults that [`super::read`] uses, of the file that `condagate config init` writes, of the
 //! JSON Schema for editors, and of the names that are suggested for a mistyped key.
 //!
-//! Belongs here: the shape of the table and how it is asked. Does not: its rows ([`table`]), reading values ([`super::read`]).
+//! Belongs here: the shape of the table and how it is asked. Does not: its rows (`table`), reading values ([`super::read`]).
 
 mod table;
 

@@ -1,7 +1,7 @@
 //! TLS for clients: which certificate for which name, and what a connection must offer.
 //!
 //! Belongs here: from certificate files to what answers a handshake, reading them again while connections run. Does not: reading PEM and
-//! what is in a certificate ([`certificate`]), accepting (`front`).
+//! what is in a certificate (`certificate`), accepting (`front`).
 //!
 //! TLS 1.2 and 1.3 with the suites that rustls has, which are all forward secret; HTTP/2 and HTTP/1.1 by ALPN.
 
