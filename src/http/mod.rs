@@ -12,6 +12,7 @@ pub mod conditional;
 pub mod date;
 pub mod etag;
 mod list;
+pub mod measured;
 pub mod problem;
 pub mod range;
 pub mod traceparent;

@@ -40,6 +40,7 @@ pub use by::By;
 pub use error::{PeopleError, Refusal};
 pub use grants::{Given, Who};
 pub use groups::Joined;
+pub use record::{event_at, place_of};
 pub use tokens::{Issued, Life, NewToken};
 pub use users::{Account, NewUser};
 

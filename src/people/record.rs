@@ -27,6 +27,29 @@ pub(super) struct Done {
     pub detail: Value,
 }
 
+/// An event as the place where a page of the trail ends: `<millis>.<id>`.
+#[must_use]
+pub fn place_of(event: &AuditEvent) -> String {
+    format!("{}.{}", event.at.0, event.id)
+}
+
+/// An event at such a place, with nothing in it that paging does not need.
+#[must_use]
+pub fn event_at(place: &str) -> Option<AuditEvent> {
+    let (at, id) = place.split_once('.')?;
+    let text = String::new;
+    Some(AuditEvent {
+        at: UnixMillis(at.parse().ok()?),
+        id: AuditId::new(id)?,
+        actor: text(),
+        kind: text(),
+        target: text(),
+        address: text(),
+        result: text(),
+        detail: text(),
+    })
+}
+
 impl People {
     /// Writes that something was done.
     pub(super) async fn record(&self, by: &By, done: Done) -> Result<(), PeopleError> {

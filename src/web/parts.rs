@@ -1,26 +1,20 @@
 //! Forms with files, part by part as they come.
 //!
-//! The parser takes in all that is ready before it looks, and has no limit on what stands before a part's content. So it is given one piece at a
-//! time, and only so many bytes until it has found something.
+//! What the parser may take in is limited by [`crate::http::measured`].
 //!
 //! Belongs here: limits on parts. Does not: what they mean (`upload`).
 
 use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 
 use axum::RequestExt;
 use axum::body::{Body, Bytes};
 use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{DefaultBodyLimit, Request};
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use super::sorry::Sorry;
+use crate::http::measured::{Measured, Room};
 
-/// What the parser may hold without having found a part in it.
-const AHEAD: usize = 256 * 1024;
 /// A part that is a word.
 const SMALL: usize = 16 * 1024;
 /// Parts of a form.
@@ -29,17 +23,15 @@ const MOST: usize = 16;
 /// See the module's description.
 pub(super) struct Parts {
     form: Multipart,
-    room: Arc<AtomicUsize>,
+    room: Room,
     left: usize,
 }
 
 impl Parts {
     pub(super) async fn of(request: Request) -> Result<Self, Sorry> {
-        let room = Arc::new(AtomicUsize::new(AHEAD));
-        let measure = Arc::clone(&room);
+        let room = Room::default();
         let mut request = request.map(|body| {
-            let pieces = Box::pin(body.into_data_stream());
-            Body::from_stream(Measured { pieces, room: measure, resting: false })
+            Body::from_stream(Measured::new(body.into_data_stream().map_err(io::Error::other), &room))
         });
         // Files are as long as the gate takes packages.
         DefaultBodyLimit::disable().apply(&mut request);
@@ -50,13 +42,13 @@ impl Parts {
 
     /// The next part, whose content has not been read.
     pub(super) async fn next(&mut self) -> Result<Option<Field<'_>>, Sorry> {
-        self.room.store(AHEAD, Ordering::Relaxed);
+        self.room.refill();
         self.left = self.left.checked_sub(1).ok_or_else(|| Sorry::invalid("the form has too many parts"))?;
         self.form.next_field().await.map_err(|_| broken())
     }
 
-    pub(super) fn room(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.room)
+    pub(super) fn room(&self) -> Room {
+        self.room.clone()
     }
 }
 
@@ -74,49 +66,13 @@ pub(super) async fn text(field: Field<'_>) -> Result<String, Sorry> {
 }
 
 /// The content of a file as it comes.
-pub(super) fn pieces(
-    field: Field<'_>,
-    room: Arc<AtomicUsize>,
-) -> impl Stream<Item = io::Result<Bytes>> + Send {
+pub(super) fn pieces(field: Field<'_>, room: Room) -> impl Stream<Item = io::Result<Bytes>> + Send {
     field.map(move |piece| {
-        room.store(AHEAD, Ordering::Relaxed);
+        room.refill();
         piece.map_err(io::Error::other)
     })
 }
 
 fn broken() -> Sorry {
     Sorry::invalid("the form broke off; nothing was published")
-}
-
-/// A body that comes one piece at a time.
-struct Measured {
-    pieces: Pin<Box<dyn Stream<Item = Result<Bytes, axum::Error>> + Send>>,
-    room: Arc<AtomicUsize>,
-    resting: bool,
-}
-
-impl Stream for Measured {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if std::mem::take(&mut self.resting) {
-            // Whoever asks for all there is gets its turn to look at what it has.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let polled = self
-            .pieces
-            .as_mut()
-            .poll_next(cx)
-            .map(|piece| piece.map(|piece| piece.map_err(io::Error::other)));
-        if let Poll::Ready(Some(Ok(piece))) = &polled {
-            self.resting = true;
-            let room = self.room.load(Ordering::Relaxed);
-            if piece.len() > room {
-                return Poll::Ready(Some(Err(io::Error::other("the head of a part has no end"))));
-            }
-            self.room.store(room - piece.len(), Ordering::Relaxed);
-        }
-        polled
-    }
 }

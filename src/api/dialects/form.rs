@@ -1,15 +1,10 @@
 //! Forms with files (`multipart/form-data`), part by part as they come.
 //!
-//! The parser takes in all that is ready before it looks, and has no limit on what stands before a part's content. So it is given one piece
-//! at a time, and only so many bytes until it has found something.
+//! What the parser may take in is limited by [`crate::http::measured`].
 //!
 //! Belongs here: the order of parts, limits. Does not: what the parts mean.
 
 use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 
 use axum::RequestExt;
 use axum::body::{Body, Bytes};
@@ -18,9 +13,8 @@ use axum::extract::{DefaultBodyLimit, Request};
 use futures_util::{Stream, StreamExt};
 
 use super::talk::{self, No};
+use crate::http::measured::{Measured, Room};
 
-/// What the parser may hold without having found a part in it.
-const AHEAD: usize = 256 * 1024;
 /// Parts of a form.
 const MOST: usize = 64;
 /// A part that is a word or a number.
@@ -29,28 +23,21 @@ pub(super) const SMALL: usize = 64 * 1024;
 /// See the module's description.
 pub(super) struct Form {
     parts: Multipart,
-    room: Arc<AtomicUsize>,
+    room: Room,
     left: usize,
 }
 
 /// One part.
 pub(super) struct Part<'a> {
     field: Field<'a>,
-    room: Arc<AtomicUsize>,
+    room: Room,
 }
 
 impl Form {
     /// The form of a request.
     pub(super) async fn of(request: Request) -> Result<Self, No> {
-        let room = Arc::new(AtomicUsize::new(AHEAD));
-        let measure = Arc::clone(&room);
-        let mut request = request.map(|body| {
-            Body::from_stream(Measured {
-                pieces: Box::pin(talk::pieces(body)),
-                room: measure,
-                resting: false,
-            })
-        });
+        let room = Room::default();
+        let mut request = request.map(|body| Body::from_stream(Measured::new(talk::pieces(body), &room)));
         // The files in it are as long as they may be; who takes them has the limit.
         DefaultBodyLimit::disable().apply(&mut request);
         let parts = request.extract::<Multipart, _>().await.map_err(|_| {
@@ -63,10 +50,10 @@ impl Form {
 
     /// The next part, whose content has not been read.
     pub(super) async fn next(&mut self) -> Result<Option<Part<'_>>, No> {
-        self.room.store(AHEAD, Ordering::Relaxed);
+        self.room.refill();
         self.left = self.left.checked_sub(1).ok_or_else(|| No::invalid("the form has too many parts"))?;
         let field = self.parts.next_field().await.map_err(|_| broken())?;
-        Ok(field.map(|field| Part { field, room: Arc::clone(&self.room) }))
+        Ok(field.map(|field| Part { field, room: self.room.clone() }))
     }
 }
 
@@ -114,7 +101,7 @@ impl Part<'_> {
     pub(super) fn pieces(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
         let Self { field, room } = self;
         field.map(move |piece| {
-            room.store(AHEAD, Ordering::Relaxed);
+            room.refill();
             piece.map_err(io::Error::other)
         })
     }
@@ -126,38 +113,10 @@ fn broken() -> No {
     )
 }
 
-/// A body that comes one piece at a time.
-struct Measured {
-    pieces: Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>,
-    room: Arc<AtomicUsize>,
-    resting: bool,
-}
-
-impl Stream for Measured {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if std::mem::take(&mut self.resting) {
-            // Whoever asks for all there is gets its turn to look at what it has.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let polled = self.pieces.as_mut().poll_next(cx);
-        if let Poll::Ready(Some(Ok(piece))) = &polled {
-            self.resting = true;
-            let room = self.room.load(Ordering::Relaxed);
-            if piece.len() > room {
-                return Poll::Ready(Some(Err(io::Error::other("the head of a part has no end"))));
-            }
-            self.room.store(room - piece.len(), Ordering::Relaxed);
-        }
-        polled
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::measured::AHEAD;
 
     fn form(pieces: Vec<Bytes>) -> Request {
         let body = Body::from_stream(futures_util::stream::iter(pieces.into_iter().map(io::Result::Ok)));

@@ -16,8 +16,8 @@ use crate::clock::UnixMillis;
 use crate::conda::digest::Sha256;
 use crate::http::problem::Problem;
 use crate::people::view::{DownloadView, EventView};
+use crate::people::{event_at, place_of};
 use crate::policy::units::moment;
-use crate::store::model::{AuditEvent, AuditId};
 use crate::store::repo::AuditFilter;
 
 pub(super) fn routes() -> OpenApiRouter<Control> {
@@ -62,22 +62,6 @@ fn time(text: Option<&str>, what: &str) -> Answered<Option<UnixMillis>> {
     Ok(Some(read.ok_or_else(wrong)?))
 }
 
-/// An event as the place where a page ends: `<millis>.<id>`.
-fn behind(place: &str) -> Option<AuditEvent> {
-    let (at, id) = place.split_once('.')?;
-    let text = String::new;
-    Some(AuditEvent {
-        at: UnixMillis(at.parse().ok()?),
-        id: AuditId::new(id)?,
-        actor: text(),
-        kind: text(),
-        target: text(),
-        address: text(),
-        result: text(),
-        detail: text(),
-    })
-}
-
 /// Events, the newest first.
 #[utoipa::path(get, path = "/audit", tag = "audit", operation_id = "listEvents", params(Filtered), responses((status = 200, body = Events)))]
 async fn events(
@@ -97,11 +81,11 @@ async fn events(
     let filter = AuditFilter { actor, kinds, since, until };
     let wrong = || Problem::bad_request("`after` is what `next` of the page before said");
     let after = match wish.after.as_deref() {
-        Some(place) => Some(behind(place).ok_or_else(wrong)?),
+        Some(place) => Some(event_at(place).ok_or_else(wrong)?),
         None => None,
     };
     let rows = people.events(&filter, after.as_ref(), limit).await?;
-    let next = next(&rows, limit, |last| format!("{}.{}", last.at.0, last.id));
+    let next = next(&rows, limit, place_of);
     let (mut names, mut events) = (people.names(), Vec::with_capacity(rows.len()));
     for event in &rows {
         events.push(EventView::new(event, names.actor(&event.actor).await?));

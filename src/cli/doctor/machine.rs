@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rustix::process::{Resource, getrlimit};
 
+use super::super::show::readable;
 use super::Finding;
 use crate::config::{Config, KeepFree, Sources};
 use crate::policy::units::show_size;
@@ -55,15 +56,9 @@ impl Volume {
     }
 }
 
-/// For people.
-fn human(bytes: u64) -> String {
-    let tenths = bytes / ((1 << 30) / 10);
-    if tenths >= 10 { format!("{}.{}GiB", tenths / 10, tenths % 10) } else { show_size(bytes >> 20 << 20) }
-}
-
 fn room_for_indexes(dir: &Path) -> Option<Finding> {
     let Volume { shown, free, .. } = Volume::of(dir)?;
-    let says = format!("{} are left for indexes on the volume of {shown}", human(free));
+    let says = format!("{} are left for indexes on the volume of {shown}", readable(free));
     Some(if free < INDEX {
         Finding::note(
             "room",
@@ -86,17 +81,17 @@ fn room_for_packages(config: &Config) -> Option<Finding> {
         let fix = "remove small files, or make the file system anew with more inodes";
         Finding::wrong(ABOUT, format!("the volume of {shown} has nearly no inodes left"), fix)
     } else if free < keep {
-        let (free, keep) = (human(free), human(keep));
+        let (free, keep) = (readable(free), readable(keep));
         let says = format!(
             "{free} are left on the volume of {shown}, less than `cache.keep_free` ({keep}): nothing new is kept"
         );
         Finding::wrong(ABOUT, says, "make room, or lower `cache.size` and run `condagate cache gc`")
     } else if config.cache.size > total.saturating_sub(keep) {
-        let (size, total) = (show_size(config.cache.size), human(total));
+        let (size, total) = (show_size(config.cache.size), readable(total));
         let says = format!("`cache.size` is {size}, and the volume of {shown} has {total} in all");
         Finding::note(ABOUT, says, "lower `cache.size`, or put `storage.packages` on a larger volume")
     } else {
-        Finding::good(ABOUT, format!("{} are left for packages on the volume of {shown}", human(free)))
+        Finding::good(ABOUT, format!("{} are left for packages on the volume of {shown}", readable(free)))
     })
 }
 
@@ -131,7 +126,7 @@ fn memory() -> Option<Finding> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
     let available = line.split_whitespace().nth(1)?.parse::<u64>().ok()? << 10;
-    let human = show_size(available >> 20 << 20);
+    let human = readable(available);
     Some(if available < MEMORY {
         Finding::note(
             "memory",

@@ -11,11 +11,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{LINES, tabbed};
-use crate::clock::UnixMillis;
-use crate::people::People;
 use crate::people::view::EventView;
+use crate::people::{People, event_at, place_of};
 use crate::policy::units::moment;
-use crate::store::model::{AuditEvent, AuditId};
+use crate::store::model::AuditEvent;
 use crate::store::repo::AuditFilter;
 use crate::web::desk::Desk;
 use crate::web::page::{self, Page};
@@ -107,26 +106,6 @@ impl Asked {
     }
 }
 
-/// An event as the place where a page ends: `<millis>.<id>`.
-fn place(event: &AuditEvent) -> String {
-    format!("{}.{}", event.at.0, event.id)
-}
-
-fn behind(place: &str) -> Option<AuditEvent> {
-    let (at, id) = place.split_once('.')?;
-    let text = String::new;
-    Some(AuditEvent {
-        at: UnixMillis(at.parse().ok()?),
-        id: AuditId::new(id)?,
-        actor: text(),
-        kind: text(),
-        target: text(),
-        address: text(),
-        result: text(),
-        detail: text(),
-    })
-}
-
 pub(super) async fn show(
     Extension(desk): Extension<Desk>,
     Query(asked): Query<Asked>,
@@ -135,7 +114,7 @@ pub(super) async fn show(
     let people = desk.people().await?;
     let (events, told) = match asked.filter(&people).await {
         Ok(filter) => {
-            let after = asked.after.as_deref().and_then(behind);
+            let after = asked.after.as_deref().and_then(event_at);
             (people.events(&filter, after.as_ref(), LINES).await?, None)
         }
         Err(sorry) if sorry.status.is_client_error() => (Vec::new(), Some(sorry.sentence)),
@@ -154,7 +133,7 @@ pub(super) async fn show(
             detail: event.detail.clone(),
         });
     }
-    let next = events.last().filter(|_| events.len() == LINES as usize).map(place);
+    let next = events.last().filter(|_| events.len() == LINES as usize).map(place_of);
     let (page, query) = (desk.page("admin"), asked.query());
     Ok(page::show(&AuditPage { page, asked, query, rows, next, told }))
 }
@@ -225,8 +204,8 @@ mod tests {
 
     #[test]
     fn places_go_both_ways() {
-        let event = behind("1793750400000.00000001-abc").unwrap();
-        assert_eq!(place(&event), "1793750400000.00000001-abc");
-        assert!(behind("x.y").is_none() && behind("1").is_none());
+        let event = event_at("1793750400000.00000001-abc").unwrap();
+        assert_eq!(place_of(&event), "1793750400000.00000001-abc");
+        assert!(event_at("x.y").is_none() && event_at("1").is_none());
     }
 }
