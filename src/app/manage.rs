@@ -13,7 +13,8 @@ use super::Core;
 use super::convert;
 use super::operator::{GateOperator, channel_ref};
 use crate::api::{OperateError, Operator as _, PurgeRequest};
-use crate::cache::CacheStatus;
+use crate::cache::{CacheStatus, Inventory};
+use crate::conda::channel::ChannelRef;
 use crate::conda::digest::Sha256;
 use crate::conda::subdir::Subdir;
 use crate::conda::url::{IndexFile, Packing, Route};
@@ -22,13 +23,13 @@ use crate::config::{self, Machine};
 use crate::delivery::explain::{ExplainError, Explanation, Question, Rehearsal};
 use crate::jobs::Desk;
 use crate::manage::{
-    Checked, Expected, Gate, LONGEST_FILE, ManageError, OWN_FILE, Purge, RulesFile, RulesShown, SettingShown,
-    Warm,
+    Checked, Expected, Gate, LONGEST_FILE, ManageError, OWN_FILE, Purge, RulesFile, RulesShown, Served,
+    SettingShown, Warm,
 };
 use crate::people::By;
 use crate::policy::Rules;
 use crate::secret::mask_urls;
-use crate::snapshot::Place;
+use crate::snapshot::{Place, View};
 use crate::store::StoreError;
 use crate::trail::Happened;
 use crate::upstream::{UpstreamSnapshot, Upstreams};
@@ -50,6 +51,26 @@ impl Gate for Managed {
     async fn cache(&self) -> Result<CacheStatus, ManageError> {
         let cache = self.0.cache.clone();
         tokio::task::spawn_blocking(move || cache.status()).await.map_err(failed)?.map_err(failed)
+    }
+
+    async fn inventory(&self) -> Result<Arc<Inventory>, ManageError> {
+        let mut inventory = Inventory::clone(&*self.0.cache.inventory().await.map_err(failed)?);
+        let view = self.0.live.view();
+        for held in &mut inventory.channels {
+            held.channel = asked_as(&view, &held.kept);
+        }
+        Ok(Arc::new(inventory))
+    }
+
+    fn served(&self) -> Served {
+        let mut served = Served::default();
+        self.0.eyes.metrics.each_channel(|series| {
+            for (outcome, answers, _) in series.totals() {
+                served.answers += answers;
+                served.from_here += if outcome.is_from_here() { answers } else { 0 };
+            }
+        });
+        served
     }
 
     async fn purge(&self, by: &By, what: Purge) -> Result<u64, ManageError> {
@@ -188,6 +209,18 @@ impl Gate for Managed {
         let report = self.0.eyes.health.report(true);
         (report.status == 200, serde_json::from_slice(&report.body).unwrap_or_default())
     }
+}
+
+/// As which channel is asked for what is kept under a name.
+fn asked_as(view: &View, kept: &str) -> Option<String> {
+    let is_it = |asked: &ChannelRef| match view.place(&asked.name) {
+        Some(Place::Source(channel)) => channel.fetched_as(asked).to_string() == kept,
+        _ => false,
+    };
+    // Most are called as upstream calls them.
+    let same = kept.split_once('/').and_then(|(_, rest)| channel_ref(rest)).filter(is_it);
+    let named = || view.names().map(|name| ChannelRef { name: name.clone(), label: None }).find(is_it);
+    same.or_else(named).map(|asked| asked.to_string())
 }
 
 fn check_text(text: &str) -> Result<(), ManageError> {

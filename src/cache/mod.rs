@@ -11,7 +11,7 @@
 //! | `index/` `object` | `cache.db` |
 //! | `intake` `vault` | files of hosted channels on their way in, and kept |
 //! | `freshness` `negative` | how long an answer holds |
-//! | `evict` `purge` `verify` `recover` `status` | keeping house |
+//! | `evict` `purge` `verify` `recover` `status` `inventory` | keeping house |
 //! | `ops` | every change on disk, and the hook that makes it fail in tests |
 //!
 //! ```text
@@ -31,6 +31,7 @@ pub(crate) mod guard;
 mod hashing;
 mod index;
 mod intake;
+mod inventory;
 mod layout;
 mod map;
 pub mod negative;
@@ -56,6 +57,7 @@ mod verify;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -68,6 +70,7 @@ pub use contents::FileQuery;
 pub use error::{AnyDigest, CacheError, FillError, SourceError, SourceErrorKind};
 pub use fill::{Fill, FillHead, FillKind, FillRequest, Follower};
 pub use intake::{Intake, Taken};
+pub use inventory::{ChannelHeld, FileHeld, Inventory};
 pub use negative::{NegativeEntry, Negatives};
 pub use object::{Object, ObjectMeta};
 pub use ops::{Faults, FileOp};
@@ -91,6 +94,9 @@ use ops::Ops;
 use crate::clock::SharedClock;
 use crate::conda::digest::{Expected, Sha256};
 
+/// How long what the cache is full of is believed: a look at it reads every row.
+const INVENTORY: Duration = Duration::from_secs(20);
+
 struct Inner {
     settings: CacheSettings,
     blobs: Arc<Blobs>,
@@ -99,6 +105,8 @@ struct Inner {
     contents: contents::Contents,
     /// Looks on disk under way: a crowd that asks for one blob at once waits for one look.
     looking: Mutex<HashMap<Sha256, Look>>,
+    /// What was found a moment ago.
+    inventory: moka::future::Cache<(), Arc<Inventory>>,
 }
 
 type Look = Shared<BoxFuture<'static, Option<Arc<Blob>>>>;
@@ -130,7 +138,8 @@ impl Cache {
         let engine = Engine::new(settings.clone(), Arc::clone(&blobs), Arc::clone(&objects));
         let contents = contents::Contents::new(blobs.layout.contents());
         let looking = Mutex::default();
-        let inner = Arc::new(Inner { settings, blobs, objects, engine, contents, looking });
+        let inventory = moka::future::Cache::builder().max_capacity(1).time_to_live(INVENTORY).build();
+        let inner = Arc::new(Inner { settings, blobs, objects, engine, contents, looking, inventory });
         recover::start(&inner);
         Ok(Self(inner))
     }
@@ -328,7 +337,18 @@ impl Cache {
     /// # Errors
     /// The index can't be written or a file can't be deleted.
     pub async fn purge(&self, what: Purge) -> Result<PurgeReport, CacheError> {
-        self.on_pool(move |inner| purge::purge(inner, &what)).await?
+        let done = self.on_pool(move |inner| purge::purge(inner, &what)).await;
+        self.0.inventory.invalidate(&()).await;
+        done?
+    }
+
+    /// What the cache is full of, as of some seconds ago at most.
+    ///
+    /// # Errors
+    /// The index can't be read.
+    pub async fn inventory(&self) -> Result<Arc<Inventory>, Arc<CacheError>> {
+        let look = async { self.on_pool(inventory::take).await?.map(Arc::new) };
+        self.0.inventory.try_get_with((), look).await
     }
 
     /// Evicts to the budget, clears away files without rows, old unfinished downloads and the whole quarantine.

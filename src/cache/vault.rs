@@ -23,7 +23,7 @@ use crate::clock::UnixMillis;
 use crate::conda::digest::{Md5, Sha256};
 
 /// What the index says of where a kept file came from.
-const ORIGIN: &str = "hosted";
+pub(super) const ORIGIN: &str = "hosted";
 
 /// A file that is kept for hosted channels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::cache::CacheStatus;
+use crate::cache::{CacheStatus, Inventory};
 use crate::delivery::explain::Rehearsal;
 use crate::delivery::explain::{ExplainError, Explanation, Question};
 use crate::jobs;
@@ -76,6 +76,20 @@ pub struct RulesShown {
     pub own: String,
 }
 
+impl RulesShown {
+    /// What is in [`OWN_FILE`].
+    #[must_use]
+    pub fn own_text(&self) -> &str {
+        self.files.iter().find(|file| file.writable).map_or("", |file| file.text.as_str())
+    }
+
+    /// The recalls in it: their ids, and the rules as they are written.
+    #[must_use]
+    pub fn recalls(&self) -> Vec<(String, String)> {
+        recall::recalls(self.own_text())
+    }
+}
+
 /// What became of rules that somebody looked through.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Checked {
@@ -83,6 +97,15 @@ pub struct Checked {
     pub mistakes: Vec<String>,
     /// What may be meant and may be a mistake.
     pub notes: Vec<String>,
+}
+
+/// Answers of channels, since the start of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Served {
+    /// How many.
+    pub answers: u64,
+    /// Those that waited for no upstream.
+    pub from_here: u64,
 }
 
 /// A setting in force.
@@ -102,6 +125,9 @@ pub enum ManageError {
     /// What was asked makes no sense; nothing was done.
     #[error("{0}")]
     Invalid(String),
+    /// There is nothing of that name; nothing was done.
+    #[error("{0}")]
+    Missing(String),
     /// The rules have mistakes; nothing was changed.
     #[error("the rules have mistakes, so nothing was changed:\n{}", .0.join("\n"))]
     Mistakes(Vec<String>),
@@ -130,6 +156,10 @@ pub enum Expected {
 pub trait Gate: Send + Sync {
     /// What the cache holds.
     async fn cache(&self) -> Result<CacheStatus, ManageError>;
+    /// What the cache is full of.
+    async fn inventory(&self) -> Result<Arc<Inventory>, ManageError>;
+    /// Answers since the start of the process.
+    fn served(&self) -> Served;
     /// Takes something out of the cache; how much that was.
     async fn purge(&self, by: &By, what: Purge) -> Result<u64, ManageError>;
     /// Begins to fetch indexes, and does not wait for them.
@@ -169,8 +199,17 @@ impl dyn Gate {
     /// As [`Gate::write`].
     pub async fn recall(&self, by: &By, recall: &Recall) -> Result<RulesShown, ManageError> {
         let shown = self.rules().await;
-        let own = shown.files.iter().find(|file| file.writable).map_or("", |file| file.text.as_str());
-        let text = recall.added_to(own)?;
+        let text = recall.added_to(shown.own_text())?;
         self.write(by, Some(text), Expected::Own(shown.own)).await
+    }
+
+    /// Takes a recall back.
+    ///
+    /// # Errors
+    /// As [`Gate::write`]; [`ManageError::Missing`] where there is none with this id.
+    pub async fn take_back(&self, by: &By, id: &str) -> Result<RulesShown, ManageError> {
+        let shown = self.rules().await;
+        let text = Recall::taken_from(shown.own_text(), id)?;
+        self.write(by, text, Expected::Own(shown.own)).await
     }
 }

@@ -23,6 +23,24 @@ pub struct Recall {
 const HEAD: &str =
     "# Written by the gateway: what administrators decide on its pages and by its API. Edit it there.\n";
 
+/// Whether a line begins another part of the file.
+fn is_top(line: &str) -> bool {
+    line.starts_with(|c: char| !c.is_whitespace() && c != '#' && c != '-')
+}
+
+/// The id of the recall that stands in a line.
+fn id_of(line: &str) -> Option<String> {
+    let rest = line.trim_start().strip_prefix("- {id: ")?;
+    // What follows is not JSON any more.
+    serde_json::Deserializer::from_str(rest).into_iter::<String>().next()?.ok()
+}
+
+/// The recalls in a file: their ids, and the lines that they stand in.
+pub(super) fn recalls(text: &str) -> Vec<(String, String)> {
+    let rule = |line: &str| Some((id_of(line)?, line.trim_start().trim_start_matches("- ").to_owned()));
+    text.lines().filter_map(rule).collect()
+}
+
 impl Recall {
     /// The text of the file with this rule in it, behind those that are in its `policy:` already.
     pub(super) fn added_to(&self, text: &str) -> Result<String, ManageError> {
@@ -33,7 +51,6 @@ impl Recall {
             ));
         }
         let mut lines: Vec<&str> = text.lines().collect();
-        let is_top = |line: &str| line.starts_with(|c: char| !c.is_whitespace() && c != '#' && c != '-');
         let head = lines.iter().position(|line| {
             line.split_once(':').is_some_and(|(key, rest)| {
                 key == "policy" && (rest.trim().is_empty() || rest.trim_start().starts_with('#'))
@@ -59,6 +76,27 @@ impl Recall {
         let line = format!("{}- {rule}", " ".repeat(indent.unwrap_or(2)));
         lines.insert(end, &line);
         Ok(lines.join("\n") + "\n")
+    }
+
+    /// The text of the file without a rule that [`Self::added_to`] put there; `None` where nothing but remarks is left.
+    pub(super) fn taken_from(text: &str, id: &str) -> Result<Option<String>, ManageError> {
+        let mut lines: Vec<&str> = text.lines().collect();
+        let Some(place) = lines.iter().position(|line| id_of(line).is_some_and(|found| found == id)) else {
+            return Err(ManageError::Missing(format!(
+                "there is no recall `{}` that the gateway wrote; a rule that people wrote is theirs to edit",
+                id.escape_debug()
+            )));
+        };
+        lines.remove(place);
+        let is_rule = |line: &&str| line.trim_start().starts_with("- ");
+        if let Some(head) = lines.iter().position(|line| line.starts_with("policy:")) {
+            let behind = lines.iter().skip(head + 1);
+            if !behind.take_while(|line| !is_top(line)).any(is_rule) {
+                lines.remove(head);
+            }
+        }
+        let is_remark = |line: &&str| line.trim().is_empty() || line.trim_start().starts_with('#');
+        Ok(if lines.iter().all(is_remark) { None } else { Some(lines.join("\n") + "\n") })
     }
 
     /// The rule as one line of YAML. JSON is YAML, so nothing in it can mean something else.

@@ -38,6 +38,23 @@ fn a_recall_goes_where_policy_is() {
 }
 
 #[test]
+fn a_recall_is_taken_back_and_all_else_stays() {
+    let before =
+        "# mine\npolicy:   # all of them\n    - {id: a, deny: {names: [a]}}\n    # the end\naccess: []\n";
+    for text in [before, "channels: []\n", "policy:\n- {id: a, deny: {names: [a]}}\n"] {
+        let added = recall().added_to(text).unwrap();
+        assert_eq!(Recall::taken_from(&added, "recall-xz").unwrap().as_deref(), Some(text));
+    }
+    let alone = recall().added_to("").unwrap();
+    assert_eq!(Recall::taken_from(&alone, "recall-xz").unwrap(), None, "nothing is left of the file");
+    assert!(matches!(Recall::taken_from(&alone, "recall-x"), Err(ManageError::Missing(_))));
+    assert_eq!(
+        super::recall::recalls(&alone),
+        [("recall-xz".to_owned(), RULE.trim_start_matches("- ").to_owned())]
+    );
+}
+
+#[test]
 fn what_can_not_be_added_to_is_left_alone() {
     assert!(matches!(recall().added_to("policy: [{id: a}]\n"), Err(ManageError::Invalid(_))));
     assert!(matches!(Recall::default().added_to(""), Err(ManageError::Invalid(_))));

@@ -106,6 +106,8 @@ struct ChannelPage {
     size: String,
     withheld: u64,
     subdirs: Vec<SubdirRow>,
+    /// When the index was checked that was checked longest ago.
+    checked: Option<When>,
     /// There is nothing to list.
     is_blank: bool,
     health: Option<Health>,
@@ -161,6 +163,7 @@ pub(super) async fn show(
         size: size(all.bytes()),
         withheld: all.withheld(),
         subdirs: subdirs(&desk, &all),
+        checked: all.subdirs.iter().map(|state| state.checked).min().map(|at| When::new(at, desk.now())),
         is_blank: all.subdirs.is_empty() || (spot.is_hosted() && all.files() + all.withheld() == 0),
         health,
         upstream,

@@ -69,7 +69,8 @@ impl Flash {
         if flash.kind != "good" {
             flash = Self { undo: flash.undo, ..Self::bad(flash.text) };
         }
-        flash.undo = flash.undo.filter(|undo| undo.path.starts_with("/-/ui/channels/"));
+        let ours = ["/-/ui/channels/", "/-/ui/admin/rules/recall/undo?"];
+        flash.undo = flash.undo.filter(|undo| ours.iter().any(|way| undo.path.starts_with(way)));
         Some(flash)
     }
 }

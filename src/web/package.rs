@@ -289,7 +289,8 @@ async fn spark(desk: &Desk, files: &[PackageFile]) -> Option<Spark> {
         }
     }
     let total = count(days.iter().sum());
-    Spark::new(&days, format!("{total} downloads through this gateway in the last {DAYS} days"))
+    let s = if total == "1" { "" } else { "s" };
+    Spark::new(&days, format!("{total} download{s} through this gateway in the last {DAYS} days"))
 }
 
 fn day_of(at: UnixMillis) -> u32 {

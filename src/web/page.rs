@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::assets;
 use super::desk::{Desk, Flash};
 use super::icons::{self, Icon};
+use super::show::Prose;
 use super::sorry::Sorry;
 
 /// See the module's description.
@@ -70,6 +71,12 @@ impl Page {
     #[expect(clippy::unused_self, reason = "templates know `page` only")]
     pub(super) fn icon(&self, name: &str) -> Icon {
         icons::icon(name)
+    }
+
+    /// A sentence in which names stand in backticks.
+    #[expect(clippy::unused_self, reason = "templates know `page` only")]
+    pub(super) fn prose<'a>(&self, text: &'a str) -> Prose<'a> {
+        Prose(text)
     }
 
     /// The first letter of the user's name.

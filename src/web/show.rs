@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use askama::filters::HtmlSafe;
+use askama::filters::{Html, HtmlSafe, escape};
 
 use crate::clock::UnixMillis;
 use crate::http::date::rfc3339;
@@ -62,6 +62,32 @@ impl fmt::Display for When {
 // Digits, letters and marks of dates only.
 impl HtmlSafe for When {}
 
+/// A sentence as services write it: what stands in backticks becomes an element, all else is text.
+pub(super) struct Prose<'a>(pub(super) &'a str);
+
+impl fmt::Display for Prose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some((before, code, after)) = ticked(rest) {
+            let (Ok(before), Ok(code)) = (escape(before, Html), escape(code, Html));
+            write!(f, "{before}<code>{code}</code>")?;
+            rest = after;
+        }
+        let Ok(rest) = escape(rest, Html);
+        write!(f, "{rest}")
+    }
+}
+
+// Every part is escaped.
+impl HtmlSafe for Prose<'_> {}
+
+/// What stands before the first pair of backticks, within it and behind it.
+fn ticked(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('`')?;
+    let (code, after) = rest.split_once('`')?;
+    Some((before, code, after))
+}
+
 fn relative(at: UnixMillis, now: UnixMillis) -> String {
     let millis = now.0.saturating_sub(at.0);
     let minutes = millis.unsigned_abs() / 60_000;
@@ -86,6 +112,14 @@ mod tests {
         let sizes = [0, 1023, 1024, 1536, 1_048_576, 250 << 20, 3 << 40].map(size);
         assert_eq!(sizes, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "250 MiB", "3.0 TiB"]);
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn names_in_backticks_become_elements_and_nothing_else_does() {
+        let shown = |text| Prose(text).to_string();
+        assert_eq!(shown("rule `a<b>` says: <i>"), "rule <code>a&#60;b&#62;</code> says: &#60;i&#62;");
+        assert_eq!(shown("a lone ` stays"), "a lone ` stays");
+        assert_eq!(shown("`x``y`"), "<code>x</code><code>y</code>");
     }
 
     #[test]

@@ -113,6 +113,7 @@ impl From<ManageError> for Sorry {
         let sentence = error.to_string();
         match error {
             ManageError::Invalid(_) | ManageError::Mistakes(_) => Self::invalid(sentence),
+            ManageError::Missing(_) => Self::not_found(sentence),
             ManageError::Changed => Self::conflict(sentence),
             ManageError::Failed(_) => {
                 tracing::error!(error = %sentence, "what an administrator asked for was not done");

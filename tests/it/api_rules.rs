@@ -120,6 +120,11 @@ fn a_recall_is_one_request() {
         "{text}"
     );
     root.ask("POST", "rules/recalls", None, &json!({"id": "x", "reason": "y"})).expect_problem(422);
+    root.ask("DELETE", "rules/recalls/recall-1", None, &json!({})).expect(200);
+    scene.gate.get(&file).expect(200);
+    root.ask("DELETE", "rules/recalls/recall-1", None, &json!({})).expect_problem(404);
+    root.ask("DELETE", "rules/recalls/recall-2", None, &json!({})).expect(200);
+    assert_eq!(root.get("rules")["files"].as_array().unwrap().len(), 1, "an empty file is taken away");
 }
 
 #[test]
@@ -133,6 +138,14 @@ fn a_recall_is_one_form_and_taken_back_in_the_editor() {
     let fields = [("what", "alpha ==1.0"), ("reason", "CVE-2026-1")];
     let told = root.submit("/-/ui/admin/rules/recall", &fields);
     assert!(told.contains("is refused everywhere from now on") && told.contains("CVE-2026-1"), "{told}");
+    scene.gate.get(&scene.open.path("alpha")).expect_problem(403);
+    let undo = told.split("action=\"").find_map(|part| {
+        part.split('"').next().filter(|way| way.contains("recall/undo?id=recall-alpha-1.0-"))
+    });
+    let back = root.submit(undo.expect("a way to take it back"), &[]);
+    assert!(back.contains("is taken back"), "{back}");
+    scene.gate.get(&scene.open.path("alpha")).expect(200);
+    let told = root.submit("/-/ui/admin/rules/recall", &fields);
     scene.gate.get(&scene.open.path("alpha")).expect_problem(403);
     let tag = told.split("name=\"tag\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let tried = root.post("/-/ui/admin/rules", &[("action", "try"), ("text", ""), ("tag", &tag)]).text();
@@ -160,7 +173,17 @@ fn the_cache_is_warmed_looked_at_and_purged() {
     }
     let file = scene.open.path("alpha");
     scene.gate.settle(&file).expect(200);
-    assert!(root.get("cache")["blobs"].as_u64().unwrap() >= 1);
+    let cache = root.get("cache");
+    assert!(cache["blobs"].as_u64().unwrap() >= 1, "{cache}");
+    assert!(cache["answers"].as_u64().unwrap() > cache["from_here"].as_u64().unwrap(), "{cache}");
+    let contents = root.get("cache/contents");
+    assert_eq!(contents["channels"][0]["channel"], "open", "{contents}");
+    assert_eq!(contents["channels"][0]["bytes"], cache["bytes"], "{contents}");
+    let largest = contents["largest"].as_array().unwrap();
+    assert!(
+        largest.iter().any(|held| format!("/{}", held["path"].as_str().unwrap()).ends_with(&file)),
+        "{contents}"
+    );
     root.ask("POST", "cache/purge", None, &json!({})).expect_problem(422);
     root.ask("POST", "cache/purge", None, &json!({"url": file, "all": true})).expect_problem(422);
     assert_eq!(root.ask("POST", "cache/purge", None, &json!({"url": file})).json()["removed"], 1);

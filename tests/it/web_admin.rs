@@ -41,6 +41,7 @@ fn only_administrators_get_in() {
         "cache/warm",
         "rules",
         "rules/recall",
+        "rules/recall/undo?id=x",
     ] {
         let answer = ada.post(&format!("/-/ui/admin/{path}"), &[("action", "delete"), ("confirm", "bob")]);
         assert_eq!(answer.status, 403, "{path}");

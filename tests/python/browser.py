@@ -41,7 +41,7 @@ class Pages:
 
     def fill(self, **fields):
         for name, value in fields.items():
-            field = self.one(f"main [name={name}]")
+            field = self.one(f"main [name={name}]:not([type=hidden])")
             field.clear()
             field.send_keys(value)
 

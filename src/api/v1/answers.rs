@@ -91,6 +91,7 @@ impl From<ManageError> for Sorry {
         let sentence = error.to_string();
         match error {
             ManageError::Invalid(_) | ManageError::Mistakes(_) => Problem::unprocessable(sentence),
+            ManageError::Missing(_) => Problem::not_found(sentence),
             ManageError::Changed => Problem::precondition_failed(sentence),
             ManageError::Failed(_) => {
                 tracing::error!(error = %sentence, "what an administrator asked for was not done");

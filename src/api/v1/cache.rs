@@ -2,6 +2,8 @@
 //!
 //! Belongs here: paths, bodies, answers. Does not: the cache (`cache`, `delivery`).
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,12 +15,16 @@ use utoipa_axum::routes;
 use super::Control;
 use super::answers::Answered;
 use super::asker::{Asker, Body};
-use crate::cache::CacheStatus;
+use crate::cache::{CacheStatus, Inventory};
 use crate::http::problem::Problem;
-use crate::manage::{Purge, Warm};
+use crate::manage::{Purge, Served, Warm};
 
 pub(super) fn routes() -> OpenApiRouter<Control> {
-    OpenApiRouter::new().routes(routes!(status)).routes(routes!(purge)).routes(routes!(warm))
+    OpenApiRouter::new()
+        .routes(routes!(status))
+        .routes(routes!(contents))
+        .routes(routes!(purge))
+        .routes(routes!(warm))
 }
 
 /// What is to be taken out; exactly one of them.
@@ -53,11 +59,27 @@ struct Wanted {
     subdirs: Vec<String>,
 }
 
+/// How full the cache is, and what it was good for.
+#[derive(Serialize, ToSchema)]
+struct CacheShown {
+    #[serde(flatten)]
+    status: CacheStatus,
+    #[serde(flatten)]
+    served: Served,
+}
+
 /// What the cache holds.
-#[utoipa::path(get, path = "/cache", tag = "cache", operation_id = "getCache", responses((status = 200, body = CacheStatus)))]
-async fn status(State(control): State<Control>, asker: Asker) -> Answered<Json<CacheStatus>> {
+#[utoipa::path(get, path = "/cache", tag = "cache", operation_id = "getCache", responses((status = 200, body = CacheShown)))]
+async fn status(State(control): State<Control>, asker: Asker) -> Answered<Json<CacheShown>> {
     asker.administrator()?;
-    Ok(Json(control.gate.cache().await?))
+    Ok(Json(CacheShown { status: control.gate.cache().await?, served: control.gate.served() }))
+}
+
+/// What the cache is full of: bytes by channel, the largest files; as of some seconds ago at most.
+#[utoipa::path(get, path = "/cache/contents", tag = "cache", operation_id = "getCacheContents", responses((status = 200, body = Inventory)))]
+async fn contents(State(control): State<Control>, asker: Asker) -> Answered<Json<Arc<Inventory>>> {
+    asker.administrator()?;
+    Ok(Json(control.gate.inventory().await?))
 }
 
 /// Takes something out of the cache. It is fetched again when somebody asks for it; files of hosted channels stay.

@@ -27,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Control> {
         .routes(routes!(check))
         .routes(routes!(rehearse))
         .routes(routes!(recall))
+        .routes(routes!(take_back))
 }
 
 /// What is to be in the gateway's own file of rules.
@@ -188,4 +189,16 @@ async fn recall(
     let recall = Recall { id, channels, specs, digests, reason };
     let shown = control.gate.recall(&by, &recall).await?;
     Ok((StatusCode::CREATED, [("etag", tag(&shown))], Json(Rules::from(shown))).into_response())
+}
+
+/// Takes a recall back, at once: the rule that it is in 90-ui.yaml.
+#[utoipa::path(delete, path = "/rules/recalls/{id}", tag = "rules", operation_id = "takeRecallBack", params(("id" = String, Path)), responses((status = 200, body = Rules)))]
+async fn take_back(
+    State(control): State<Control>,
+    asker: Asker,
+    Path(id): Path<String>,
+) -> Answered<Response> {
+    let by = asker.administrator()?;
+    let shown = control.gate.take_back(&by, &id).await?;
+    Ok(([("etag", tag(&shown))], Json(Rules::from(shown))).into_response())
 }

@@ -10,6 +10,7 @@ use axum::response::Response;
 use futures_util::future::join_all;
 
 use super::tabbed;
+use crate::cache::{ChannelHeld, FileHeld};
 use crate::delivery::catalogue::{Catalogue, Spot};
 use crate::manage::{Purge, Warm};
 use crate::web::desk::{Desk, Flash};
@@ -26,6 +27,43 @@ struct Indexed {
     files: String,
     size: String,
     subdirs: usize,
+}
+
+/// A channel in the cache.
+struct Held {
+    /// As it is asked for, if it is.
+    channel: Option<String>,
+    kept: String,
+    files: String,
+    size: String,
+    /// Of all that is in the cache.
+    percent: u64,
+}
+
+impl Held {
+    fn new(held: &ChannelHeld, all: u64) -> Self {
+        Self {
+            channel: held.channel.clone(),
+            kept: held.kept.clone(),
+            files: count(held.files),
+            size: size(held.bytes),
+            percent: held.bytes.saturating_mul(100) / all.max(1),
+        }
+    }
+}
+
+struct Large {
+    path: String,
+    size: String,
+    sha256: String,
+    last_use: String,
+}
+
+impl From<&FileHeld> for Large {
+    fn from(file: &FileHeld) -> Self {
+        let FileHeld { path, bytes, sha256, last_use } = file.clone();
+        Self { path, size: size(bytes), sha256, last_use }
+    }
 }
 
 #[derive(Template)]
@@ -47,6 +85,10 @@ struct CachePage {
     indexes: Vec<Indexed>,
     /// Channels whose indexes are here, beside those.
     more: usize,
+    /// Of all answers of channels, how many waited for no upstream, in percent; and of how many.
+    hits: Option<(u64, String)>,
+    held: Vec<Held>,
+    largest: Vec<Large>,
     /// Of requests for what was not here, how many waited for a download that ran already, in percent.
     shared: u64,
 }
@@ -68,6 +110,7 @@ pub(super) async fn show(Extension(desk): Extension<Desk>) -> Result<Response, S
         subdirs: all.subdirs.len(),
     };
     let indexes = here.iter().take(LARGEST).map(row).collect();
+    let (inventory, served) = (desk.web.gate.inventory().await?, desk.web.gate.served());
     let asked = status.fills_started + status.fills_joined;
     Ok(page::show(&CachePage {
         page: desk.page("admin"),
@@ -85,6 +128,10 @@ pub(super) async fn show(Extension(desk): Extension<Desk>) -> Result<Response, S
         evicted: count(status.evicted),
         indexes,
         more: here.len().saturating_sub(LARGEST),
+        hits: (served.answers > 0)
+            .then(|| (served.from_here.saturating_mul(100) / served.answers, count(served.answers))),
+        held: inventory.channels.iter().take(LARGEST).map(|held| Held::new(held, status.bytes)).collect(),
+        largest: inventory.largest.iter().map(Large::from).collect(),
         shared: status.fills_joined * 100 / asked.max(1),
     }))
 }

@@ -51,6 +51,7 @@ pub(super) fn router() -> Router<Web> {
         .route("/ui/admin/channels/{*name}", get(channels::one).post(channels::act))
         .route("/ui/admin/rules", get(rules::show).post(rules::act))
         .route("/ui/admin/rules/recall", post(rules::recall))
+        .route("/ui/admin/rules/recall/undo", post(rules::undo))
         .route("/ui/admin/upstreams", get(upstreams::show))
         .route("/ui/admin/downloads", get(downloads::show))
         .route("/ui/admin/cache", get(cache::show))

@@ -5,12 +5,13 @@
 use askama::Template;
 use axum::extract::{Extension, Query};
 use axum::response::Response;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::tabbed;
 use crate::delivery::explain::{Explanation, Question, Rehearsal};
 use crate::manage::{Checked, Expected, ManageError, Recall, RulesShown};
-use crate::web::desk::{Desk, Flash};
+use crate::web::desk::{Desk, Flash, Undo};
 use crate::web::page::{self, Page};
 use crate::web::posted::Posted;
 use crate::web::show::count;
@@ -51,6 +52,8 @@ struct RulesPage {
     page: Page,
     asked: Asked,
     shown: RulesShown,
+    /// Ids, and the rules as they are written.
+    recalls: Vec<(String, String)>,
     draft: Draft,
     answer: Option<Explanation>,
     told: Option<String>,
@@ -61,10 +64,12 @@ tabbed!(RulesPage, "rules");
 impl RulesPage {
     async fn new(desk: &Desk, draft: Option<Draft>) -> Self {
         let shown = desk.web.gate.rules().await;
-        let own = shown.files.iter().find(|file| file.writable).map(|file| file.text.clone());
-        let fresh = || Draft { text: own.unwrap_or_default(), tag: shown.own.clone(), ..Draft::default() };
+        let fresh =
+            || Draft { text: shown.own_text().to_owned(), tag: shown.own.clone(), ..Draft::default() };
         let draft = draft.unwrap_or_else(fresh);
-        Self { page: desk.page("admin"), asked: Asked::default(), shown, draft, answer: None, told: None }
+        let recalls = shown.recalls();
+        let (page, asked) = (desk.page("admin"), Asked::default());
+        Self { page, asked, shown, recalls, draft, answer: None, told: None }
     }
 }
 
@@ -124,13 +129,32 @@ pub(super) async fn act(Extension(desk): Extension<Desk>, posted: Posted) -> Res
     Ok(page::show(&RulesPage::new(&desk, Some(draft)).await))
 }
 
+#[derive(Deserialize)]
+pub(super) struct Which {
+    id: String,
+}
+
+/// Takes a recall back.
+pub(super) async fn undo(
+    Extension(desk): Extension<Desk>,
+    Query(Which { id }): Query<Which>,
+    _posted: Posted,
+) -> Result<Response, Sorry> {
+    desk.superuser()?;
+    let flash = match desk.web.gate.take_back(&desk.by(), &id).await {
+        Ok(_) => Flash::good(format!("The recall `{id}` is taken back: what it refused is served again.")),
+        Err(error) => Flash::bad(Sorry::from(error).sentence),
+    };
+    Ok(desk.tell(HERE, &flash))
+}
+
 /// Denies packages at once.
 pub(super) async fn recall(Extension(desk): Extension<Desk>, posted: Posted) -> Result<Response, Sorry> {
     desk.superuser()?;
     let what = posted.text("what");
     let is_digest = what.len() == 64 && what.bytes().all(|b| b.is_ascii_hexdigit());
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' };
-    let name: String = what.chars().map(plain).take(40).collect();
+    let words = what.split(|c: char| !c.is_ascii_alphanumeric() && c != '.').filter(|word| !word.is_empty());
+    let name: String = words.collect::<Vec<_>>().join("-").to_ascii_lowercase().chars().take(40).collect();
     let some = |text: &str| vec![text.to_owned()];
     let channels = posted.some("channel").map(some).unwrap_or_default();
     let (specs, digests) = if is_digest { (Vec::new(), some(what)) } else { (some(what), Vec::new()) };
@@ -139,9 +163,11 @@ pub(super) async fn recall(Extension(desk): Extension<Desk>, posted: Posted) -> 
     let id = format!("recall-{}-{day}", name.trim_matches('-'));
     let recall = Recall { id: id.clone(), channels, specs, digests, reason };
     let flash = match desk.web.gate.recall(&desk.by(), &recall).await {
-        Ok(_) => Flash::good(format!(
-            "{what} is refused everywhere from now on, by the rule {id}. Take the rule out below to undo it."
-        )),
+        Ok(_) => {
+            let told = format!("`{what}` is refused everywhere from now on, by the rule `{id}`.");
+            let path = format!("{HERE}/recall/undo?id={}", utf8_percent_encode(&id, NON_ALPHANUMERIC));
+            Flash { undo: Some(Undo { path, label: "Undo".to_owned() }), ..Flash::good(told) }
+        }
         Err(error) => Flash::bad(Sorry::from(error).sentence),
     };
     Ok(desk.tell(HERE, &flash))
