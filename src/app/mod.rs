@@ -18,6 +18,7 @@ mod manage;
 mod memory;
 mod operator;
 mod reload;
+mod runtimes;
 mod serve;
 mod society;
 mod systemd;
@@ -62,18 +63,13 @@ use data_dir::DataDir;
 pub use data_dir::DataError;
 pub use doctor::probe;
 pub use explain::explain_offline;
+use runtimes::Runtimes;
 pub use serve::{OfflineError, offline, serve};
 pub use tell::try_notifying;
 pub use tls::check_certificates;
 pub use upgrade::Program;
 use upgrade::Takeover;
 
-/// Threads of the runtime that fetches, builds and serves the control socket.
-const BACKGROUND_THREADS: usize = 2;
-/// Its blocking threads: index builds, disk work.
-const BLOCKING_THREADS: usize = 32;
-/// How long one of them waits for more work.
-const BLOCKING_KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// Blocking threads of each front-door worker: small documents to compress.
 const DOOR_BLOCKING_THREADS: usize = 4;
 
@@ -185,7 +181,7 @@ pub struct Gate {
     core: Arc<Core>,
     stopper: Stopper,
     door: Option<JoinHandle<Result<Stopped, ServerError>>>,
-    runtime: Option<Runtime>,
+    runtimes: Option<Runtimes>,
 }
 
 /// What a gate's parts share.
@@ -232,29 +228,22 @@ impl Gate {
         let bound = bind(origin.sockets, &config)?;
         let addresses = bound.iter().map(Bound::address).collect();
         let data = DataDir::claim(&config, &*clock)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(BACKGROUND_THREADS)
-            .max_blocking_threads(BLOCKING_THREADS)
-            // A thread that waits for work keeps the memory of its last one.
-            .thread_keep_alive(BLOCKING_KEEP_ALIVE)
-            .thread_name("gate-background")
-            .enable_all()
-            .build()
-            .map_err(StartError::Runtime)?;
+        let runtimes = Runtimes::start().map_err(StartError::Runtime)?;
+        let runtime = &runtimes.background;
         let pseudonym = convert::pseudonym();
         reload::tell_notes(&rules);
-        let mut core = Core::open(config, rules, &clock, tuning, &runtime, &pseudonym)?;
+        let mut core = Core::open(config, rules, &clock, tuning, runtime, &pseudonym)?;
         (core.data, core.takeover.program) = (Mutex::new(Some(data)), origin.program);
         core.tls = tls::open(&core.config, &core.eyes, clock.now())?;
         let (store, live) = (core.store.clone(), Arc::clone(&core.live));
-        let society = society::Society::open(&core.config, &clock, &runtime, &pseudonym, store, &live)?;
+        let society = society::Society::open(&core.config, &clock, &runtimes, &pseudonym, store, &live)?;
         core.hosting = Some(core.open_hosting(&society));
         core.society = Some(society);
         let core = Arc::new(core);
         let (stopper, stop) = server::stop_pair();
-        core.attend(&runtime, &stop);
+        core.attend(runtime, &stop);
         let door = core.open_door(bound, origin.inherited, &pseudonym, stop, &clock)?;
-        Ok(Self { addresses, core, stopper, door: Some(door), runtime: Some(runtime) })
+        Ok(Self { addresses, core, stopper, door: Some(door), runtimes: Some(runtimes) })
     }
 
     /// The addresses it listens on, as bound.
@@ -268,8 +257,8 @@ impl Gate {
     /// # Errors
     /// Every mistake, as text.
     pub fn reload(&self) -> Result<(), String> {
-        match &self.runtime {
-            Some(runtime) => runtime.block_on(self.core.reload()),
+        match &self.runtimes {
+            Some(runtimes) => runtimes.background.block_on(self.core.reload()),
             None => Err("the gate is stopping".to_owned()),
         }
     }
@@ -303,7 +292,8 @@ impl Gate {
             Some(Ok(Ok(_))) | None => {}
         }
         self.core.eyes.access.flush(Duration::from_secs(2));
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(Runtimes { background: runtime, pages }) = self.runtimes.take() {
+            pages.shutdown_timeout(Duration::from_secs(2));
             runtime.block_on(self.core.end_work());
             if let Some(society) = &self.core.society {
                 runtime.block_on(society.end());

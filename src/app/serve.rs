@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::data_dir::DataDir;
 use super::line::{Hello, Line, Word};
 use super::operator::GateOperator;
+use super::runtimes::Runtimes;
 use super::{Core, Gate, GateOptions, Origin, Program, StartError, Tuning, convert, systemd, tls};
 use crate::api::{OperateError, Operator, PurgeRequest};
 use crate::cli::{CacheRequest, PurgeTarget};
@@ -60,7 +61,9 @@ pub fn serve(
     if let Some(line) = line {
         line.say_now(&Word::Serving).map_err(StartError::TakeOver)?;
     }
-    if let (Some(runtime), Some(pulse)) = (&gate.runtime, gate.core.takeover.pulse()) {
+    if let (Some(Runtimes { background: runtime, .. }), Some(pulse)) =
+        (&gate.runtimes, gate.core.takeover.pulse())
+    {
         systemd::keep_alive(runtime, pulse.clone());
     }
     let code = signals.block_on(until_stopped(&mut heard, &gate, &status));
@@ -87,7 +90,7 @@ fn taken_over(config: Config) -> Result<(Line, Config, Vec<Bound>, UnixListener)
 
 /// Does what signals ask for; returns when the gate is to stop.
 async fn until_stopped(heard: &mut Signals, gate: &Gate, status: &str) -> ExitCode {
-    let Some(runtime) = &gate.runtime else { return ExitCode::SUCCESS };
+    let Some(Runtimes { background: runtime, .. }) = &gate.runtimes else { return ExitCode::SUCCESS };
     let mut leaving = gate.core.takeover.leaving();
     loop {
         let next = tokio::select! {

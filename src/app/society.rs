@@ -11,6 +11,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::runtimes::Runtimes;
 use super::{StartError, convert, fetch, forgotten};
 use crate::api::accounts::{self, Accounts};
 use crate::api::dialects::{self, Dialects};
@@ -51,6 +52,7 @@ pub(super) struct Society {
     store: LazyStore,
     clock: SharedClock,
     runtime: Handle,
+    pages: Handle,
     stopper: Stopper,
     ending: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -63,11 +65,12 @@ impl Society {
     pub(super) fn open(
         config: &Config,
         clock: &SharedClock,
-        runtime: &Runtime,
+        runtimes: &Runtimes,
         pseudonym: &str,
         store: LazyStore,
         live: &Arc<Live>,
     ) -> Result<Self, StartError> {
+        let runtime = &runtimes.background;
         runtime.block_on(first_opened(&store))?;
         let dir = config.data.join("people");
         let disk = Disk::open(&dir, &place(config))
@@ -103,7 +106,8 @@ impl Society {
         });
         let ending = Mutex::new(vec![following, writing]);
         let (clock, runtime) = (Arc::clone(clock), runtime.handle().clone());
-        let this = Self { people, identity, trail, store, clock, runtime, stopper, ending };
+        let pages = runtimes.pages.handle().clone();
+        let this = Self { people, identity, trail, store, clock, runtime, pages, stopper, ending };
         this.offer_set_up(config);
         Ok(this)
     }
@@ -142,7 +146,7 @@ impl Society {
         if let Some(hosting) = hosting {
             router = router.merge(channels::router(hosting));
         }
-        in_process::call(v1::router(control, router), self.runtime.clone())
+        in_process::call(v1::router(control, router), self.pages.clone())
     }
 
     /// What answers in upload dialects.
@@ -151,9 +155,9 @@ impl Society {
         in_process::call(dialects::router(dialects), self.runtime.clone())
     }
 
-    /// Where slow work is done.
-    pub(super) const fn runtime(&self) -> &Handle {
-        &self.runtime
+    /// Where pages are made.
+    pub(super) const fn pages(&self) -> &Handle {
+        &self.pages
     }
 
     /// What makes users, once the store is open.

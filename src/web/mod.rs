@@ -26,6 +26,7 @@ mod dress;
 mod forgotten;
 mod home;
 mod icons;
+mod licenses;
 mod package;
 mod page;
 mod parts;
@@ -116,6 +117,7 @@ pub fn router(parts: Parts) -> Router {
         .route("/ui/channels/{*rest}", get(channel::show).post(channel::act))
         .route("/ui/search", get(search::show))
         .route("/ui/api", get(api::show))
+        .route("/ui/licenses", get(licenses::show))
         .route("/ui/upload", get(upload::show).post(upload::take))
         .route("/ui/tokens", get(tokens::show).post(tokens::create))
         .route("/ui/tokens/revoke", post(tokens::revoke))

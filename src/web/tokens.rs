@@ -1,4 +1,4 @@
-//! Tokens of whoever has signed in: made, listed, rotated, revoked.
+//! Tokens of whoever has signed in, and for administrators those of service accounts: made, listed, rotated, revoked.
 //!
 //! Belongs here: the page and its forms. Does not: what a token may be (`people`).
 
@@ -7,9 +7,11 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{Extension, Query};
 use axum::response::Response;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 
 use super::desk::{Desk, Flash};
-use super::page::{self, Behind, Page, Way};
+use super::page::{self, Page, Way};
 use super::posted::Posted;
 use super::show::When;
 use super::sorry::Sorry;
@@ -98,26 +100,44 @@ struct TokensPage {
     way: Way,
     made: Option<Made>,
     channels: Vec<String>,
+    /// Whose they are, where they are not the visitor's own.
+    whose: Option<String>,
 }
 
 async fn shown(
     desk: &Desk,
     people: &People,
+    user: &User,
     made: Option<Made>,
     after: Option<&str>,
 ) -> Result<Response, Sorry> {
-    let user = myself(desk, people).await?;
     let after = match after {
         Some(id) => people.token(id).await.ok().filter(|token| token.owner == user.id),
         None => None,
     };
-    let mut tokens = people.tokens(Some(&user), after.as_ref(), LISTED).await?;
+    let mut tokens = people.tokens(Some(user), after.as_ref(), LISTED).await?;
     let next = tokens.last().filter(|_| tokens.len() == LISTED as usize).map(|last| last.id.to_string());
-    let way = Way::new(desk, "/-/ui/tokens", next, after.is_none());
+    let whose = desk.signed_in().is_ok_and(|(_, me)| *me != user.id).then(|| user.name.clone());
+    let path = match &whose {
+        Some(name) => format!("/-/ui/tokens?user={}", utf8_percent_encode(name, NON_ALPHANUMERIC)),
+        None => "/-/ui/tokens".to_owned(),
+    };
+    let way = Way::new(desk, &path, next, after.is_none());
     tokens.sort_by_key(|token| std::cmp::Reverse(token.created));
     let rows = tokens.iter().map(|token| Row::new(desk, token)).collect();
     let channels = desk.spots().await.into_iter().map(|spot| spot.name.to_string()).collect();
-    Ok(page::show(&TokensPage { page: desk.page("tokens"), rows, way, made, channels }))
+    Ok(page::show(&TokensPage { page: desk.page("tokens"), rows, way, made, channels, whose }))
+}
+
+/// Whose tokens are meant: the visitor's own, or those of a service account, which nobody signs in to.
+async fn owner(desk: &Desk, people: &People, name: Option<&str>) -> Result<User, Sorry> {
+    let Some(name) = name else { return myself(desk, people).await };
+    desk.superuser()?;
+    let user = people.user(name).await?;
+    if user.service || desk.signed_in().is_ok_and(|(_, me)| *me == user.id) {
+        return Ok(user);
+    }
+    Err(Sorry::forbidden(format!("{} makes tokens by signing in; you can revoke them", user.name)))
 }
 
 /// Whoever has signed in, as the store has them.
@@ -126,25 +146,34 @@ pub(super) async fn myself(desk: &Desk, people: &People) -> Result<User, Sorry> 
     Ok(people.user(&who.name).await?)
 }
 
+#[derive(Deserialize, Default)]
+pub(super) struct Asked {
+    after: Option<String>,
+    user: Option<String>,
+}
+
 pub(super) async fn show(
     Extension(desk): Extension<Desk>,
-    Query(asked): Query<Behind>,
+    Query(asked): Query<Asked>,
 ) -> Result<Response, Sorry> {
     desk.signed_in()?;
-    shown(&desk, &desk.people().await?, None, asked.after.as_deref()).await
+    let people = desk.people().await?;
+    let user = owner(&desk, &people, asked.user.as_deref()).await?;
+    shown(&desk, &people, &user, None, asked.after.as_deref()).await
 }
 
 pub(super) async fn create(Extension(desk): Extension<Desk>, posted: Posted) -> Result<Response, Sorry> {
-    let (who, _) = desk.signed_in()?;
+    desk.signed_in()?;
     let people = desk.people().await?;
+    let user = owner(&desk, &people, posted.some("user")).await?;
     let new = NewToken {
-        owner: who.name.to_string(),
+        owner: user.name.clone(),
         name: posted.text("name").to_owned(),
         scopes: scopes(&posted)?,
         life: life(posted.text("life"))?,
     };
     let issued = people.create_token(&desk.by(), new).await?;
-    shown(&desk, &people, Some(Made::new(&desk, &issued)), None).await
+    shown(&desk, &people, &user, Some(Made::new(&desk, &issued)), None).await
 }
 
 /// One for each channel that is named, or one for all.
@@ -193,13 +222,13 @@ pub(super) async fn revoke(Extension(desk): Extension<Desk>, posted: Posted) -> 
 }
 
 pub(super) async fn rotate(Extension(desk): Extension<Desk>, posted: Posted) -> Result<Response, Sorry> {
-    let (_, user) = desk.signed_in()?;
     let people = desk.people().await?;
     let token = own(&desk, &people, posted.text("id")).await?;
-    // The new secret is shown to its owner only.
-    if token.owner != *user {
+    // The new secret is shown to its owner, and of a service account to administrators.
+    let user = owner(&desk, &people, posted.some("user")).await?;
+    if token.owner != user.id {
         return Err(Sorry::forbidden("a token is rotated by its owner; you can revoke it"));
     }
     let (issued, _) = people.rotate_token(&desk.by(), token.id.as_str(), OVERLAP).await?;
-    shown(&desk, &people, Some(Made::new(&desk, &issued)), None).await
+    shown(&desk, &people, &user, Some(Made::new(&desk, &issued)), None).await
 }

@@ -348,3 +348,23 @@ fn documents_that_change_on_disk_are_not_sent() {
         scene.home = Some(gate.stop());
     }
 }
+
+#[test]
+fn pages_tell_of_what_was_written_or_of_nothing() {
+    let mut scene = Scene::new("auto");
+    scene.upstream.stop();
+    for (how, bytes) in scene.damages("packages.table") {
+        let gate = scene.again(POLICY, |home| {
+            fs::write(generation(home, "chan").join("packages.table"), &bytes).unwrap();
+        });
+        for path in ["/-/ui/channels/chan", "/-/ui/search?q=a"] {
+            let page = gate.get(path);
+            assert_eq!(page.status, 200, "{how}: {path}");
+            assert!(!page.text().contains("/-/ui/channels/chan/-/"), "{how}: {path}: {}", page.text());
+        }
+        scene.home = Some(gate.stop());
+    }
+    let gate = scene.again(POLICY, |_| {});
+    let page = gate.get("/-/ui/channels/chan").text();
+    assert!(page.contains("/-/ui/channels/chan/-/alpha") && !page.contains("/-/beta\""), "{page}");
+}

@@ -50,6 +50,18 @@ fn anybody_can_read_them() {
     let page = String::from_utf8(answer.expect(200)).unwrap();
     let printed = run(&["licenses"]);
     assert_eq!(String::from_utf8(printed.stdout).unwrap().trim_end(), page.trim_end());
+    assert!(page.contains("htmx 4") && page.contains("Zero-Clause BSD"), "what browsers get");
+    let listed = gate.get("/-/ui/licenses").text();
+    let api = gate.get("/-/api/v1/licenses").json();
+    for part in api["parts"].as_array().unwrap() {
+        let name = part["name"].as_str().unwrap();
+        assert!(listed.contains(&format!("<code>{name}</code>")) && page.contains(name), "{part}");
+    }
+    let license = include_str!("../../src/web/assets/htmx.LICENSE").trim();
+    assert!(
+        include_str!("../../src/web/assets/htmx.min.js").contains("version=\"4.0.1\"")
+            && page.contains(license)
+    );
     for words in ["Apache License", "Permission is hereby granted", "pingora-core ", "libsqlite3-sys "] {
         assert!(page.contains(words), "{words}");
     }

@@ -3,6 +3,7 @@
 use crate::gating::Scene;
 use crate::harness::people::PASSWORD;
 use crate::harness::{Browser, Request, Setup, Society, Upstream, eventually_true, rules};
+use crate::web_tokens::{id_of, secret};
 
 const PAGES: [&str; 11] = [
     "users",
@@ -68,10 +69,7 @@ fn users_are_made_changed_and_deleted() {
     let page = root.submit("/-/ui/admin/users", &new("eve", PASSWORD));
     assert!(page.contains("eve is there now.") && page.contains("eve@example.org"), "{page}");
     let service = root.submit("/-/ui/admin/users", &[("name", "robot"), ("kind", "service")]);
-    assert!(
-        service.contains("service account") && service.contains("token create --user robot"),
-        "{service}"
-    );
+    assert!(service.contains("service account") && service.contains("/-/ui/tokens?user=robot"), "{service}");
 
     let mut eve = Browser::of(&scene.gate, "eve");
     let act = |root: &mut Browser, action: &str| {
@@ -99,6 +97,37 @@ fn users_are_made_changed_and_deleted() {
     // The last one can't lock everybody out.
     let last = root.submit("/-/ui/admin/users/root", &[("action", "demote")]);
     assert!(last.contains("is the last superuser"), "{last}");
+}
+
+#[test]
+fn administrators_make_tokens_of_service_accounts_and_of_nobody_else() {
+    let scene = Scene::new("");
+    let (mut root, mut bob) = (Browser::of(&scene.gate, "root"), Browser::of(&scene.gate, "bob"));
+    root.page("/-/ui/admin/users");
+    root.submit("/-/ui/admin/users", &[("name", "robot"), ("kind", "service")]);
+    assert!(root.page("/-/ui/tokens?user=robot").contains("Tokens of robot"));
+    let new =
+        |user| [("user", user), ("name", "nightly"), ("right", "read"), ("channels", "open"), ("life", "30")];
+    let made = String::from_utf8(root.post("/-/ui/tokens", &new("robot")).expect(200)).unwrap();
+    let token = secret(&made);
+    let me = Request::get("/-/api/v1/me").header("Authorization", &format!("Bearer {token}"));
+    eventually_true("the token is known", || {
+        let answer = scene.gate.ask(&me);
+        answer.status == 200 && answer.json()["user"] == "robot"
+    });
+    let listed = root.page("/-/ui/tokens?user=robot");
+    let id = id_of(&listed, "nightly");
+    let rotate = [("user", "robot"), ("id", &*id)];
+    let rotated = String::from_utf8(root.post("/-/ui/tokens/rotate", &rotate).expect(200)).unwrap();
+    assert_ne!(secret(&rotated), token);
+    assert!(!root.page("/-/ui/tokens").contains("nightly"), "it is not the administrator's own");
+    // People sign in and make their own; nobody else makes any for others.
+    assert_eq!(root.post("/-/ui/tokens", &new("ada")).status, 403);
+    assert_eq!(root.open("/-/ui/tokens?user=ada").status, 403);
+    bob.page("/-/ui/tokens");
+    assert_eq!(bob.post("/-/ui/tokens", &new("robot")).status, 403);
+    assert_eq!(bob.post("/-/ui/tokens/rotate", &rotate).status, 404);
+    assert_eq!(bob.open("/-/ui/tokens?user=robot").status, 403);
 }
 
 #[test]

@@ -8,13 +8,13 @@ use crate::harness::{Browser, Request, Society, package};
 use crate::hosted;
 
 /// The secret that a page shows.
-fn secret(page: &str) -> String {
+pub(crate) fn secret(page: &str) -> String {
     let rest = page.split("aria-label=\"the token\">").nth(1).unwrap_or_else(|| panic!("no token: {page}"));
     rest.split('<').next().unwrap().to_owned()
 }
 
 /// The public id behind the name of a token.
-fn id_of(page: &str, name: &str) -> String {
+pub(crate) fn id_of(page: &str, name: &str) -> String {
     let rest = page.split(&format!("<strong>{name}</strong>")).nth(1).expect("a token");
     rest.split("<code>").nth(1).unwrap().split('<').next().unwrap().to_owned()
 }

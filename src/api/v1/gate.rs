@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 use super::answers::Answered;
 use super::asker::Asker;
 use super::{Control, document};
+use crate::about;
 use crate::http::date::rfc3339;
 use crate::manage::SettingShown;
 use crate::upstream::{MirrorHealth, UpstreamSnapshot};
@@ -24,7 +25,31 @@ pub(super) fn routes() -> OpenApiRouter<Control> {
         .routes(routes!(upstreams))
         .routes(routes!(settings))
         .routes(routes!(health))
+        .routes(routes!(licenses))
         .routes(routes!(described))
+}
+
+/// A library that is built into the gateway.
+#[derive(Serialize, ToSchema)]
+struct Part {
+    /// Of a crate, mostly.
+    name: &'static str,
+    version: &'static str,
+    /// As SPDX writes it.
+    license: &'static str,
+}
+
+/// What is built into the gateway.
+#[derive(Serialize, ToSchema)]
+struct Licenses {
+    parts: Vec<Part>,
+}
+
+/// What is built into the gateway, and under which licences. Their texts are at /-/licenses.
+#[utoipa::path(get, path = "/licenses", tag = "gateway", operation_id = "listLicenses", responses((status = 200, body = Licenses)))]
+async fn licenses() -> Json<Licenses> {
+    let part = |about::Part { name, version, license }| Part { name, version, license };
+    Json(Licenses { parts: about::parts().map(part).collect() })
 }
 
 /// A mirror of an upstream.

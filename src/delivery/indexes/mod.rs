@@ -123,7 +123,7 @@ struct Memory {
 pub(super) struct Indexes {
     flights: Mutex<HashMap<Key, Flight>>,
     /// Generations on disk that are being read.
-    openings: Mutex<HashMap<Key, opening::Opening>>,
+    openings: Mutex<HashMap<(Key, opening::Depth), opening::Opening>>,
     memory: moka::sync::Cache<Key, Memory>,
     /// Attachments that upstream does not have or that disagree with the generation, and shards that can't be made.
     pub(super) absent: absent::Absent,
