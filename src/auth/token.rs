@@ -82,11 +82,15 @@ fn random_digits(alphabet: &'static [u8], count: usize) -> impl Iterator<Item = 
 }
 
 /// Bytes from the operating system.
+///
+/// # Panics
+/// Where it has none: who went on would make secrets that can be guessed.
 #[expect(
     clippy::expect_used,
     reason = "a system without randomness can make no secret; it must not go on with a guessable one"
 )]
-pub(super) fn random_bytes<const N: usize>() -> [u8; N] {
+#[must_use]
+pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     bytes

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::packed;
 use crate::conda::digest::Sha256;
 
 /// A file that is built in.
@@ -56,16 +57,13 @@ pub(super) async fn asset(Path((digest, name)): Path<(String, String)>, headers:
     let Some(asset) = find(&name).filter(|asset| asset.digest == digest) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let takes_gzip = headers.get_all(header::ACCEPT_ENCODING).iter().any(|value| {
-        value.to_str().is_ok_and(|value| value.split(',').any(|coding| coding.trim() == "gzip"))
-    });
     let common = [
         (header::CONTENT_TYPE, asset.kind),
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
         (header::VARY, "Accept-Encoding"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
-    if takes_gzip {
+    if packed::takes_gzip(&headers) {
         return (common, [(header::CONTENT_ENCODING, "gzip")], asset.packed.clone()).into_response();
     }
     (common, asset.body).into_response()

@@ -11,13 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::Web;
 use super::cookies::{Baker, Cookies};
 use super::page::Page;
+use super::proof::Proof;
 use super::sorry::Sorry;
 use crate::clock::UnixMillis;
-use crate::conda::digest::Sha256;
 use crate::identity::{Entrance, SessionState, Visitor};
 use crate::people::{By, People};
 use crate::policy::access::Caller;
-use crate::secret::Secret;
 use crate::snapshot::people::Principal;
 use crate::store::model::UserId;
 
@@ -31,7 +30,7 @@ pub(super) struct Inner {
     pub(super) entrance: Entrance,
     pub(super) cookies: Cookies,
     /// What proves that a form is of this browser.
-    pub(super) csrf: String,
+    pub(super) proof: Option<Proof>,
     /// Path and query as asked, the base path before it.
     pub(super) here: String,
 }
@@ -97,9 +96,9 @@ impl Desk {
         }
         let by_session = entrance.session == SessionState::Good;
         let secret = cookies.session.as_ref().filter(|_| by_session).or(cookies.guest.as_ref());
-        let csrf = secret.map_or_else(String::new, csrf_of);
+        let proof = secret.map(Proof::of);
         let here = format!("{}{here}", web.base);
-        Self(Arc::new(Inner { web, visitor, entrance, cookies, csrf, here }))
+        Self(Arc::new(Inner { web, visitor, entrance, cookies, proof, here }))
     }
 
     pub(super) fn now(&self) -> UnixMillis {
@@ -199,9 +198,4 @@ pub(super) fn add_cookie(answer: &mut Response, cookie: Option<HeaderValue>) {
     if let Some(cookie) = cookie {
         answer.headers_mut().append(header::SET_COOKIE, cookie);
     }
-}
-
-/// Says nothing about the secret.
-fn csrf_of(secret: &Secret<String>) -> String {
-    Sha256::of(format!("form {}", secret.reveal()).as_bytes()).to_hex()[..40].to_owned()
 }

@@ -28,11 +28,13 @@ mod home;
 mod icons;
 mod licenses;
 mod package;
+mod packed;
 mod page;
 mod parts;
 mod places;
 mod posted;
 mod profile;
+mod proof;
 mod search;
 mod setup;
 mod show;
@@ -128,6 +130,7 @@ pub fn router(parts: Parts) -> Router {
         .fallback(dress::nowhere)
         .layer(DefaultBodyLimit::max(LONGEST))
         .layer(middleware::from_fn_with_state(Arc::clone(&web), dress::dress))
+        .layer(middleware::from_fn(packed::pack))
         .with_state(web)
         // What never changes needs no visitor.
         .route("/ui/assets/{digest}/{name}", get(assets::asset))

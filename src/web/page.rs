@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::assets;
 use super::desk::{Desk, Flash};
 use super::icons::{self, Icon};
+use super::proof::Proof;
 use super::show::Prose;
 use super::sorry::Sorry;
 
@@ -35,7 +36,7 @@ impl Page {
             base: desk.web.base.clone(),
             user: desk.signed_in().ok().map(|(who, _)| who.name.to_string()),
             superuser: desk.is_superuser(),
-            csrf: desk.csrf.clone(),
+            csrf: desk.proof.as_ref().map(Proof::written).unwrap_or_default(),
             here: desk.here.clone(),
             nav,
             theme,

@@ -1,5 +1,7 @@
 //! Pages for people: signing in, staying so, forms that are not ours, the first administrator, what every page carries.
 
+use std::collections::HashSet;
+use std::io::Read as _;
 use std::time::Duration;
 
 use crate::credentials::outside_address;
@@ -298,4 +300,32 @@ fn the_first_administrator_sets_the_gate_up_in_the_browser() {
     assert!(!file.exists());
     let mut late = Browser::new(&gate);
     assert_eq!(late.open("/-/ui/setup").must("location"), "/-/ui/sign-in");
+}
+
+#[test]
+fn pages_are_packed_and_the_proof_in_their_forms_is_never_written_twice() {
+    let scene = Scene::new("");
+    let mut browser = Browser::of(&scene.gate, "ada");
+    let plain = browser.open("/-/ui/tokens");
+    assert_eq!(plain.header("content-encoding"), None);
+    assert!(plain.must("vary").contains("Accept-Encoding"));
+    let packed = browser.send(Request::get("/-/ui/tokens").header("Accept-Encoding", "br, gzip"));
+    assert_eq!((packed.must("content-encoding"), packed.status), ("gzip", 200));
+    assert!(packed.must("vary").contains("Accept-Encoding") && packed.body.len() * 2 < plain.body.len());
+    let mut unpacked = String::new();
+    flate2::read::GzDecoder::new(&packed.body[..]).read_to_string(&mut unpacked).unwrap();
+    let proofs = |page: &str| -> HashSet<String> {
+        let all = page.match_indices("name=\"csrf\" value=\"").map(|(at, found)| &page[at + found.len()..]);
+        all.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+    };
+    let (first, second) = (proofs(&plain.text()), proofs(&unpacked));
+    assert!(!first.is_empty() && first.is_disjoint(&second), "{first:?} {second:?}");
+    assert!(unpacked.contains("You have no token yet"), "{unpacked}");
+    // All of them are good.
+    for proof in first.iter().chain(&second) {
+        browser.csrf.clone_from(proof);
+        browser.submit("/-/ui/theme", &[("theme", "dark")]);
+    }
+    browser.csrf = "0".repeat(80);
+    assert_eq!(browser.post("/-/ui/theme", &[("theme", "dark")]).status, 403);
 }
