@@ -5,6 +5,7 @@
 use askama::Template;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::assets;
@@ -42,6 +43,19 @@ impl Page {
             theme,
             flash: desk.cookies.flash.as_deref().and_then(Flash::read),
         }
+    }
+
+    /// Where one goes to sign in: back here afterwards, unless this page is for people who have not signed in.
+    pub(super) fn sign_in(&self) -> String {
+        let way = format!("{}/-/ui/sign-in", self.base);
+        let behind = self.here.strip_prefix(&*self.base).unwrap_or(&self.here);
+        if ["sign-in", "forgotten", "new-password", "setup"]
+            .iter()
+            .any(|page| behind.strip_prefix("/-/ui/").is_some_and(|rest| rest.starts_with(page)))
+        {
+            return way;
+        }
+        format!("{way}?next={}", utf8_percent_encode(&self.here, NON_ALPHANUMERIC))
     }
 
     pub(super) fn asset(&self, name: &str) -> String {

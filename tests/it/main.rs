@@ -106,5 +106,6 @@ mod virtual_channels;
 mod web_admin;
 mod web_browser;
 mod web_channels;
+mod web_links;
 mod web_sign_in;
 mod web_tokens;
