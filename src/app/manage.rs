@@ -20,6 +20,7 @@ use crate::conda::subdir::Subdir;
 use crate::conda::url::{IndexFile, Packing, Route};
 use crate::config::rules::{Edit, load_edited};
 use crate::config::{self, Machine};
+use crate::delivery::Purged;
 use crate::delivery::explain::{ExplainError, Explanation, Question, Rehearsal};
 use crate::jobs::Desk;
 use crate::manage::{
@@ -73,7 +74,7 @@ impl Gate for Managed {
         served
     }
 
-    async fn purge(&self, by: &By, what: Purge) -> Result<u64, ManageError> {
+    async fn purge(&self, by: &By, what: Purge) -> Result<Purged, ManageError> {
         let (request, told) = match what {
             Purge::Url(url) => {
                 let told = json!({"url": crate::secret::mask_path(&mask_urls(&url))});
@@ -88,11 +89,13 @@ impl Gate for Managed {
             OperateError::Invalid(why) => ManageError::Invalid(why),
             OperateError::Failed(why) => ManageError::Failed(why),
         })?;
-        let removed = done.get("removed").and_then(Value::as_u64).unwrap_or(0);
+        let number = |name: &str| done.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let purged = Purged { removed: number("removed"), bytes: number("bytes") };
         let mut detail = told;
-        detail["removed"] = removed.into();
+        detail["removed"] = purged.removed.into();
+        detail["bytes"] = purged.bytes.into();
         self.note(by, "cache.purge", "cache", detail);
-        Ok(removed)
+        Ok(purged)
     }
 
     async fn warm(&self, by: &By, what: Warm) -> Result<(), ManageError> {

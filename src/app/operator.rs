@@ -12,6 +12,7 @@ use crate::api::{OperateError, Operator, PurgeRequest};
 use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::digest::Sha256;
 use crate::conda::url;
+use crate::delivery::Purged;
 use crate::delivery::explain::Question;
 use crate::snapshot::{Place, View};
 
@@ -52,7 +53,7 @@ impl Operator for GateOperator {
     }
 
     async fn purge(&self, what: PurgeRequest) -> Result<Value, OperateError> {
-        let removed = match what {
+        let purged = match what {
             PurgeRequest::All(true) => self.0.delivery.purge_all().await,
             PurgeRequest::All(false) => return Err(invalid("`all` must be true; nothing was removed")),
             PurgeRequest::Digest(hex) => {
@@ -63,7 +64,7 @@ impl Operator for GateOperator {
             PurgeRequest::Channel(name) => self.purge_channel(&name).await?,
             PurgeRequest::Url(text) => self.purge_url(&text).await?,
         };
-        removed.map(|removed| json!({"removed": removed})).map_err(failed)
+        serde_json::to_value(purged.map_err(failed)?).map_err(failed)
     }
 
     async fn explain(&self, question: Question) -> Result<Value, OperateError> {
@@ -84,10 +85,10 @@ impl Operator for GateOperator {
     }
 }
 
-type Removed = Result<u64, crate::delivery::Refusal>;
+type Done = Result<Purged, crate::delivery::Refusal>;
 
 impl GateOperator {
-    async fn purge_channel(&self, name: &str) -> Result<Removed, OperateError> {
+    async fn purge_channel(&self, name: &str) -> Result<Done, OperateError> {
         let asked =
             channel_ref(name).ok_or_else(|| invalid("this is not a channel name; nothing was removed"))?;
         let view = self.0.live.view();
@@ -99,7 +100,7 @@ impl GateOperator {
         })
     }
 
-    async fn purge_url(&self, text: &str) -> Result<Removed, OperateError> {
+    async fn purge_url(&self, text: &str) -> Result<Done, OperateError> {
         let path = match ::url::Url::parse(text) {
             Ok(parsed) => parsed.path().to_owned(),
             Err(_) => format!("/{}", text.trim_start_matches('/')),

@@ -40,6 +40,7 @@ pub use indexes::{ColdReader, Events, IndexSettings};
 pub use local::{Entry, Listing};
 pub use packages::package_etag;
 pub use pass::{PassConditions, Passed};
+pub use purge::Purged;
 pub use refusal::Refusal;
 
 use crate::cache::Cache;

@@ -12,6 +12,22 @@ use crate::conda::url::Route;
 use crate::snapshot::{Channel, Place, VirtualChannel};
 use crate::upstream::Upstream;
 
+/// What went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub struct Purged {
+    /// Entries: files, documents, and indexes with all their forms.
+    pub removed: u64,
+    /// Of files that nothing else needs; made indexes are not counted.
+    pub bytes: u64,
+}
+
+impl Purged {
+    /// With so many indexes.
+    const fn and(self, indexes: u64) -> Self {
+        Self { removed: self.removed + indexes, ..self }
+    }
+}
+
 fn failed(error: impl std::fmt::Display) -> Refusal {
     Refusal::Internal(format!("purging failed: {error}"))
 }
@@ -23,11 +39,11 @@ impl Delivery {
         self.inner.indexes.forget();
     }
 
-    /// Forgets everything that was fetched. Returns how many entries went.
+    /// Forgets everything that was fetched.
     ///
     /// # Errors
     /// When the disk or the cache's index can't be changed.
-    pub async fn purge_all(&self) -> Result<u64, Refusal> {
+    pub async fn purge_all(&self) -> Result<Purged, Refusal> {
         self.purge(vec![Purge::Prefix(String::new())], true).await
     }
 
@@ -35,7 +51,7 @@ impl Delivery {
     ///
     /// # Errors
     /// As [`Delivery::purge_all`].
-    pub async fn purge_digest(&self, digest: &Sha256) -> Result<u64, Refusal> {
+    pub async fn purge_digest(&self, digest: &Sha256) -> Result<Purged, Refusal> {
         self.purge(vec![Purge::Digest(*digest)], false).await
     }
 
@@ -43,51 +59,57 @@ impl Delivery {
     ///
     /// # Errors
     /// As [`Delivery::purge_all`].
-    pub async fn purge_channel(&self, channel: &Channel, asked: &ChannelRef) -> Result<u64, Refusal> {
+    pub async fn purge_channel(&self, channel: &Channel, asked: &ChannelRef) -> Result<Purged, Refusal> {
         let stored = channel.fetched_as(asked);
         let kinds = ["pkg", "idx", "doc", "sig", "shard"];
         let what = kinds.iter().map(|kind| Purge::Prefix(format!("{kind}:{stored}/"))).collect();
-        let removed = self.purge(what, false).await?;
-        Ok(removed + self.remove_views(channel.all_stored_as(asked), None).await?)
+        let purged = self.purge(what, false).await?;
+        Ok(purged.and(self.remove_views(channel.all_stored_as(asked), None).await?))
     }
 
     /// Forgets what a virtual channel has of its own: its merged indexes. Its members keep what is theirs.
     ///
     /// # Errors
     /// As [`Delivery::purge_all`].
-    pub async fn purge_virtual(&self, channel: &VirtualChannel) -> Result<u64, Refusal> {
+    pub async fn purge_virtual(&self, channel: &VirtualChannel) -> Result<Purged, Refusal> {
         let gone = self.remove_views(channel.all_stored_as(), None).await;
         self.forget_absences();
-        gone
+        Ok(Purged::default().and(gone?))
     }
 
     /// Forgets one file of a virtual channel: a merged index, or a file of whichever member has it.
     ///
     /// # Errors
     /// As [`Delivery::purge_all`].
-    pub async fn purge_virtual_file(&self, channel: &VirtualChannel, route: &Route) -> Result<u64, Refusal> {
+    pub async fn purge_virtual_file(
+        &self,
+        channel: &VirtualChannel,
+        route: &Route,
+    ) -> Result<Purged, Refusal> {
         if let Route::Index { subdir, .. } = route {
             let gone = self.remove_views(channel.all_stored_as(), Some(subdir)).await;
             self.forget_absences();
-            return gone;
+            return Ok(Purged::default().and(gone?));
         }
-        let mut removed = 0;
+        let mut all = Purged::default();
         for member in &channel.members {
-            removed += match &member.place {
+            let purged = match &member.place {
                 Place::Source(proxied) => {
                     self.purge_file(proxied, &route.clone().in_channel(&member.asked)).await?
                 }
                 Place::Virtual(inner) => Box::pin(self.purge_virtual_file(inner, route)).await?,
             };
+            all.bytes += purged.bytes;
+            all.removed += purged.removed;
         }
-        Ok(removed)
+        Ok(all)
     }
 
     /// Forgets one file of a channel. An index document takes its whole generation along, since they belong together.
     ///
     /// # Errors
     /// As [`Delivery::purge_all`].
-    pub async fn purge_file(&self, channel: &Arc<Channel>, route: &Route) -> Result<u64, Refusal> {
+    pub async fn purge_file(&self, channel: &Arc<Channel>, route: &Route) -> Result<Purged, Refusal> {
         match route {
             Route::Package { channel: asked, subdir, archive } => {
                 let key = format!("pkg:{}/{subdir}/{archive}", channel.fetched_as(asked));
@@ -104,9 +126,9 @@ impl Delivery {
             }
             Route::Index { channel: asked, subdir, .. } => {
                 let stored = channel.fetched_as(asked);
-                let removed =
+                let purged =
                     self.purge(vec![Purge::Prefix(format!("idx:{stored}/{subdir}/"))], false).await?;
-                Ok(removed + self.remove_views(channel.all_stored_as(asked), Some(subdir)).await?)
+                Ok(purged.and(self.remove_views(channel.all_stored_as(asked), Some(subdir)).await?))
             }
             Route::Sidecar { channel: asked, subdir, file } => {
                 let stored = channel.fetched_as(asked);
@@ -119,7 +141,7 @@ impl Delivery {
                 let key = format!("doc:{}/{}", channel.fetched_as(asked), doc.file_name());
                 self.purge(vec![Purge::Key(key)], false).await
             }
-            Route::Home | Route::Control(_) | Route::Other => Ok(0),
+            Route::Home | Route::Control(_) | Route::Other => Ok(Purged::default()),
         }
     }
 
@@ -127,7 +149,7 @@ impl Delivery {
     ///
     /// # Errors
     /// As [`Delivery::purge_all`].
-    pub async fn purge_plain(&self, upstream: &Upstream, path: &str) -> Result<u64, Refusal> {
+    pub async fn purge_plain(&self, upstream: &Upstream, path: &str) -> Result<Purged, Refusal> {
         self.purge(vec![Purge::Key(format!("url:{}/{path}", upstream.name()))], false).await
     }
 
@@ -142,20 +164,21 @@ impl Delivery {
         self.inner.runtime.spawn_blocking(gone).await.map_err(failed)?.map_err(failed)
     }
 
-    async fn purge(&self, what: Vec<Purge>, generations_too: bool) -> Result<u64, Refusal> {
-        let mut removed = 0;
+    async fn purge(&self, what: Vec<Purge>, generations_too: bool) -> Result<Purged, Refusal> {
+        let mut purged = Purged::default();
         self.inner.cache.settle(Duration::from_secs(2)).await;
         for one in what {
             let report = self.inner.cache.purge(one).await.map_err(failed)?;
-            removed += report.keys.max(report.blobs);
+            purged.removed += report.keys.max(report.blobs);
+            purged.bytes += report.bytes;
         }
         if generations_too {
             let store = Arc::clone(&self.inner.generations);
             let gone = self.inner.runtime.spawn_blocking(move || store.remove_all()).await;
-            removed += gone.map_err(failed)?.map_err(failed)?;
+            purged = purged.and(gone.map_err(failed)?.map_err(failed)?);
         }
         self.forget_absences();
         self.inner.shards.forget();
-        Ok(removed)
+        Ok(purged)
     }
 }

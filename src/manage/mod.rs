@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::cache::{CacheStatus, Inventory};
+use crate::delivery::Purged;
 use crate::delivery::explain::Rehearsal;
 use crate::delivery::explain::{ExplainError, Explanation, Question};
 use crate::jobs;
@@ -160,8 +161,8 @@ pub trait Gate: Send + Sync {
     async fn inventory(&self) -> Result<Arc<Inventory>, ManageError>;
     /// Answers since the start of the process.
     fn served(&self) -> Served;
-    /// Takes something out of the cache; how much that was.
-    async fn purge(&self, by: &By, what: Purge) -> Result<u64, ManageError>;
+    /// Takes something out of the cache; what that was.
+    async fn purge(&self, by: &By, what: Purge) -> Result<Purged, ManageError>;
     /// Begins to fetch indexes, and does not wait for them.
     async fn warm(&self, by: &By, what: Warm) -> Result<(), ManageError>;
     /// The rules as they are.

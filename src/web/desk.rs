@@ -31,7 +31,7 @@ pub(super) struct Inner {
     pub(super) cookies: Cookies,
     /// What proves that a form is of this browser.
     pub(super) proof: Option<Proof>,
-    /// Path and query as asked, the base path before it.
+    /// Path and query of the page, the base path before it; of the page with the form where one was sent.
     pub(super) here: String,
 }
 
@@ -88,7 +88,7 @@ impl Desk {
         visitor: Visitor,
         entrance: Entrance,
         mut cookies: Cookies,
-        here: &str,
+        here: String,
     ) -> Self {
         let fresh = || crate::auth::token::mint().secret;
         if cookies.guest.as_ref().is_none_or(|guest| guest.reveal().len() < 32) {
@@ -97,7 +97,6 @@ impl Desk {
         let by_session = entrance.session == SessionState::Good;
         let secret = cookies.session.as_ref().filter(|_| by_session).or(cookies.guest.as_ref());
         let proof = secret.map(Proof::of);
-        let here = format!("{}{here}", web.base);
         Self(Arc::new(Inner { web, visitor, entrance, cookies, proof, here }))
     }
 
@@ -186,12 +185,16 @@ impl Desk {
 
     /// An address that a form or a query names, if it is one of this gate's own pages.
     pub(super) fn own(&self, address: Option<&str>) -> Option<String> {
-        let address = address?;
-        let rest = address.strip_prefix(self.web.base.as_str())?;
-        let is_plain = |c: char| c.is_ascii_graphic() && c != '\\';
-        let is_page = rest == "/" || rest.starts_with("/-/ui");
-        (is_page && address.chars().all(is_plain)).then(|| address.to_owned())
+        own(&self.web.base, address?)
     }
+}
+
+/// An address behind a base path, if it is one of the gate's own pages.
+pub(super) fn own(base: &str, address: &str) -> Option<String> {
+    let rest = address.strip_prefix(base)?;
+    let is_plain = |c: char| c.is_ascii_graphic() && c != '\\';
+    let is_page = rest == "/" || rest.starts_with("/-/ui");
+    (is_page && address.chars().all(is_plain)).then(|| address.to_owned())
 }
 
 pub(super) fn add_cookie(answer: &mut Response, cookie: Option<HeaderValue>) {

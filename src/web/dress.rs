@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::Web;
 use super::cookies::Cookies;
-use super::desk::{Desk, add_cookie};
+use super::desk::{self, Desk, add_cookie};
 use super::page::{Page, html};
 use super::sign_in::SignInPage;
 use super::sorry::Sorry;
@@ -38,9 +38,8 @@ pub(super) async fn dress(State(web): State<Web>, mut request: Request, next: Ne
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let had = Cookies::of(request.headers());
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let path = if path == "/" { path } else { format!("/-{path}") };
-    let desk = Desk::new(web, visitor, entrance, had.clone(), &path);
+    let here = place(&request, &web.base);
+    let desk = Desk::new(web, visitor, entrance, had.clone(), here);
     request.extensions_mut().insert(desk.clone());
     let mut answer = next.run(request).await;
     if let Some(sorry) = answer.extensions_mut().remove::<Sorry>() {
@@ -55,6 +54,22 @@ pub(super) async fn dress(State(web): State<Web>, mut request: Request, next: Ne
     bake(&desk, &had, &mut answer);
     add_headers(&mut answer);
     answer
+}
+
+/// Where whoever asks is, the base path before it: the page itself, or the one with the form that was sent. An address that takes
+/// forms only is no place to come back to.
+fn place(request: &Request, base: &str) -> String {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let here = if path == "/" { format!("{base}/") } else { format!("{base}/-{path}") };
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return here;
+    }
+    let from = request.headers().get(header::REFERER).and_then(|value| value.to_str().ok());
+    let from = from.and_then(|from| url::Url::parse(from).ok()).and_then(|from| {
+        let query = from.query().map_or_else(String::new, |query| format!("?{query}"));
+        desk::own(base, &format!("{}{query}", from.path()))
+    });
+    from.unwrap_or(here)
 }
 
 /// What the router itself refuses.

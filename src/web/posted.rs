@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::desk::Desk;
 use super::sorry::Sorry;
+use crate::identity::SessionState;
 use crate::secret::Secret;
 
 /// The fields of a form.
@@ -65,7 +66,14 @@ pub(super) fn check(desk: &Desk, headers: &HeaderMap, csrf: &str) -> Result<(), 
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let is_ours = text("sec-fetch-site").is_none_or(|site| matches!(site, "same-origin" | "none"));
     let known = desk.proof.as_ref().is_some_and(|proof| proof.is_in(csrf));
-    if is_ours && known { Ok(()) } else { Err(foreign()) }
+    match is_ours && known {
+        true => Ok(()),
+        // Its token was made of the session's secret.
+        false if is_ours && desk.entrance.session == SessionState::Over => Err(Sorry::sign_in(
+            "Your session has ended, so nothing was changed. Sign in again, and send the form once more.",
+        )),
+        false => Err(foreign()),
+    }
 }
 
 fn foreign() -> Sorry {

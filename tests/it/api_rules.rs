@@ -186,7 +186,9 @@ fn the_cache_is_warmed_looked_at_and_purged() {
     );
     root.ask("POST", "cache/purge", None, &json!({})).expect_problem(422);
     root.ask("POST", "cache/purge", None, &json!({"url": file, "all": true})).expect_problem(422);
-    assert_eq!(root.ask("POST", "cache/purge", None, &json!({"url": file})).json()["removed"], 1);
+    let length = scene.open.get("alpha").bytes.len();
+    let purged = root.ask("POST", "cache/purge", None, &json!({"url": file})).json();
+    assert_eq!(purged, json!({"removed": 1, "bytes": length}));
     eventually_true("both are in the trail", || {
         root.get("audit?kind=cache.purge,cache.warm")["events"].as_array().unwrap().len() == 2
     });

@@ -329,3 +329,26 @@ fn pages_are_packed_and_the_proof_in_their_forms_is_never_written_twice() {
     browser.csrf = "0".repeat(80);
     assert_eq!(browser.post("/-/ui/theme", &[("theme", "dark")]).status, 403);
 }
+
+#[test]
+fn a_form_that_is_sent_when_the_session_is_over_leads_back_to_its_page() {
+    let scene = Scene::new("");
+    let from = |referer: &str| {
+        let mut browser = Browser::of(&scene.gate, "ada").with_header("Referer", referer);
+        browser.page("/-/ui/tokens");
+        scene.gate.advance(Duration::from_hours(9));
+        let answer = browser.post("/-/ui/tokens/revoke", &[("id", "none")]);
+        assert_eq!(answer.status, 401, "{}", answer.text());
+        let page = answer.text();
+        assert!(page.contains("so nothing was changed") && page.contains("Your session is over"), "{page}");
+        let next = page.split("name=\"next\" value=\"").nth(1).expect("a way back");
+        next.split('"').next().unwrap().to_owned()
+    };
+    assert_eq!(from("http://gate.example.org/-/ui/tokens?after=abc"), "/-/ui/tokens?after=abc");
+    // Only pages of the gate, and nothing that the browser did not mean.
+    for odd in
+        ["https://evil.example.org/elsewhere", "http://gate.example.org//evil.example.org/", "nonsense"]
+    {
+        assert_eq!(from(odd), "/-/ui/tokens/revoke", "{odd}");
+    }
+}

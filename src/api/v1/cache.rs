@@ -45,6 +45,8 @@ struct What {
 struct Removed {
     /// Files and indexes.
     removed: u64,
+    /// That files had which nothing else needs.
+    bytes: u64,
 }
 
 /// Indexes that are to be fetched before a client asks.
@@ -100,7 +102,8 @@ async fn purge(
             return Err(Problem::unprocessable(said).into());
         }
     };
-    Ok(Json(Removed { removed: control.gate.purge(&by, what).await? }))
+    let purged = control.gate.purge(&by, what).await?;
+    Ok(Json(Removed { removed: purged.removed, bytes: purged.bytes }))
 }
 
 /// Begins to fetch indexes, and does not wait for them.

@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 
 use super::tabbed;
 use crate::cache::{ChannelHeld, FileHeld};
+use crate::delivery::Purged;
 use crate::delivery::catalogue::{Catalogue, Spot};
 use crate::manage::{Purge, Warm};
 use crate::web::desk::{Desk, Flash};
@@ -155,10 +156,12 @@ pub(super) async fn purge(Extension(desk): Extension<Desk>, posted: Posted) -> R
         _ => Purge::Channel(what),
     };
     let flash = match desk.web.gate.purge(&desk.by(), purge).await {
-        Ok(0) => Flash::good("There was nothing of it in the cache."),
-        Ok(removed) => {
-            Flash::good(format!("{} removed. What is asked for again is fetched again.", count(removed)))
-        }
+        Ok(Purged { removed: 0, .. }) => Flash::good("There was nothing of it in the cache."),
+        Ok(purged) => Flash::good(format!(
+            "{} removed. What is asked for again is fetched again. {} of files are freed.",
+            count(purged.removed),
+            size(purged.bytes),
+        )),
         Err(error) => Flash::bad(Sorry::from(error).sentence),
     };
     Ok(desk.tell("/-/ui/admin/cache", &flash))
