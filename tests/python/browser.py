@@ -1,6 +1,10 @@
 """Drives a real browser through the pages: signs in, makes a user, a channel and a token, uploads, searches; has every page checked by axe.
 
-browser.py URL USER PASSWORD AXE_JS PACKAGE [SHOTS]    SHOTS: a directory for pictures of every page
+browser.py URL USER PASSWORD AXE_JS PACKAGE [SHOTS]
+
+AXE_JS: `-` to have nothing checked by axe. SHOTS: a directory for pictures of every page. With more packages in $CONDAGATE_TEST_PACKAGES
+(below the directory it names: `drop`, `plain`, `slow`) the rest of everybody's work is done too, and then cases that are not everyday:
+those ask the test that started this for what no browser can do.
 """
 
 import json
@@ -8,84 +12,13 @@ import os
 import pathlib
 import sys
 
-from selenium import webdriver
-from selenium.common.exceptions import TimeoutException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from selenium.webdriver.support.ui import Select
 
-PATIENCE = 30
-SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
-
-
-class Pages:
-    def __init__(self, url, axe, shots):
-        options = webdriver.ChromeOptions()
-        for flag in ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--force-prefers-reduced-motion"]:
-            options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        binary = os.environ.get("CONDAGATE_TEST_CHROMIUM")
-        if binary:
-            options.binary_location = binary
-        driver = os.environ.get("CONDAGATE_TEST_CHROMEDRIVER", "/usr/bin/chromedriver")
-        self.driver = webdriver.Chrome(options=options, service=Service(driver))
-        self.url, self.axe, self.shots = url, axe, shots
-        self.found = []
-
-    def open(self, path):
-        self.driver.get(self.url + path)
-
-    def one(self, selector):
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
-
-    def fill(self, **fields):
-        for name, value in fields.items():
-            field = self.one(f"main [name={name}]:not([type=hidden])")
-            field.clear()
-            field.send_keys(value)
-
-    def press(self, text):
-        buttons = self.driver.find_elements(By.CSS_SELECTOR, "main button")
-        button = next(button for button in buttons if button.is_displayed() and text in button.text)
-        button.click()
-
-    def text(self):
-        return self.driver.execute_script("return document.querySelector('main')?.innerText || ''")
-
-    def until(self, text):
-        try:
-            WebDriverWait(self.driver, PATIENCE).until(lambda _: text in self.text())
-        except TimeoutException:
-            sys.exit(f"no `{text}` on {self.driver.current_url}: {self.text()}")
-
-    def check(self, name):
-        """What axe and the browser itself have against a page, in light and dark, wide and narrow."""
-        for theme in ["light", "dark"]:
-            for size, (width, height) in SIZES.items():
-                self.driver.set_window_size(width, height)
-                self.driver.execute_script("document.documentElement.dataset.theme = arguments[0]", theme)
-                self.driver.execute_script(self.axe)
-                run = "const done = arguments[0]; axe.run({resultTypes: ['violations']}).then(done, (e) => done({error: String(e)}))"
-                result = self.driver.execute_async_script(run)
-                for bad in result.get("violations", [{"impact": "critical", "id": result.get("error"), "nodes": []}]):
-                    if bad["impact"] in ("serious", "critical"):
-                        where = [node["html"][:160] + " | " + node.get("failureSummary", "")[:200] for node in bad["nodes"][:3]]
-                        self.found.append(f"{name} ({theme}, {size}): {bad['id']}: {where}")
-                wide = self.driver.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
-                if wide > 0:
-                    self.found.append(f"{name} ({theme}, {size}): {wide} pixels wider than the screen")
-                if self.shots:
-                    self.shoot(f"{name}-{theme}-{size}", width, height)
-        for entry in self.driver.get_log("browser"):
-            if entry["level"] == "SEVERE" and "status of 40" not in entry["message"]:
-                self.found.append(f"{name}: {entry['message']}")
-
-    def shoot(self, name, width, height):
-        tall = self.driver.execute_script("return document.documentElement.scrollHeight")
-        self.driver.set_window_size(width, min(max(tall + 140, height), 2600))
-        self.driver.save_screenshot(str(self.shots / f"{name}.png"))
-        self.driver.set_window_size(width, height)
+import browser_cases
+import browser_work
+from browser_pages import Pages
 
 
 def main():
@@ -93,14 +26,18 @@ def main():
     shots = pathlib.Path(sys.argv[6]) if len(sys.argv) > 6 else None
     if shots:
         shots.mkdir(parents=True, exist_ok=True)
-    pages = Pages(url, pathlib.Path(axe).read_text(), shots)
-    pages.driver.set_window_size(*SIZES["wide"])
-    try:
+    axe = None if axe == "-" else pathlib.Path(axe).read_text()
+    packages = os.environ.get("CONDAGATE_TEST_PACKAGES")
+    with Pages(url, axe, shots) as pages:
         walk(pages, user, password, package)
-    finally:
-        pages.driver.quit()
-    if pages.found:
-        sys.exit("\n".join(pages.found))
+        if packages:
+            # Looked at by now.
+            pages.axe = None
+            browser_work.run(pages, user, password)
+            browser_cases.run(pages, user, password, pathlib.Path(packages))
+        found = pages.verdict()
+    if found:
+        sys.exit("\n".join(found))
     print(json.dumps({"good": True}))
 
 
@@ -114,7 +51,7 @@ def walk(pages, user, password, package):
         pages.press("Make me the administrator")
         pages.until("You are the first administrator")
         pages.check("welcome")
-        sign_out(pages)
+        pages.sign_out()
     for name, path in [("first", "/"), ("channels-stranger", "/-/ui/channels"), ("sign-in", "/-/ui/sign-in"), ("missing", "/-/ui/x")]:
         pages.open(path)
         pages.check(name)
@@ -212,7 +149,7 @@ def walk(pages, user, password, package):
     pages.until("There are mistakes in it")
     pages.check("admin-rules-mistakes")
     pages.open("/-/ui/channels/forge/-/lib-001")
-    pages.driver.find_element(By.XPATH, "//summary[contains(., 'Recall')]").click()
+    pages.xpath("//summary[contains(., 'Recall')]").click()
     pages.fill(reason="CVE-2026-1")
     pages.check("package-recall")
     pages.press("Recall it")
@@ -234,13 +171,7 @@ def walk(pages, user, password, package):
     pages.fill(what="nothing-of-that-name")
     pages.press("Purge")
     pages.until("nothing of it in the cache")
-    sign_out(pages)
-
-
-def sign_out(pages):
-    pages.driver.find_element(By.CSS_SELECTOR, "details.menu > summary").click()
-    pages.driver.find_element(By.XPATH, "//button[contains(., 'Sign out')]").click()
-    pages.until("You are signed out.")
+    pages.sign_out()
 
 
 main()

@@ -2,16 +2,11 @@
 //!
 //! Belongs here: making them, looking into the channel. Does not: the protocols of clients.
 
-use condagate::auth::token;
 use condagate::policy::access::Right;
-use condagate::secret::Secret;
-use condagate::store::Store;
-use condagate::store::mongo::{Mongo, Settings, setup};
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 
 use super::people::{Made, Society};
-use super::{Answer, Gate, Home, Request, Setup, mongodb, secrets};
+use super::{Answer, Databases, Gate, Home, Request, Setup};
 
 /// See the module's description.
 pub struct Publishers {
@@ -37,28 +32,9 @@ impl Publishers {
     /// The same on the MongoDB-protocol server that tests share, with authentication on, in databases of its own; `None` where there is
     /// no server and none is needed.
     pub fn on_mongodb() -> Option<Self> {
-        let uri = mongodb::uri()?;
-        let name = format!("it_{}", token::new_id());
-        let queue = format!("{name}_mq");
-        let config =
-            format!("store: {{mongodb: {{uri: \"{uri}\", database: {name}, queue_database: {queue}}}}}\n");
-        let settings = Settings {
-            uri: Secret::new(uri.to_owned()),
-            database: name,
-            queue_database: queue,
-            ca_file: None,
-        };
-        let runtime = Runtime::new().expect("a runtime");
-        let store = runtime.block_on(async {
-            setup::setup(&settings, true).await?;
-            Mongo::open(&settings).await
-        });
-        let store = Store::new(store.expect("a store"));
-        let gate = Setup::rules("# Nothing but what is hosted.\n").config(&config).start();
-        for form in [mongodb::PASSWORD, uri] {
-            secrets::learn(&gate.home().data().display().to_string(), form);
-        }
-        let society = Society::in_store(runtime, store, Some(gate.now()));
+        let databases = Databases::new()?;
+        let gate = Setup::rules("# Nothing but what is hosted.\n").config(&databases.config()).start();
+        let society = databases.society(&gate);
         Some(Self::with(gate, society))
     }
 
