@@ -57,6 +57,9 @@ pub enum PeopleError {
         /// Whether there are others.
         more: bool,
     },
+    /// Not what somebody saw any more, see [`super::Seen`].
+    #[error("it has been changed since you looked; look at it again and decide anew. Nothing was done")]
+    Changed,
     /// The last one who may do everything.
     #[error(
         "`{0}` is the last superuser that is not disabled; make somebody else one first (`condagate user set-superuser`)"

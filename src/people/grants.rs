@@ -93,16 +93,17 @@ impl People {
         Ok(grants)
     }
 
-    /// Takes one away; nothing happens when it is gone already.
+    /// Takes one away; `false` when it is gone already.
     ///
     /// # Errors
     /// [`PeopleError::Store`]
-    pub async fn take_grant(&self, by: &By, grant: &Grant) -> Result<(), PeopleError> {
+    pub async fn take_grant(&self, by: &By, grant: &Grant) -> Result<bool, PeopleError> {
         let name = self.names().subject(&grant.subject).await?;
-        if self.store.grants().delete(&grant.id).await? {
+        let taken = self.store.grants().delete(&grant.id).await?;
+        if taken {
             self.record(by, done("grant.take", grant, name.as_deref().unwrap_or_default())).await?;
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// A page of grants in the order of ids, behind one of them; of one subject or of all.

@@ -5,7 +5,7 @@
 use serde_json::json;
 
 use super::record::{Done, fresh};
-use super::{By, PAGE, People, PeopleError, Refusal};
+use super::{By, PAGE, People, PeopleError, Refusal, Seen};
 use crate::auth::name::group_name;
 use crate::store::StoreError;
 use crate::store::model::{Group, GroupId, Subject, User};
@@ -94,38 +94,52 @@ impl People {
         Ok(found)
     }
 
-    /// Puts users into a group. All are looked up before anything is done.
+    /// Puts users into a group. All are looked up before anything is done. The group's revision grows with who is in it.
     ///
     /// # Errors
-    /// [`PeopleError::NoGroup`], [`PeopleError::NoUsers`]
-    pub async fn join(&self, by: &By, group: &str, users: &[String]) -> Result<Vec<Joined>, PeopleError> {
-        self.switch(by, group, users, true).await
+    /// [`PeopleError::NoGroup`], [`PeopleError::NoUsers`], [`PeopleError::Changed`]
+    pub async fn join(
+        &self,
+        by: &By,
+        group: impl Into<Seen<'_>> + Send,
+        users: &[String],
+    ) -> Result<Vec<Joined>, PeopleError> {
+        self.switch(by, group.into(), users, true).await
     }
 
     /// Takes users out of a group, likewise.
     ///
     /// # Errors
-    /// [`PeopleError::NoGroup`], [`PeopleError::NoUsers`]
-    pub async fn leave(&self, by: &By, group: &str, users: &[String]) -> Result<Vec<Joined>, PeopleError> {
-        self.switch(by, group, users, false).await
+    /// [`PeopleError::NoGroup`], [`PeopleError::NoUsers`], [`PeopleError::Changed`]
+    pub async fn leave(
+        &self,
+        by: &By,
+        group: impl Into<Seen<'_>> + Send,
+        users: &[String],
+    ) -> Result<Vec<Joined>, PeopleError> {
+        self.switch(by, group.into(), users, false).await
     }
 
     async fn switch(
         &self,
         by: &By,
-        group: &str,
+        seen: Seen<'_>,
         users: &[String],
         joins: bool,
     ) -> Result<Vec<Joined>, PeopleError> {
-        let group = self.group(group).await?;
+        let group = self.group(seen.name).await?;
+        let users = self.all_of(users).await?;
+        self.claim(&group, seen).await?;
         let mut done = Vec::new();
-        for user in self.all_of(users).await? {
+        for user in users {
             let changed = if joins {
                 self.store.groups().join(&group.id, &user.id, self.now()).await?
             } else {
                 self.store.groups().leave(&group.id, &user.id).await?
             };
             if changed {
+                // Behind the change: whoever reads the new members with the old revision reads them again.
+                self.store.groups().touch(&group.id, None).await?;
                 let kind = if joins { "group.add" } else { "group.remove" };
                 let detail = json!({"name": group.name, "user": user.id.as_str(), "user_name": user.name});
                 self.record(by, Done { kind, target: target(&group), detail }).await?;
@@ -133,6 +147,16 @@ impl People {
             done.push(Joined { user: user.name, changed });
         }
         Ok(done)
+    }
+
+    /// Of several who saw a group so, one may go on.
+    async fn claim(&self, group: &Group, seen: Seen<'_>) -> Result<(), PeopleError> {
+        let Some(at) = seen.at else { return Ok(()) };
+        match self.store.groups().touch(&group.id, Some(at)).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(PeopleError::Changed),
+            Err(error) => Err(seen.refused(error)),
+        }
     }
 
     /// Users by their names, or the names that nobody has.
@@ -155,9 +179,15 @@ impl People {
     /// Deletes a group: its grants first, then the group, then who was in it is forgotten.
     ///
     /// # Errors
-    /// [`PeopleError::NoGroup`]
-    pub async fn delete_group(&self, by: &By, name: &str) -> Result<Group, PeopleError> {
-        let group = self.group(name).await?;
+    /// [`PeopleError::NoGroup`], [`PeopleError::Changed`]
+    pub async fn delete_group(
+        &self,
+        by: &By,
+        group: impl Into<Seen<'_>> + Send,
+    ) -> Result<Group, PeopleError> {
+        let seen = group.into();
+        let group = self.group(seen.name).await?;
+        self.claim(&group, seen).await?;
         let grants = self.take_all(&Subject::Group(group.id.clone())).await?;
         self.store.groups().delete(&group.id).await?;
         let mut members = 0_u64;

@@ -14,6 +14,7 @@ mod groups;
 mod names;
 mod record;
 pub mod reset;
+mod seen;
 mod sessions;
 pub mod setup;
 mod state;
@@ -41,6 +42,8 @@ pub use error::{PeopleError, Refusal};
 pub use grants::{Given, Who};
 pub use groups::Joined;
 pub use record::{event_at, place_of};
+pub use seen::Seen;
+pub use state::UserState;
 pub use tokens::{Issued, Life, NewToken};
 pub use users::{Account, NewUser};
 

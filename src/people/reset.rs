@@ -14,7 +14,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::record::Done;
 use super::users::target;
-use super::{By, People, PeopleError};
+use super::{By, People, PeopleError, Seen};
 use crate::auth::hmac;
 use crate::auth::name::UserName;
 use crate::clock::UnixMillis;
@@ -99,7 +99,7 @@ impl People {
             user.password = Some(hash.clone());
             Ok(true)
         };
-        let (user, _) = self.change_user(&id, change).await?;
+        let (user, _) = self.change_user(&id, Seen::at("", None), change).await?;
         let sessions = self.end_sessions(&user.id).await?;
         let detail = json!({"name": user.name, "sessions_ended": sessions});
         self.record(by, Done { kind: "user.password.reset", target: target(&user), detail }).await?;

@@ -9,55 +9,79 @@ use serde_json::json;
 
 use super::record::Done;
 use super::users::target;
-use super::{By, PAGE, People, PeopleError};
+use super::{By, PAGE, People, PeopleError, Seen};
 use crate::store::StoreError;
 use crate::store::model::{Subject, Token, User, UserId};
 
+/// What becomes of a user; what is `None` stays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct UserState {
+    /// Passes every access rule.
+    pub superuser: Option<bool>,
+    /// Let in nowhere.
+    pub disabled: Option<bool>,
+}
+
 impl People {
-    /// Makes a user a superuser, or no longer one; `false` in the second value when nothing changed.
+    /// Changes what a user is, all of it at once or nothing; `false` in the second value when it was so before.
+    ///
+    /// Somebody who is disabled is let in nowhere: neither tokens nor sessions nor the password are good any more. Sessions end for
+    /// good, tokens are good again when the user is enabled.
     ///
     /// # Errors
-    /// [`PeopleError::LastSuperuser`], [`PeopleError::NoUser`]
-    pub async fn set_superuser(&self, by: &By, name: &str, on: bool) -> Result<(User, bool), PeopleError> {
-        let user = self.user(name).await?;
-        let set = move |user: &mut User| std::mem::replace(&mut user.superuser, on) != on;
-        let (user, changed) = self.change_keeping_one(&user, set).await?;
-        if changed {
-            let detail = json!({"name": user.name, "superuser": on});
+    /// [`PeopleError::LastSuperuser`], [`PeopleError::NoUser`], [`PeopleError::Changed`]
+    pub async fn set_state(
+        &self,
+        by: &By,
+        user: impl Into<Seen<'_>> + Send,
+        to: UserState,
+    ) -> Result<(User, bool), PeopleError> {
+        let seen = user.into();
+        let user = self.user(seen.name).await?;
+        let set = move |user: &mut User| {
+            user.superuser = to.superuser.unwrap_or(user.superuser);
+            user.disabled = to.disabled.unwrap_or(user.disabled);
+        };
+        let (before, user) = self.change_keeping_one(&user, seen, set).await?;
+        let sessions = if to.disabled == Some(true) { self.end_sessions(&user.id).await? } else { 0 };
+        let (superuser, disabled) = (before.superuser != user.superuser, before.disabled != user.disabled);
+        if superuser {
+            let detail = json!({"name": user.name, "superuser": user.superuser});
             self.record(by, Done { kind: "user.superuser", target: target(&user), detail }).await?;
         }
-        Ok((user, changed))
+        if disabled {
+            let (kind, detail) = if user.disabled {
+                ("user.disable", json!({"name": user.name, "sessions_ended": sessions}))
+            } else {
+                ("user.enable", json!({"name": user.name}))
+            };
+            self.record(by, Done { kind, target: target(&user), detail }).await?;
+        }
+        Ok((user, superuser || disabled))
     }
 
-    /// Lets a user in nowhere: neither tokens nor sessions nor the password are good any more. Sessions end for good,
-    /// tokens are good again when the user is enabled.
+    /// Makes a user a superuser, or no longer one.
     ///
     /// # Errors
-    /// [`PeopleError::LastSuperuser`], [`PeopleError::NoUser`]
+    /// As [`People::set_state`].
+    pub async fn set_superuser(&self, by: &By, name: &str, on: bool) -> Result<(User, bool), PeopleError> {
+        self.set_state(by, name, UserState { superuser: Some(on), disabled: None }).await
+    }
+
+    /// Lets a user in nowhere.
+    ///
+    /// # Errors
+    /// As [`People::set_state`].
     pub async fn disable_user(&self, by: &By, name: &str) -> Result<(User, bool), PeopleError> {
-        let user = self.user(name).await?;
-        let (user, changed) = self.disable(&user).await?;
-        let sessions = self.end_sessions(&user.id).await?;
-        if changed {
-            let detail = json!({"name": user.name, "sessions_ended": sessions});
-            self.record(by, Done { kind: "user.disable", target: target(&user), detail }).await?;
-        }
-        Ok((user, changed))
+        self.set_state(by, name, UserState { superuser: None, disabled: Some(true) }).await
     }
 
     /// Undoes that.
     ///
     /// # Errors
-    /// [`PeopleError::NoUser`]
+    /// As [`People::set_state`].
     pub async fn enable_user(&self, by: &By, name: &str) -> Result<(User, bool), PeopleError> {
-        let user = self.user(name).await?;
-        let enable = |user: &mut User| Ok(std::mem::replace(&mut user.disabled, false));
-        let (user, changed) = self.change_user(&user.id, enable).await?;
-        if changed {
-            let detail = json!({"name": user.name});
-            self.record(by, Done { kind: "user.enable", target: target(&user), detail }).await?;
-        }
-        Ok((user, changed))
+        self.set_state(by, name, UserState { superuser: None, disabled: Some(false) }).await
     }
 
     /// Deletes a user. First nothing of the user is good any more (disabled), then tokens are revoked, sessions ended,
@@ -65,10 +89,11 @@ impl People {
     /// tokens stay listed, because the counters of downloads name them.
     ///
     /// # Errors
-    /// [`PeopleError::LastSuperuser`], [`PeopleError::NoUser`]
-    pub async fn delete_user(&self, by: &By, name: &str) -> Result<User, PeopleError> {
-        let user = self.user(name).await?;
-        let (user, _) = self.disable(&user).await?;
+    /// [`PeopleError::LastSuperuser`], [`PeopleError::NoUser`], [`PeopleError::Changed`]
+    pub async fn delete_user(&self, by: &By, user: impl Into<Seen<'_>> + Send) -> Result<User, PeopleError> {
+        let seen = user.into();
+        let user = self.user(seen.name).await?;
+        let (_, user) = self.change_keeping_one(&user, seen, |user| user.disabled = true).await?;
         let tokens = self.revoke_all(&user.id).await?;
         let sessions = self.end_sessions(&user.id).await?;
         let grants = self.take_all(&Subject::User(user.id.clone())).await?;
@@ -81,40 +106,39 @@ impl People {
         Ok(user)
     }
 
-    async fn disable(&self, user: &User) -> Result<(User, bool), PeopleError> {
-        self.change_keeping_one(user, |user| !std::mem::replace(&mut user.disabled, true)).await
-    }
-
-    /// Changes a user, unless no superuser would be left who is not disabled.
+    /// Changes a user, unless no superuser would be left who is not disabled: before and after. With something seen the row grows older
+    /// even where all is as it should be, so that of two who saw the same only one goes on.
     async fn change_keeping_one(
         &self,
         user: &User,
-        change: impl Fn(&mut User) -> bool,
-    ) -> Result<(User, bool), PeopleError> {
+        seen: Seen<'_>,
+        change: impl Fn(&mut User),
+    ) -> Result<(User, User), PeopleError> {
         let is_active = |user: &User| user.superuser && !user.disabled;
         let mut before = user.clone();
         let others = self.store.users().superusers(2).await?;
         let alone = !others.iter().any(|other| other.id != user.id);
-        let (after, changed) = self
-            .change_user(&user.id, |user| {
+        let (after, _) = self
+            .change_user(&user.id, seen, |user| {
                 before = user.clone();
-                let changed = change(user);
+                change(user);
                 if alone && is_active(&before) && !is_active(user) {
                     return Err(PeopleError::LastSuperuser(user.name.clone()));
                 }
-                Ok(changed)
+                let changed = (before.superuser, before.disabled) != (user.superuser, user.disabled);
+                Ok(changed || seen.at.is_some())
             })
             .await?;
-        let took = changed && is_active(&before) && !is_active(&after);
+        let took = is_active(&before) && !is_active(&after);
         if took && self.store.users().superusers(1).await?.is_empty() {
             let back = |user: &mut User| {
                 (user.superuser, user.disabled) = (before.superuser, before.disabled);
                 Ok(true)
             };
-            self.change_user(&user.id, back).await?;
+            self.change_user(&user.id, Seen::from(&after.name), back).await?;
             return Err(PeopleError::LastSuperuser(after.name));
         }
-        Ok((after, changed))
+        Ok((before, after))
     }
 
     /// Ends all sessions of a user; how many.
@@ -154,6 +178,7 @@ impl People {
             }
             for member in some {
                 groups.leave(&member.group, user).await?;
+                groups.touch(&member.group, None).await?;
             }
         }
     }

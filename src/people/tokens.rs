@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::record::{Done, fresh};
-use super::{By, People, PeopleError, Refusal};
+use super::{By, People, PeopleError, Refusal, Seen};
 use crate::auth::token::{Minted, mint};
 use crate::clock::UnixMillis;
 use crate::policy::access::Scope;
@@ -168,14 +168,16 @@ impl People {
     ///
     /// # Errors
     /// As [`People::token`]; [`PeopleError::Revoked`], [`PeopleError::Expired`], [`PeopleError::Rotated`],
-    /// [`PeopleError::Disabled`], [`PeopleError::Orphan`].
+    /// [`PeopleError::Disabled`], [`PeopleError::Orphan`], [`PeopleError::Changed`].
     pub async fn rotate_token(
         &self,
         by: &By,
-        prefix: &str,
+        token: impl Into<Seen<'_>> + Send,
         overlap: Duration,
     ) -> Result<(Issued, Token), PeopleError> {
-        let old = self.token(prefix).await?;
+        let seen = token.into();
+        let old = self.token(seen.name).await?;
+        seen.check(old.revision)?;
         self.is_good(&old)?;
         let owner = self.store.users().get(&old.owner).await?;
         let owner = owner.ok_or_else(|| PeopleError::Orphan(old.id.to_string()))?;
@@ -188,15 +190,17 @@ impl People {
         self.store.tokens().create(&token).await?;
         let end = now.plus(overlap);
         let until = old.expires.map_or(end, |expires| expires.min(end));
-        if let Err(error) = self.store.tokens().succeed(&old.id, &token.id, until).await {
+        if let Err(error) = self.store.tokens().succeed(&old.id, &token.id, until, seen.at).await {
             self.store.tokens().delete(&token.id).await?;
-            return Err(match error {
+            return Err(match seen.refused(error) {
                 // Somebody was faster; how, the row says.
-                StoreError::Stale { .. } => match self.token(old.id.as_str()).await {
-                    Ok(now) => self.is_good(&now).err().unwrap_or_else(|| error.into()),
-                    Err(error) => error,
-                },
-                error => error.into(),
+                error @ PeopleError::Store(StoreError::Stale { .. }) => {
+                    match self.token(old.id.as_str()).await {
+                        Ok(now) => self.is_good(&now).err().unwrap_or(error),
+                        Err(error) => error,
+                    }
+                }
+                error => error,
             });
         }
         let mut detail = told(&old, &owner);
@@ -224,11 +228,25 @@ impl People {
     /// Makes a token useless; `false` in the second value when it was before.
     ///
     /// # Errors
-    /// As [`People::token`].
-    pub async fn revoke_token(&self, by: &By, prefix: &str) -> Result<(Token, bool), PeopleError> {
-        let token = self.token(prefix).await?;
-        let now = self.now();
-        if !self.store.tokens().revoke(&token.id, now).await? {
+    /// As [`People::token`]; [`PeopleError::Changed`].
+    pub async fn revoke_token(
+        &self,
+        by: &By,
+        token: impl Into<Seen<'_>> + Send,
+    ) -> Result<(Token, bool), PeopleError> {
+        let seen = token.into();
+        let token = self.token(seen.name).await?;
+        seen.check(token.revision)?;
+        let (tokens, now) = (self.store.tokens(), self.now());
+        let revoked = match seen.at {
+            _ if token.revoked.is_some() => false,
+            None => tokens.revoke(&token.id, now).await?,
+            Some(at) => {
+                tokens.revoke_at(&token.id, now, at).await.map_err(|error| seen.refused(error))?;
+                true
+            }
+        };
+        if !revoked {
             return Ok((token, false));
         }
         let detail = json!({"name": token.name, "owner": token.owner.as_str()});

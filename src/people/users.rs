@@ -5,7 +5,7 @@
 use serde_json::json;
 
 use super::record::{Done, fresh};
-use super::{By, People, PeopleError, Refusal, TRIES};
+use super::{By, People, PeopleError, Refusal, Seen, TRIES};
 use crate::auth::name::UserName;
 use crate::secret::Secret;
 use crate::store::StoreError;
@@ -119,20 +119,23 @@ impl People {
     /// behind: setting the password again ends them.
     ///
     /// # Errors
-    /// [`PeopleError::Service`], [`PeopleError::Password`], [`PeopleError::NoUser`]
+    /// [`PeopleError::Service`], [`PeopleError::Password`], [`PeopleError::NoUser`], [`PeopleError::Changed`]
     pub async fn set_password(
         &self,
         by: &By,
-        name: &str,
+        user: impl Into<Seen<'_>> + Send,
         password: &Secret<String>,
     ) -> Result<User, PeopleError> {
-        let user = self.user(name).await?;
+        let seen = user.into();
+        let user = self.user(seen.name).await?;
+        // Before a password is worked on; the store has the last word below.
+        seen.check(user.revision)?;
         if user.service {
             return Err(PeopleError::Service(user.name));
         }
         let hash = self.hashed(&UserName::parse(&user.name)?, password).await?;
         let (user, _) = self
-            .change_user(&user.id, |user| {
+            .change_user(&user.id, seen, |user| {
                 user.password = Some(hash.clone());
                 Ok(true)
             })
@@ -143,24 +146,26 @@ impl People {
         Ok(user)
     }
 
-    /// Changes a user as it is now: read again and decided again when somebody else was faster. The second value says
-    /// whether there was anything to change.
+    /// Changes a user as it is now: read again and decided again when somebody else was faster, unless only what was seen is to be
+    /// changed. The second value says whether there was anything to change.
     pub(super) async fn change_user(
         &self,
         id: &UserId,
+        seen: Seen<'_>,
         mut change: impl FnMut(&mut User) -> Result<bool, PeopleError>,
     ) -> Result<(User, bool), PeopleError> {
         let mut stale = StoreError::Stale { what: "user" };
         for _ in 0..TRIES {
             let found = self.store.users().get(id).await?;
-            let mut user = found.ok_or(StoreError::NotFound { what: "user" })?;
+            let mut user = found.ok_or_else(|| seen.refused(StoreError::NotFound { what: "user" }))?;
+            seen.check(user.revision)?;
             if !change(&mut user)? {
                 return Ok((user, false));
             }
             match self.store.users().update(&user).await {
                 Ok(revision) => return Ok((User { revision, ..user }, true)),
                 Err(error @ StoreError::Stale { .. }) => stale = error,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(seen.refused(error)),
             }
         }
         Err(stale.into())

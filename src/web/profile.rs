@@ -65,7 +65,7 @@ pub(super) async fn password(Extension(desk): Extension<Desk>, posted: Posted) -
     if let Err(refused) = desk.web.identity.who(&shown, desk.visitor.address).await {
         return back(&format!("The present password was not right: {refused}. Nothing was changed."));
     }
-    if let Err(error) = desk.people().await?.set_password(&desk.by(), &who.name, &new).await {
+    if let Err(error) = desk.people().await?.set_password(&desk.by(), &*who.name, &new).await {
         let sorry = Sorry::from(error);
         return back(&format!("{} Nothing was changed.", sorry.sentence));
     }

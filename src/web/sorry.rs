@@ -94,7 +94,8 @@ impl From<PeopleError> for Sorry {
             PeopleError::NoUser(_) | PeopleError::NoGroup(_) | PeopleError::NoToken(_) => {
                 Self::not_found(sentence)
             }
-            PeopleError::Taken { .. }
+            PeopleError::Changed
+            | PeopleError::Taken { .. }
             | PeopleError::LastSuperuser(_)
             | PeopleError::Setup(SetupError::NotNeeded) => Self::conflict(sentence),
             PeopleError::Setup(SetupError::NotGood) | PeopleError::ResetCode => Self::forbidden(sentence),

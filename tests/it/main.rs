@@ -14,6 +14,7 @@
 )]
 
 mod api_document;
+mod api_if_match;
 mod api_rules;
 mod api_v1;
 mod attached;

@@ -70,6 +70,7 @@ impl From<PeopleError> for Sorry {
             | PeopleError::NoGroup(_)
             | PeopleError::NoToken(_)
             | PeopleError::NoGrant { .. } => Problem::not_found(sentence),
+            PeopleError::Changed => Problem::precondition_failed(sentence),
             PeopleError::Taken { .. } | PeopleError::LastSuperuser(_) => Problem::conflict(sentence),
             PeopleError::NotRecorded { .. } | PeopleError::Stopping => {
                 Problem::unavailable(sentence).with_retry_after(5)
@@ -214,6 +215,19 @@ pub(in crate::api) fn tagged(headers: &HeaderMap, tag: &str, body: &impl Seriali
     // Asked again each time; the tag makes that cheap.
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     answer
+}
+
+/// The revision that a change is about, where the client says which state it takes something for (`If-Match`); a state that is over is
+/// refused here already.
+pub(in crate::api) fn expected(headers: &HeaderMap, tag: &str, revision: u64) -> Answered<Option<u64>> {
+    check_match(headers, tag)?;
+    let names_one = headers.contains_key(header::IF_MATCH) && !is_any(headers);
+    Ok(names_one.then_some(revision))
+}
+
+/// `If-Match: *` takes it in any state.
+fn is_any(headers: &HeaderMap) -> bool {
+    headers.get_all(header::IF_MATCH).iter().any(|value| value.as_bytes().trim_ascii() == b"*")
 }
 
 /// Whether something is still what the client takes it for (`If-Match`).

@@ -12,11 +12,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Control;
-use super::answers::{Answered, check_match, limit, next, tag_of, tagged};
+use super::answers::{Answered, expected, limit, next, tag_of, tagged};
 use super::asker::{Asked, Asker, Body};
 use crate::http::problem::Problem;
 use crate::people::view::GrantView;
-use crate::people::{People, Who};
+use crate::people::{People, PeopleError, Who};
 use crate::policy::access::Right;
 use crate::store::model::Grant;
 
@@ -157,7 +157,9 @@ async fn remove(
     let by = asker.administrator()?;
     let people = control.people().await?;
     let (grant, _) = found(&people, &id).await?;
-    check_match(&headers, &tag_of(&grant.id, grant.revision))?;
-    people.take_grant(&by, &grant).await?;
+    let expected = expected(&headers, &tag_of(&grant.id, grant.revision), grant.revision)?;
+    if !people.take_grant(&by, &grant).await? && expected.is_some() {
+        return Err(PeopleError::Changed.into());
+    }
     Ok(StatusCode::NO_CONTENT)
 }

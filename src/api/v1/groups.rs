@@ -12,11 +12,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Control;
-use super::answers::{Answered, check_match, limit, next, tag_of, tagged};
+use super::answers::{Answered, expected, limit, next, tag_of, tagged};
 use super::asker::{Asked, Asker, Body};
-use crate::conda::digest::Sha256;
-use crate::people::People;
 use crate::people::view::GroupView;
+use crate::people::{People, Seen};
 use crate::store::model::Group;
 
 pub(super) fn routes() -> OpenApiRouter<Control> {
@@ -58,9 +57,13 @@ async fn viewed(people: &People, group: &Group) -> Answered<GroupView> {
 }
 
 /// Changes with who is in it.
-fn tag(group: &Group, view: &GroupView) -> String {
-    let members = Sha256::of(view.members.join("\n").as_bytes()).to_hex();
-    tag_of(&format!("{}.{}", group.id, &members[..12]), group.revision)
+fn tag(group: &Group) -> String {
+    tag_of(&group.id, group.revision)
+}
+
+/// The group as the client has seen it.
+fn seen<'a>(group: &'a Group, headers: &HeaderMap) -> Answered<Seen<'a>> {
+    Ok(Seen::at(&group.name, expected(headers, &tag(group), group.revision)?))
 }
 
 /// Groups, in the order of their names.
@@ -109,7 +112,7 @@ async fn one(
     let people = control.people().await?;
     let group = people.group(&group).await?;
     let view = viewed(&people, &group).await?;
-    Ok(tagged(&headers, &tag(&group, &view), &view))
+    Ok(tagged(&headers, &tag(&group), &view))
 }
 
 /// Deletes a group, with its rights.
@@ -123,8 +126,7 @@ async fn remove(
     let by = asker.administrator()?;
     let people = control.people().await?;
     let group = people.group(&group).await?;
-    check_match(&headers, &tag(&group, &viewed(&people, &group).await?))?;
-    people.delete_group(&by, &group.name).await?;
+    people.delete_group(&by, seen(&group, &headers)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -134,9 +136,12 @@ async fn join(
     State(control): State<Control>,
     asker: Asker,
     Path((group, username)): Path<(String, String)>,
+    headers: HeaderMap,
 ) -> Answered<StatusCode> {
     let by = asker.administrator()?;
-    control.people().await?.join(&by, &group, &[username]).await?;
+    let people = control.people().await?;
+    let group = people.group(&group).await?;
+    people.join(&by, seen(&group, &headers)?, &[username]).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -146,8 +151,11 @@ async fn leave(
     State(control): State<Control>,
     asker: Asker,
     Path((group, username)): Path<(String, String)>,
+    headers: HeaderMap,
 ) -> Answered<StatusCode> {
     let by = asker.administrator()?;
-    control.people().await?.leave(&by, &group, &[username]).await?;
+    let people = control.people().await?;
+    let group = people.group(&group).await?;
+    people.leave(&by, seen(&group, &headers)?, &[username]).await?;
     Ok(StatusCode::NO_CONTENT)
 }

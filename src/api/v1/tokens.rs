@@ -14,11 +14,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Control;
-use super::answers::{Answered, Sorry, check_match, limit, next, tag_of, tagged};
+use super::answers::{Answered, Sorry, expected, limit, next, tag_of, tagged};
 use super::asker::{Asked, Asker, Body};
 use crate::http::problem::Problem;
 use crate::people::view::{IssuedView, TokenView};
-use crate::people::{Life, NewToken, People};
+use crate::people::{Life, NewToken, People, Seen};
 use crate::policy::access::Scope;
 use crate::policy::units::duration;
 use crate::store::model::{Token, User};
@@ -175,6 +175,11 @@ async fn one(
     Ok(tagged(&headers, &tag_of(&token.id, token.revision), &view))
 }
 
+/// The token as the client has seen it.
+fn seen<'a>(token: &'a Token, headers: &HeaderMap) -> Answered<Seen<'a>> {
+    Ok(Seen::at(token.id.as_str(), expected(headers, &tag_of(&token.id, token.revision), token.revision)?))
+}
+
 /// Revokes a token, for good.
 #[utoipa::path(delete, path = "/tokens/{id}", tag = "tokens", operation_id = "revokeToken", params(("id" = String, Path)), responses((status = 204)))]
 async fn revoke(
@@ -185,8 +190,7 @@ async fn revoke(
 ) -> Answered<StatusCode> {
     let people = control.people().await?;
     let token = asker.token(&people, &id).await?;
-    check_match(&headers, &tag_of(&token.id, token.revision))?;
-    people.revoke_token(&asker.by(), token.id.as_str()).await?;
+    people.revoke_token(&asker.by(), seen(&token, &headers)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -196,12 +200,13 @@ async fn rotate(
     State(control): State<Control>,
     asker: Asker,
     Path(id): Path<String>,
+    headers: HeaderMap,
     Body(rotation): Body<Rotation>,
 ) -> Answered<Response> {
     asker.secrets()?;
     let overlap = rotation.overlap.as_deref().map_or(Ok(OVERLAP), |text| time(text, "overlap"))?;
     let people = control.people().await?;
     let token = asker.token(&people, &id).await?;
-    let (issued, _) = people.rotate_token(&asker.by(), token.id.as_str(), overlap).await?;
+    let (issued, _) = people.rotate_token(&asker.by(), seen(&token, &headers)?, overlap).await?;
     Ok((StatusCode::CREATED, Json(IssuedView::from(&issued))).into_response())
 }

@@ -12,10 +12,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Control;
-use super::answers::{Answered, check_match, limit, next, tag_of, tagged};
+use super::answers::{Answered, expected, limit, next, tag_of, tagged};
 use super::asker::{Asked, Asker, Body};
 use crate::people::view::UserView;
-use crate::people::{Account, NewUser, People};
+use crate::people::{Account, NewUser, Seen, UserState};
 use crate::secret::Secret;
 use crate::store::model::User;
 
@@ -136,13 +136,12 @@ async fn one(
     Ok(tagged(&headers, &tag_of(&user.id, user.revision), &UserView::from(&user)))
 }
 
-async fn found(people: &People, username: &str, headers: &HeaderMap) -> Answered<User> {
-    let user = people.user(username).await?;
-    check_match(headers, &tag_of(&user.id, user.revision))?;
-    Ok(user)
+/// The user as the client has seen them.
+fn seen<'a>(user: &'a User, headers: &HeaderMap) -> Answered<Seen<'a>> {
+    Ok(Seen::at(&user.name, expected(headers, &tag_of(&user.id, user.revision), user.revision)?))
 }
 
-/// Changes a user.
+/// Changes a user: all that is said, or nothing.
 #[utoipa::path(patch, path = "/users/{username}", tag = "users", operation_id = "changeUser", params(("username" = String, Path)), request_body = UserChange, responses((status = 200, body = UserView)))]
 async fn change(
     State(control): State<Control>,
@@ -153,15 +152,9 @@ async fn change(
 ) -> Answered<Response> {
     let by = asker.administrator()?;
     let people = control.people().await?;
-    let mut user = found(&people, &username, &headers).await?;
-    if let Some(on) = change.superuser {
-        (user, _) = people.set_superuser(&by, &user.name, on).await?;
-    }
-    match change.disabled {
-        Some(true) => (user, _) = people.disable_user(&by, &user.name).await?,
-        Some(false) => (user, _) = people.enable_user(&by, &user.name).await?,
-        None => {}
-    }
+    let user = people.user(&username).await?;
+    let to = UserState { superuser: change.superuser, disabled: change.disabled };
+    let (user, _) = people.set_state(&by, seen(&user, &headers)?, to).await?;
     Ok(tagged(&HeaderMap::new(), &tag_of(&user.id, user.revision), &UserView::from(&user)))
 }
 
@@ -175,8 +168,8 @@ async fn remove(
 ) -> Answered<StatusCode> {
     let by = asker.administrator()?;
     let people = control.people().await?;
-    let user = found(&people, &username, &headers).await?;
-    people.delete_user(&by, &user.name).await?;
+    let user = people.user(&username).await?;
+    people.delete_user(&by, seen(&user, &headers)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -192,7 +185,7 @@ async fn set_password(
     let by = asker.administrator()?;
     asker.secrets()?;
     let people = control.people().await?;
-    let user = found(&people, &username, &headers).await?;
-    people.set_password(&by, &user.name, &new.password).await?;
+    let user = people.user(&username).await?;
+    people.set_password(&by, seen(&user, &headers)?, &new.password).await?;
     Ok(StatusCode::NO_CONTENT)
 }

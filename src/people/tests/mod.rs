@@ -1,6 +1,7 @@
 //! The use cases on a SQLite file, with a database beneath them that fails or is changed at any write.
 
 mod groups;
+mod seen;
 mod setup;
 mod tokens;
 mod users;

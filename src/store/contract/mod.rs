@@ -140,11 +140,11 @@ cases! {
     people:
         users_come_back users_are_unique_by_name_and_id users_change_at_the_revision_that_was_read
         a_taken_name_can_not_be_taken_by_a_change one_of_many_creators_wins one_of_many_changes_wins
-        odd_text_comes_back active_superusers_are_found pages_of_users_miss_nothing one_hundred_thousand_users groups_come_back
+        odd_text_comes_back active_superusers_are_found pages_of_users_miss_nothing one_hundred_thousand_users groups_come_back groups_grow_older_at_the_revision_that_was_read
         members_join_and_leave grants_come_back;
     tokens:
         tokens_come_back tokens_are_unique_by_secret tokens_are_found_by_the_beginning_of_their_id
-        a_token_is_revoked_once a_token_has_one_successor uses_only_go_forward
+        a_token_is_revoked_once a_token_has_one_successor tokens_end_at_the_revision_that_was_read uses_only_go_forward
         revoking_and_using_at_once_lose_nothing ended_tokens_are_forgotten sessions_come_back sessions_end keys_come_back_and_end;
     changes:
         every_change_is_told what_is_gone_is_told who_is_too_late_is_told_to_read_anew

@@ -2,7 +2,7 @@
 
 use super::Bed;
 use super::samples::*;
-use crate::store::model::{Member, Subject, USERS, User};
+use crate::store::model::{Group, Member, Subject, USERS, User};
 use crate::store::repo::LONGEST_PAGE;
 use crate::store::table::Record as _;
 use crate::store::{Store, StoreError};
@@ -43,6 +43,28 @@ pub(super) async fn users_change_at_the_revision_that_was_read(_: &Bed, store: S
     assert_eq!(users.update(&changed).await, Err(StoreError::Stale { what: "user" }));
     assert_eq!(users.update(&now).await, Ok(3));
     assert_eq!(users.update(&user("eve")).await, Err(StoreError::NotFound { what: "user" }));
+}
+
+pub(super) async fn groups_grow_older_at_the_revision_that_was_read(_: &Bed, store: Store) {
+    let groups = store.groups();
+    groups.create(&group("acme")).await.unwrap();
+    let (acme, none) = (group_id("g-acme"), group_id("g-none"));
+    assert_eq!(groups.touch(&acme, Some(2)).await, Err(StoreError::Stale { what: "group" }));
+    assert_eq!(groups.touch(&acme, Some(1)).await, Ok(true));
+    assert_eq!(groups.touch(&acme, None).await, Ok(true));
+    assert_eq!(groups.touch(&none, None).await, Ok(false));
+    let now = groups.get(&acme).await.unwrap().unwrap();
+    assert_eq!(now, Group { revision: 3, ..group("acme") });
+    // Of many at once, one.
+    let all = (0..6).map(|_| {
+        let (store, acme) = (store.clone(), acme.clone());
+        tokio::spawn(async move { store.groups().touch(&acme, Some(3)).await.is_ok() })
+    });
+    let mut done = 0;
+    for one in all.collect::<Vec<_>>() {
+        done += usize::from(one.await.unwrap());
+    }
+    assert_eq!(done, 1);
 }
 
 pub(super) async fn active_superusers_are_found(_: &Bed, store: Store) {

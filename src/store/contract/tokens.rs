@@ -62,14 +62,42 @@ pub(super) async fn a_token_has_one_successor(_: &Bed, store: Store) {
         tokens.create(&token(id)).await.unwrap();
     }
     let (a, b, c) = (token_id("a"), token_id("b"), token_id("c"));
-    tokens.succeed(&a, &b, at(60)).await.unwrap();
+    tokens.succeed(&a, &b, at(60), None).await.unwrap();
     let stale = Err(StoreError::Stale { what: "token" });
-    assert_eq!(tokens.succeed(&a, &c, at(90)).await, stale);
+    assert_eq!(tokens.succeed(&a, &c, at(90), None).await, stale);
     tokens.revoke(&b, NOW).await.unwrap();
-    assert_eq!(tokens.succeed(&b, &c, at(90)).await, stale);
-    assert_eq!(tokens.succeed(&token_id("x"), &c, NOW).await, Err(StoreError::NotFound { what: "token" }));
+    assert_eq!(tokens.succeed(&b, &c, at(90), None).await, stale);
+    assert_eq!(
+        tokens.succeed(&token_id("x"), &c, NOW, None).await,
+        Err(StoreError::NotFound { what: "token" })
+    );
     let now = tokens.get(&a).await.unwrap().unwrap();
     assert_eq!((now.successor, now.expires, now.revision), (Some(b), Some(at(60)), 2));
+}
+
+pub(super) async fn tokens_end_at_the_revision_that_was_read(_: &Bed, store: Store) {
+    let tokens = store.tokens();
+    for id in ["a", "b", "c"] {
+        tokens.create(&token(id)).await.unwrap();
+    }
+    let (a, b, c) = (token_id("a"), token_id("b"), token_id("c"));
+    let stale = Err(StoreError::Stale { what: "token" });
+    assert_eq!(tokens.succeed(&a, &b, at(60), Some(2)).await, stale);
+    assert_eq!(tokens.succeed(&a, &b, at(60), Some(1)).await, Ok(()));
+    assert_eq!(tokens.revoke_at(&a, at(7), 1).await, stale);
+    assert_eq!(tokens.revoke_at(&a, at(7), 2).await, Ok(()));
+    assert_eq!(tokens.revoke_at(&a, at(8), 3).await, stale, "once");
+    assert_eq!(tokens.revoke_at(&token_id("x"), at(8), 1).await, Err(StoreError::NotFound { what: "token" }));
+    // Of many at once, one.
+    let all = (0..6).map(|n| {
+        let (store, c) = (store.clone(), c.clone());
+        tokio::spawn(async move { store.tokens().revoke_at(&c, at(n), 1).await.is_ok() })
+    });
+    let mut done = 0;
+    for one in all.collect::<Vec<_>>() {
+        done += usize::from(one.await.unwrap());
+    }
+    assert_eq!(done, 1);
 }
 
 pub(super) async fn uses_only_go_forward(_: &Bed, store: Store) {

@@ -31,6 +31,12 @@ pub trait GroupRepo: Send + Sync {
     /// [`StoreError::NotFound`], [`StoreError::Stale`], [`StoreError::Conflict`] when a new name is taken.
     async fn update(&self, group: &Group) -> Result<u64, StoreError>;
 
+    /// Lets the revision grow and nothing else, if it is still that or with `None` whatever it is; `false` when there is no such group.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`]
+    async fn touch(&self, id: &GroupId, revision: Option<u64>) -> Result<bool, StoreError>;
+
     /// Removes a group; `false` when there is none. Its members stay written and mean nothing without it.
     async fn delete(&self, id: &GroupId) -> Result<bool, StoreError>;
 
@@ -77,6 +83,16 @@ impl GroupRepo for Store {
 
     async fn update(&self, group: &Group) -> Result<u64, StoreError> {
         self.rows().replace(group, &["name", "description"], group.revision).await
+    }
+
+    async fn touch(&self, id: &GroupId, revision: Option<u64>) -> Result<bool, StoreError> {
+        let only = revision.map(|revision| is("revision", revision.to_value())).into_iter().collect();
+        let grown = vec![Change::Add("revision", 1)];
+        match self.rows().change_if::<Group>(&[id.to_value()], only, grown).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn delete(&self, id: &GroupId) -> Result<bool, StoreError> {

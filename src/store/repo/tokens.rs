@@ -40,11 +40,23 @@ pub trait TokenRepo: Send + Sync {
     /// [`StoreError::NotFound`]
     async fn revoke(&self, id: &TokenId, at: UnixMillis) -> Result<bool, StoreError>;
 
-    /// Names the token that takes another's place, and ends that one's life at `until`. Once only.
+    /// The same if it is still at a revision.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`]; [`StoreError::Stale`] when it is revoked or has a successor.
-    async fn succeed(&self, id: &TokenId, successor: &TokenId, until: UnixMillis) -> Result<(), StoreError>;
+    /// [`StoreError::NotFound`]; [`StoreError::Stale`], also when it was revoked before.
+    async fn revoke_at(&self, id: &TokenId, at: UnixMillis, revision: u64) -> Result<(), StoreError>;
+
+    /// Names the token that takes another's place, and ends that one's life at `until`. Once only, and with a revision if it is still at that.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::Stale`] when it is revoked, has a successor or another revision.
+    async fn succeed(
+        &self,
+        id: &TokenId,
+        successor: &TokenId,
+        until: UnixMillis,
+        revision: Option<u64>,
+    ) -> Result<(), StoreError>;
 
     /// Notes uses; earlier ones than known change nothing, unknown tokens are passed over. Gates are not told.
     async fn used(&self, uses: &[(TokenId, UnixMillis)]) -> Result<(), StoreError>;
@@ -90,17 +102,26 @@ impl TokenRepo for Store {
     }
 
     async fn revoke(&self, id: &TokenId, at: UnixMillis) -> Result<bool, StoreError> {
-        let changes = vec![Change::Set("revoked", at.to_value()), Change::Add("revision", 1)];
-        let only = vec![is("revoked", Value::Null)];
-        match self.rows().change_if::<Token>(&[id.to_value()], only, changes).await {
-            Ok(_) => Ok(true),
+        match revoke(self, id, at, Vec::new()).await {
+            Ok(()) => Ok(true),
             Err(StoreError::Stale { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    async fn succeed(&self, id: &TokenId, successor: &TokenId, until: UnixMillis) -> Result<(), StoreError> {
-        let only = vec![is("revoked", Value::Null), is("successor", Value::Null)];
+    async fn revoke_at(&self, id: &TokenId, at: UnixMillis, revision: u64) -> Result<(), StoreError> {
+        revoke(self, id, at, vec![is("revision", revision.to_value())]).await
+    }
+
+    async fn succeed(
+        &self,
+        id: &TokenId,
+        successor: &TokenId,
+        until: UnixMillis,
+        revision: Option<u64>,
+    ) -> Result<(), StoreError> {
+        let mut only = vec![is("revoked", Value::Null), is("successor", Value::Null)];
+        only.extend(revision.map(|revision| is("revision", revision.to_value())));
         let changes = vec![
             Change::Set("successor", successor.to_value()),
             Change::Set("expires", until.to_value()),
@@ -128,6 +149,17 @@ impl TokenRepo for Store {
         }
         Ok(forgotten)
     }
+}
+
+async fn revoke(
+    store: &Store,
+    id: &TokenId,
+    at: UnixMillis,
+    mut only: Vec<Filter>,
+) -> Result<(), StoreError> {
+    let changes = vec![Change::Set("revoked", at.to_value()), Change::Add("revision", 1)];
+    only.push(is("revoked", Value::Null));
+    store.rows().change_if::<Token>(&[id.to_value()], only, changes).await.map(drop)
 }
 
 fn used(key: Value, at: UnixMillis) -> Edit {
