@@ -8,7 +8,7 @@ use super::record::{Done, fresh};
 use super::{By, PAGE, People, PeopleError, Refusal, Seen};
 use crate::auth::name::group_name;
 use crate::store::StoreError;
-use crate::store::model::{Group, GroupId, Subject, User};
+use crate::store::model::{Group, GroupId, Subject, User, UserId};
 
 /// Of a description, in characters.
 const LONGEST: usize = 500;
@@ -92,6 +92,35 @@ impl People {
         }
         found.sort_unstable();
         Ok(found)
+    }
+
+    /// A page of those in a group, in the order of their ids: their names, sorted, and what to give as `after` for the next page.
+    ///
+    /// # Errors
+    /// [`PeopleError::Store`]
+    pub async fn members_page(
+        &self,
+        group: &Group,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<(Vec<String>, Option<String>), PeopleError> {
+        let after = after.and_then(UserId::new);
+        let page = self.store.groups().members(&group.id, after.as_ref(), limit).await?;
+        let next = page.last().filter(|_| page.len() == limit as usize).map(|last| last.user.to_string());
+        let (mut names, mut found) = (self.names(), Vec::new());
+        for member in &page {
+            found.extend(names.user(&member.user).await?);
+        }
+        found.sort_unstable();
+        Ok((found, next))
+    }
+
+    /// How many are in a group; nobody is counted behind `most`.
+    ///
+    /// # Errors
+    /// [`PeopleError::Store`]
+    pub async fn count_members(&self, group: &Group, most: u32) -> Result<usize, PeopleError> {
+        Ok(self.store.groups().members(&group.id, None, most).await?.len())
     }
 
     /// Puts users into a group. All are looked up before anything is done. The group's revision grows with who is in it.

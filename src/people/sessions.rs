@@ -21,10 +21,19 @@ impl People {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Session>, PeopleError> {
-        let after = after.and_then(SessionId::new);
-        let found = self.store.sessions().of_user(&user.id, after.as_ref(), limit).await?;
-        let now = self.now();
-        Ok(found.into_iter().filter(|session| session.expires > now).collect())
+        let (mut after, mut found, now) = (after.and_then(SessionId::new), Vec::new(), self.now());
+        // Those that are over are passed over, and do not make a page shorter: a short one is the last.
+        while found.len() < limit as usize {
+            let page = self.store.sessions().of_user(&user.id, after.as_ref(), limit).await?;
+            let is_last = page.len() < limit as usize;
+            after = page.last().map(|last| last.id.clone());
+            found.extend(page.into_iter().filter(|session| session.expires > now));
+            if is_last {
+                break;
+            }
+        }
+        found.truncate(limit as usize);
+        Ok(found)
     }
 
     /// Ends one session of a user; `false` when there is none with this id.

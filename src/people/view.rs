@@ -59,6 +59,9 @@ pub struct GroupView {
     pub description: String,
     /// Names, sorted.
     pub members: Vec<String>,
+    /// Whether there are others, which a list of members has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
     /// When.
     pub created: String,
 }
@@ -72,6 +75,7 @@ impl GroupView {
             name: group.name.clone(),
             description: group.description.clone(),
             members,
+            more: false,
             created: time(group.created),
         }
     }

@@ -55,6 +55,9 @@ pub(super) struct Asked {
     page: Option<usize>,
     /// On the page of a package: which version.
     pub(super) version: Option<String>,
+    /// There, too: which page of that version's files, and of the versions.
+    pub(super) files: Option<usize>,
+    pub(super) versions: Option<usize>,
     /// There, too: `subdir/file`, of which is to be said why it is as it is.
     pub(super) why: Option<String>,
     /// There, too: what needs it.

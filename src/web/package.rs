@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::channel::{Asked, install_from};
 use super::desk::Desk;
-use super::page::{self, Page};
+use super::page::{self, Page, Turn};
 use super::show::{When, count, size};
 use super::sorry::Sorry;
 use super::spark::Spark;
@@ -21,10 +21,12 @@ use crate::delivery::catalogue::{Catalogue, Fate, PackageFile, RecordOfFile};
 use crate::policy::access::Right;
 use crate::store::model::{Downloads, PackageState};
 
-/// Versions that are listed beside the files.
+/// Versions of a page, which are listed beside the files.
 const VERSIONS: usize = 60;
-/// Files of one version that are shown.
-const FILES: usize = 200;
+/// Files of one version on a page.
+const FILES: usize = 60;
+/// Packages that are listed as needing it.
+const NEEDED: usize = 200;
 /// Days of the small chart, and files that it counts.
 const DAYS: u32 = 30;
 const COUNTED: usize = 20;
@@ -76,12 +78,13 @@ struct PackagePage {
     version: String,
     latest: bool,
     versions: Vec<Version>,
-    more_versions: usize,
+    version_turn: Turn,
     files: Vec<FileRow>,
-    more_files: usize,
+    file_turn: Turn,
     depends: Vec<Depend>,
     constrains: Vec<String>,
     needed_by: Option<Vec<String>>,
+    more_needed: usize,
     may_ask_needs: bool,
     about: About,
     installs: Vec<(&'static str, String)>,
@@ -101,29 +104,35 @@ pub(super) async fn show(desk: &Desk, spot: &Spot, name: &str, asked: &Asked) ->
     };
     let of_version: Vec<PackageFile> = all.iter().filter(|file| file.version == version).cloned().collect();
     let may_write = spot.is_hosted() && desk.may(&spot.name, Right::Write, Some(name));
-    let shown: Vec<PackageFile> = of_version.iter().take(FILES).cloned().collect();
-    let first = shown.iter().find(|file| file.fate == Fate::Shown).or(shown.first()).cloned();
+    let file_turn = file_turn(desk, (spot, name, &version), asked, of_version.len());
+    let shown: Vec<PackageFile> = of_version.iter().skip(file_turn.first).take(FILES).cloned().collect();
+    let first = of_version.iter().find(|file| file.fate == Fate::Shown).or(of_version.first()).cloned();
     let records = delivery.records_of(&spot.place, &spot.asked(), first.into_iter().collect()).await;
     let catalogue = delivery.catalogue(&spot.place, &spot.asked()).await;
     let record = records.first();
     let spark = spark(desk, &of_version).await;
     let is_small = catalogue.files() <= SMALL;
-    let needed_by = match asked.needs {
+    let mut needed_by = match asked.needs {
         Some(_) if is_small => Some(needed_by(desk, spot, &catalogue, name).await),
         _ => None,
     };
+    let more_needed = needed_by.as_ref().map_or(0, |all| all.len().saturating_sub(NEEDED));
+    needed_by.iter_mut().for_each(|all| all.truncate(NEEDED));
+    let all_versions: Vec<&[PackageFile]> = all.chunk_by(|a, b| a.version == b.version).collect();
+    let version_turn = version_turn(desk, (spot, name, &version), asked, &all_versions);
     Ok(page::show(&PackagePage {
         page: desk.page("channels"),
         channel: spot.name.to_string(),
         name: name.to_owned(),
         latest: all.iter().find(|file| file.fate == Fate::Shown).is_some_and(|file| file.version == version),
-        versions: versions(&all, &version),
-        more_versions: count_versions(&all).saturating_sub(VERSIONS),
+        versions: versions(&all_versions, &version_turn, &version),
+        version_turn,
         files: file_rows(desk, spot, (name, &shown), may_write).await,
-        more_files: of_version.len().saturating_sub(FILES),
+        file_turn,
         depends: record.map_or_else(Vec::new, |record| depends(&catalogue, record)),
         constrains: record.map_or_else(Vec::new, |record| texts(&record.record, "constrains")),
         needed_by,
+        more_needed,
         may_ask_needs: is_small,
         about: about(desk, spot, record).await,
         installs: installs(desk, spot, name, &of_version),
@@ -148,12 +157,26 @@ fn chosen(all: &[PackageFile], asked: Option<&str>) -> Option<String> {
     asked.or_else(latest).map(|file| file.version.clone())
 }
 
-fn count_versions(all: &[PackageFile]) -> usize {
-    all.chunk_by(|a, b| a.version == b.version).count()
+/// The address of the page with one parameter more, whose value is to follow.
+fn link(desk: &Desk, (spot, name, version): (&Spot, &str, &str), parameter: &str) -> String {
+    let version = crate::upstream::encode_path_segment(version);
+    desk.link(&format!("/-/ui/channels/{}/-/{name}?version={version}&{parameter}=", spot.name))
 }
 
-fn versions(all: &[PackageFile], current: &str) -> Vec<Version> {
-    let of = |files: &[PackageFile]| {
+fn file_turn(desk: &Desk, place: (&Spot, &str, &str), asked: &Asked, files: usize) -> Turn {
+    Turn::new(files, FILES, asked.files.unwrap_or(1), (link(desk, place, "files"), "#files"))
+}
+
+/// Where nothing is said it is the page with the version that is shown.
+fn version_turn(desk: &Desk, place: (&Spot, &str, &str), asked: &Asked, all: &[&[PackageFile]]) -> Turn {
+    let is_it = |files: &&[PackageFile]| files.first().is_some_and(|file| file.version == place.2);
+    let its = all.iter().position(is_it).map_or(1, |at| at / VERSIONS + 1);
+    let link = (link(desk, place, "versions"), "#versions");
+    Turn::new(all.len(), VERSIONS, asked.versions.unwrap_or(its), link)
+}
+
+fn versions(all: &[&[PackageFile]], turn: &Turn, current: &str) -> Vec<Version> {
+    let of = |files: &&[PackageFile]| {
         let text = files.first().map_or_else(String::new, |file| file.version.clone());
         Version {
             files: files.len(),
@@ -162,7 +185,7 @@ fn versions(all: &[PackageFile], current: &str) -> Vec<Version> {
             text,
         }
     };
-    all.chunk_by(|a, b| a.version == b.version).take(VERSIONS).map(of).collect()
+    all.iter().skip(turn.first).take(VERSIONS).map(of).collect()
 }
 
 async fn file_rows(

@@ -114,6 +114,38 @@ pub(super) struct Way {
     pub(super) is_first: bool,
 }
 
+/// A page of a list that is all at hand.
+pub(super) struct Turn {
+    /// From 1.
+    pub(super) page: usize,
+    pub(super) pages: usize,
+    /// Lines before it.
+    pub(super) first: usize,
+    /// Lines of all pages.
+    pub(super) of: usize,
+    pub(super) lines: usize,
+    /// What stands before the number of a page, and behind it.
+    link: (String, &'static str),
+}
+
+impl Turn {
+    /// The page that was asked for, or the nearest that there is.
+    pub(super) fn new(of: usize, lines: usize, page: usize, link: (String, &'static str)) -> Self {
+        let pages = of.div_ceil(lines).max(1);
+        let page = page.clamp(1, pages);
+        Self { page, pages, first: (page - 1) * lines, of, lines, link }
+    }
+
+    /// The number of the last line here.
+    pub(super) fn last(&self) -> usize {
+        (self.first + self.lines).min(self.of)
+    }
+
+    pub(super) fn to(&self, page: usize) -> String {
+        format!("{}{page}{}", self.link.0, self.link.1)
+    }
+}
+
 /// What a list is asked for.
 #[derive(Deserialize, Default)]
 pub(super) struct Behind {

@@ -65,6 +65,7 @@ mod index;
 mod jobs;
 mod licenses;
 mod limits;
+mod long_lists;
 mod names;
 mod noarch;
 mod notices;

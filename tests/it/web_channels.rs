@@ -250,3 +250,51 @@ fn a_channel_of_thirty_thousand_names_opens_at_once() {
     took.sort();
     println!("30,000 names: median {:?}, 95 % {:?}", took[20], took[38]);
 }
+
+/// Whatever a package has, a page of it stays a page: the rest is on the next ones.
+#[test]
+fn a_package_of_thousands_of_files_has_pages() {
+    let upstream = Upstream::start();
+    let record = |version: &str, build: u32| {
+        let record = serde_json::json!({
+            "name": "many", "version": version, "build": format!("b{build:04}"), "build_number": build, "depends": [],
+            "sha256": format!("{:064x}", build + 1), "size": 1000 + build, "subdir": "noarch",
+        });
+        (format!("many-{version}-b{build:04}.conda"), record)
+    };
+    let builds = (0..2_000).map(|n| record("9.0", n));
+    let versions = (0..500).map(|n| record(&format!("1.{n}"), 0));
+    let records: serde_json::Map<_, _> = builds.chain(versions).collect();
+    let document =
+        serde_json::json!({"info": {"subdir": "noarch"}, "packages": {}, "packages.conda": records});
+    upstream.put("/chan/noarch/repodata.json", document.to_string());
+    let channel = Channel::new("chan");
+    let gate = Gate::in_front_of(&upstream);
+    used(&gate, &channel, &["noarch"]);
+    let mut browser = Browser::new(&gate);
+    let here = "/-/ui/channels/chan/-/many";
+    let mut page = browser.page(here);
+    assert!(page.contains("1–60 of 2000") && page.contains("1–60 of 501"), "{page}");
+    let (mut files, mut pages) = (std::collections::BTreeSet::new(), 0);
+    loop {
+        pages += 1;
+        assert!(page.len() < 120_000, "{} bytes", page.len());
+        let shown =
+            page.split("/chan/noarch/").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
+        files.extend(shown.filter(|file| file.starts_with("many-9.0-")));
+        let of_files = page.split("aria-label=\"Pages of files\"").nth(1).expect("pages");
+        let next = of_files.split("</nav>").next().unwrap().split("rel=\"next\" href=\"").nth(1);
+        let Some(next) = next else { break };
+        let next = next.split('"').next().unwrap().replace("&amp;", "&").replace("&#38;", "&");
+        page = browser.page(next.split('#').next().unwrap());
+    }
+    assert_eq!((files.len(), pages), (2_000, 34));
+    // An old version stands on the page of the list that has it, and every page of the list can be asked for.
+    let old = browser.page(&format!("{here}?version=1.3"));
+    assert!(old.contains("Page 9 of 9") && old.contains("aria-current=\"true\">1.3<"), "{old}");
+    assert!(!old.contains("Pages of files"), "one file has no pages");
+    let third = browser.page(&format!("{here}?version=9.0&versions=3"));
+    assert!(third.contains("121–180 of 501"), "{third}");
+    let beyond = browser.page(&format!("{here}?version=9.0&versions=99999&files=99999"));
+    assert!(beyond.contains("481–501 of 501") && beyond.contains("1981–2000 of 2000"), "{beyond}");
+}

@@ -22,6 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<Control> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(one, remove))
+        .routes(routes!(members))
         .routes(routes!(join, leave))
 }
 
@@ -43,6 +44,28 @@ struct Groups {
     next: Option<String>,
 }
 
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct MembersListed {
+    /// What `next` of the page before said.
+    after: Option<String>,
+    /// Rows of a page; 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Members {
+    /// Names, sorted within the page.
+    members: Vec<String>,
+    /// What to give as `after` for the next page; null on the last one.
+    next: Option<String>,
+}
+
+/// Names that come along with a group.
+const SHOWN: u32 = 100;
+
 /// A group to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -53,7 +76,8 @@ struct NewGroup {
 }
 
 async fn viewed(people: &People, group: &Group) -> Answered<GroupView> {
-    Ok(GroupView::new(group, people.members(group).await?))
+    let (members, next) = people.members_page(group, None, SHOWN).await?;
+    Ok(GroupView { more: next.is_some(), ..GroupView::new(group, members) })
 }
 
 /// Changes with who is in it.
@@ -100,7 +124,7 @@ async fn create(
     Ok((StatusCode::CREATED, Json(GroupView::new(&group, Vec::new()))).into_response())
 }
 
-/// A group.
+/// A group, with the first hundred of who is in it.
 #[utoipa::path(get, path = "/groups/{group}", tag = "groups", operation_id = "getGroup", params(("group" = String, Path)), responses((status = 200, body = GroupView), (status = 304)))]
 async fn one(
     State(control): State<Control>,
@@ -128,6 +152,21 @@ async fn remove(
     let group = people.group(&group).await?;
     people.delete_group(&by, seen(&group, &headers)?).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Who is in a group, in the order of their ids.
+#[utoipa::path(get, path = "/groups/{group}/members", tag = "groups", operation_id = "listMembers", params(("group" = String, Path), MembersListed), responses((status = 200, body = Members)))]
+async fn members(
+    State(control): State<Control>,
+    asker: Asker,
+    Path(group): Path<String>,
+    Asked(page): Asked<MembersListed>,
+) -> Answered<Json<Members>> {
+    asker.administrator()?;
+    let (people, limit) = (control.people().await?, limit(page.limit)?);
+    let group = people.group(&group).await?;
+    let (members, next) = people.members_page(&group, page.after.as_deref(), limit).await?;
+    Ok(Json(Members { members, next }))
 }
 
 /// Puts a user into a group. Doing it again changes nothing.

@@ -12,13 +12,16 @@ use crate::store::model::Subject;
 use crate::web::desk::{Desk, Flash};
 use crate::web::page::{self, Behind, Page, Way};
 use crate::web::posted::Posted;
-use crate::web::show::When;
+use crate::web::show::{When, count};
 use crate::web::sorry::Sorry;
+
+/// Members that are counted in the list of groups.
+const COUNTED: u32 = 1000;
 
 struct Row {
     name: String,
     description: String,
-    members: usize,
+    members: String,
     created: When,
 }
 
@@ -39,6 +42,7 @@ struct GroupPage {
     name: String,
     description: String,
     members: Vec<String>,
+    way: Way,
     grants: Vec<(String, &'static str)>,
 }
 
@@ -59,7 +63,10 @@ pub(super) async fn list(
         rows.push(Row {
             name: group.name.clone(),
             description: group.description.clone(),
-            members: people.members(group).await?.len(),
+            members: match people.count_members(group, COUNTED).await? {
+                most if most == COUNTED as usize => format!("{}+", count(most as u64)),
+                members => members.to_string(),
+            },
             created: When::new(group.created, desk.now()),
         });
     }
@@ -87,14 +94,18 @@ pub(super) async fn create(Extension(desk): Extension<Desk>, posted: Posted) -> 
 pub(super) async fn one(
     Extension(desk): Extension<Desk>,
     Path(name): Path<String>,
+    Query(asked): Query<Behind>,
 ) -> Result<Response, Sorry> {
     desk.superuser()?;
     let people = desk.people().await?;
     let group = people.group(&name).await?;
+    let (members, next) = people.members_page(&group, asked.after.as_deref(), LINES).await?;
+    let way = Way::new(&desk, &page_of(&group.name), next, asked.after.is_none());
     let grants = people.grants(Some(&Subject::Group(group.id.clone())), None, LINES).await?;
     Ok(page::show(&GroupPage {
         page: desk.page("admin"),
-        members: people.members(&group).await?,
+        members,
+        way,
         grants: grants.into_iter().map(|grant| (grant.channels, grant.right.as_str())).collect(),
         name: group.name,
         description: group.description,

@@ -57,6 +57,7 @@ struct UserPage {
     groups: Vec<String>,
     grants: Vec<(String, &'static str)>,
     tokens: Vec<tokens::Row>,
+    way: Way,
     is_me: bool,
 }
 
@@ -111,11 +112,18 @@ fn page_of(name: &str) -> String {
 pub(super) async fn one(
     Extension(desk): Extension<Desk>,
     Path(name): Path<String>,
+    Query(asked): Query<Behind>,
 ) -> Result<Response, Sorry> {
     desk.superuser()?;
     let people = desk.people().await?;
     let user = people.user(&name).await?;
-    let all = people.tokens(Some(&user), None, LINES).await?;
+    let after = match &asked.after {
+        Some(id) => people.token(id).await.ok().filter(|token| token.owner == user.id),
+        None => None,
+    };
+    let all = people.tokens(Some(&user), after.as_ref(), LINES).await?;
+    let next = all.last().filter(|_| all.len() == LINES as usize).map(|last| last.id.to_string());
+    let way = Way::new(&desk, &page_of(&user.name), next, after.is_none());
     let subject = Subject::User(user.id.clone());
     let grants = people.grants(Some(&subject), None, LINES).await?;
     let known = desk.web.identity.people().by_user(user.id.as_str()).ok();
@@ -124,6 +132,7 @@ pub(super) async fn one(
         id: user.id.to_string(),
         groups: known.iter().flat_map(|who| who.groups()).map(str::to_owned).collect(),
         grants: grants.into_iter().map(|grant| (grant.channels, grant.right.as_str())).collect(),
+        way,
         tokens: all.iter().map(|token| tokens::Row::new(&desk, token)).collect(),
         is_me: desk.signed_in().is_ok_and(|(_, me)| *me == user.id),
         user: Row::new(&desk, &user),
