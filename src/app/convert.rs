@@ -158,7 +158,12 @@ pub(super) fn trail(config: &Config) -> TrailSettings {
 }
 
 pub(super) fn retention(config: &Config) -> Retention {
-    Retention { events: config.audit.retention, tokens: config.auth.token_retention }
+    let audit = &config.audit;
+    Retention {
+        events: audit.retention,
+        traffic: audit.traffic_retention,
+        tokens: config.auth.token_retention,
+    }
 }
 
 pub(super) fn transport(config: &Config) -> Transport {

@@ -236,7 +236,8 @@ impl Gate {
         (core.data, core.takeover.program) = (Mutex::new(Some(data)), origin.program);
         core.tls = tls::open(&core.config, &core.eyes, clock.now())?;
         let (store, live) = (core.store.clone(), Arc::clone(&core.live));
-        let society = society::Society::open(&core.config, &clock, &runtimes, &pseudonym, store, &live)?;
+        let society =
+            society::Society::open(&core.config, &clock, &runtimes, &pseudonym, store, &live, &core.eyes)?;
         core.hosting = Some(core.open_hosting(&society));
         core.society = Some(society);
         let core = Arc::new(core);

@@ -69,6 +69,7 @@ impl Society {
         pseudonym: &str,
         store: LazyStore,
         live: &Arc<Live>,
+        eyes: &Eyes,
     ) -> Result<Self, StartError> {
         let runtime = &runtimes.background;
         runtime.block_on(first_opened(&store))?;
@@ -83,7 +84,12 @@ impl Society {
         let (people, asked) = People::new(saved, Arc::clone(clock), config.auth.snapshot_max_age);
         let live = Arc::clone(live);
         people.watch(move |state| live.set_hosted(HostedChannels::of(state)));
-        let trail = Trail::new(convert::trail(config), Arc::clone(clock), dir.join("waiting.json"));
+        let trail = Trail::new(
+            convert::trail(config),
+            Arc::clone(&eyes.metrics),
+            Arc::clone(clock),
+            dir.join("waiting.json"),
+        );
         let (stopper, stop) = server::stop_pair();
         let follower = Follower::new(store.clone(), Arc::clone(&people), disk, Arc::clone(clock), asked);
         let stopping = stop.clone();

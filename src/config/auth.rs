@@ -80,6 +80,7 @@ pub(super) fn audit(r: &mut Reader<'_>, top: &mut Fields<'_>) -> AuditConfig {
     let mut fields = r.section(top, "audit");
     let audit = AuditConfig {
         retention: r.time(fields.as_mut(), "audit.retention", retention),
+        traffic_retention: r.time(fields.as_mut(), "audit.traffic_retention", retention),
         downloads: r.flag(fields.as_mut(), "audit.downloads"),
         denials_per_minute: r.number(fields.as_mut(), "audit.denials_per_minute") as u64,
     };

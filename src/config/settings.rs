@@ -444,6 +444,8 @@ pub struct MailConfig {
 pub struct AuditConfig {
     /// `audit.retention`: how long, from 1 day. Default 400 days.
     pub retention: Duration,
+    /// `audit.traffic_retention`: how long totals of traffic are kept, from 1 day. Default 400 days.
+    pub traffic_retention: Duration,
     /// `audit.downloads`: whether it is kept who downloaded which file. Default yes.
     pub downloads: bool,
     /// `audit.denials_per_minute`: most refusals written down in a minute; the others are counted. Default 60.

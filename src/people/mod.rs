@@ -4,7 +4,7 @@
 //! should not be, and writes what was done into the audit trail. Running gates follow the store by themselves.
 //!
 //! Belongs here: use cases that join `store` and `auth`, their rules (the last superuser, what a token may be), the trail
-//! they leave, what of it may be shown ([`view`]). Does not: whether a request may pass (`proxy`), what rights mean
+//! they leave, looking into it and into totals, what of it may be shown ([`view`]). Does not: whether a request may pass (`proxy`), what rights mean
 //! (`policy`), what is typed and printed (`cli`, `api`).
 
 mod by;
@@ -19,6 +19,7 @@ mod sessions;
 pub mod setup;
 mod state;
 mod tokens;
+mod traffic;
 mod users;
 pub mod view;
 
@@ -45,6 +46,7 @@ pub use record::{event_at, place_of};
 pub use seen::Seen;
 pub use state::UserState;
 pub use tokens::{Issued, Life, NewToken};
+pub use traffic::{place_of_traffic, traffic_at};
 pub use users::{Account, NewUser};
 
 /// Rows that one question to the store gives.

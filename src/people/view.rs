@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::tokens::Issued;
 use crate::clock::UnixMillis;
 use crate::http::date::rfc3339 as time;
-use crate::store::model::{AuditEvent, Downloads, Grant, Group, Session, Subject, Token, User};
+use crate::store::model::{AuditEvent, Downloads, Grant, Group, Session, Subject, Token, Traffic, User};
 
 /// A user.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
@@ -276,6 +276,42 @@ impl DownloadView {
             file: row.file.clone(),
             day: midnight.split('T').next().unwrap_or_default().to_owned(),
             count: row.count,
+        }
+    }
+}
+
+/// What a channel was asked for within an hour or a day.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+pub struct TrafficView {
+    /// Since when, in UTC: `2026-01-31T14:00:00.000Z`.
+    pub start: String,
+    /// Its name; `(other)` for all beyond the first 200 that a gateway has met since its start.
+    pub channel: String,
+    /// Requests for packages that were answered or refused: those of the next three together.
+    pub requests: u64,
+    /// Out of the cache.
+    pub hits: u64,
+    /// Fetched from upstream.
+    pub misses: u64,
+    /// Turned away, by a rule or because the caller has no right.
+    pub refused: u64,
+    /// Requests for indexes and shards that were answered.
+    pub indexes: u64,
+    /// Body bytes of all answers of the channel.
+    pub bytes: u64,
+}
+
+impl From<&Traffic> for TrafficView {
+    fn from(row: &Traffic) -> Self {
+        Self {
+            start: time(row.start),
+            channel: row.channel.clone(),
+            requests: row.requests(),
+            hits: row.hits,
+            misses: row.misses,
+            refused: row.refused,
+            indexes: row.indexes,
+            bytes: row.bytes,
         }
     }
 }

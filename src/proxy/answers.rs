@@ -22,10 +22,10 @@ use crate::clock::SharedClock;
 use crate::http::traceparent::TraceSpan;
 use crate::id::RequestIds;
 use crate::store::model::TokenId;
-use crate::telemetry::Eyes;
 use crate::telemetry::access::{End, Line};
 use crate::telemetry::slow::SlowRequest;
 use crate::telemetry::traces::RequestSpan;
+use crate::telemetry::{Eyes, RouteKind};
 
 /// W3C Trace Context.
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -159,7 +159,9 @@ impl Answers {
         let metrics = &self.shared.eyes.metrics;
         metrics.request(ctx.kind, status, bytes);
         if let Some(channel) = &ctx.channel {
-            channel.answered(ctx.outcome, bytes);
+            // What was to be downloaded may not be there.
+            let kind = if status < 400 { ctx.kind } else { RouteKind::Unknown };
+            channel.answered(kind, ctx.outcome, bytes);
         }
         if end != End::Complete {
             metrics.cut.inc();

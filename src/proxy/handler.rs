@@ -208,7 +208,18 @@ impl Door {
             let known = plan.proxied().map(|channel| Arc::clone(channel.series.get_or_init(find)));
             ctx.channel = Some(known.unwrap_or_else(find));
         }
+        if matches!(delivered, Err(Refusal::Rule { .. })) {
+            self.count_refusal(plan);
+        }
         delivered
+    }
+
+    /// Counts that a package was refused, for channels that have answered before: a refusal shows of no other that it exists.
+    fn count_refusal(&self, plan: &Plan) {
+        let label = plan.channel().filter(|_| plan.kind() == RouteKind::Package);
+        if let Some(series) = label.and_then(|(label, _)| self.control.eyes.metrics.known_channel(label)) {
+            series.refused();
+        }
     }
 
     /// Says why a caller is not let in. Documents that clients ask for without credentials by design are just empty then, so that
@@ -222,6 +233,9 @@ impl Door {
     ) -> pingora::Result<()> {
         let problem = in_dialect(plan, problem);
         let is_refused = matches!(problem.status, 401 | 403 | 407);
+        if is_refused {
+            self.count_refusal(plan);
+        }
         match admit::is_asked_by_all(plan).filter(|_| is_refused && !ctx.offered) {
             Some(ChannelDoc::Notices) => {
                 let nothing = Bytes::from_static(b"{\"notices\":[]}");

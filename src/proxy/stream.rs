@@ -14,6 +14,7 @@ use crate::cache::{BodyMode, FillError, Follower};
 use crate::delivery::{Answer, Body, ColdReader, NamedBy, Refusal, package_etag, place_etag};
 use crate::http::coding::Coding;
 use crate::http::problem::Problem;
+use crate::telemetry::RouteKind;
 
 /// How long the head of a cold package waits for its digest, which is its ETag: an index that is near is asked faster than this, a
 /// far one is not waited for.
@@ -175,6 +176,12 @@ async fn follow(
     let mut next = match first {
         Some(Ok(chunk)) => Some(chunk),
         Some(Err(refusal)) => {
+            // Its index came while it was being fetched, and rules are against it.
+            if let (Refusal::Rule { .. }, RouteKind::Package, Some(channel)) =
+                (&refusal, ctx.kind, &ctx.channel)
+            {
+                channel.refused();
+            }
             return respond::problem(session, ctx, stamp, refuse::problem_of(refusal)).await;
         }
         None => None,

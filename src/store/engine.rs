@@ -26,7 +26,7 @@ pub const CHANGED: &str = "changed";
 /// The `changed` of a row that was written and has no number yet.
 pub const PENDING: i64 = i64::MAX;
 /// The schema that this version writes, in both engines.
-pub const SCHEMA: i64 = 2;
+pub const SCHEMA: i64 = 3;
 
 /// What an engine says about itself.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -1,4 +1,5 @@
-//! The store: users, groups, grants, tokens, sessions, hosted channels and their packages, the audit trail, the queue.
+//! The store: users, groups, grants, tokens, sessions, hosted channels and their packages, the audit trail, totals of
+//! traffic, the queue.
 //!
 //! Two databases can hold it: a SQLite file (the default) and MongoDB. What can be asked is said by one trait per kind of
 //! thing ([`repo`]); the traits are implemented once, above what an [`engine`] can do, and the engines are kept
@@ -31,7 +32,7 @@ use engine::{About, Engine};
 use model::TABLES;
 use repo::{
     AuditRepo, ChannelRepo, DownloadRepo, GrantRepo, GroupRepo, HeadRepo, JobRepo, KeyRepo, PackageRepo,
-    Rows, SessionRepo, SettingsRepo, TokenRepo, UserRepo,
+    Rows, SessionRepo, SettingsRepo, TokenRepo, TrafficRepo, UserRepo,
 };
 
 /// An open store. Cheap to clone.
@@ -141,6 +142,11 @@ impl Store {
 
     /// How often files were downloaded.
     pub fn downloads(&self) -> &dyn DownloadRepo {
+        self
+    }
+
+    /// How much channels were asked for.
+    pub fn traffic(&self) -> &dyn TrafficRepo {
         self
     }
 

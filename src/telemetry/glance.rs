@@ -158,10 +158,10 @@ mod tests {
         metrics.request(RouteKind::Package, 200, 30);
         metrics.request(RouteKind::Package, 404, 0);
         metrics.request(RouteKind::Index, 200, 5);
-        metrics.channel("a").answered(Outcome::Hit, 10);
-        metrics.channel("a").answered(Outcome::Hit, 10);
-        metrics.channel("a").answered(Outcome::Stale, 5);
-        metrics.channel("b").answered(Outcome::Fill, 100);
+        metrics.channel("a").answered(RouteKind::Package, Outcome::Hit, 10);
+        metrics.channel("a").answered(RouteKind::Package, Outcome::Hit, 10);
+        metrics.channel("a").answered(RouteKind::Package, Outcome::Stale, 5);
+        metrics.channel("b").answered(RouteKind::Package, Outcome::Fill, 100);
         let now = Glance::of(&metrics);
         assert_eq!((now.requests["package"], now.requests["index"], now.sent_bytes), (2, 1, 35));
         assert_eq!((&*now.channels[0].name, now.channels[0].bytes), ("b", 100));

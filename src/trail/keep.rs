@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use super::day_of;
 use crate::clock::UnixMillis;
+use crate::store::model::Span;
 use crate::store::{Store, StoreError};
 
 /// How often tokens are looked at, which no index has in the order of their ends; and how long other gates have to learn what was removed
 /// before they have to read everything anew.
 const TOKENS_EVERY: Duration = Duration::from_hours(24);
+/// How long totals of hours are kept, unless those of days are not: after a month nobody asks for the hour.
+const HOURS: Duration = Duration::from_hours(24 * 35);
 /// Rows removed at a time.
 const BATCH: u32 = 1_000;
 
@@ -19,6 +22,8 @@ const BATCH: u32 = 1_000;
 pub struct Retention {
     /// Events and counters.
     pub events: Duration,
+    /// Totals of traffic.
+    pub traffic: Duration,
     /// Tokens, from when they were revoked or expired.
     pub tokens: Duration,
 }
@@ -45,6 +50,12 @@ impl Keeper {
         let before = now.before(self.retention.events);
         while store.audit().forget(before, BATCH).await? > 0 {}
         while store.downloads().forget(day_of(before), BATCH).await? > 0 {}
+        for (span, kept) in
+            [(Span::Hour, self.retention.traffic.min(HOURS)), (Span::Day, self.retention.traffic)]
+        {
+            let before = span.start_of(now.before(kept));
+            while store.traffic().forget(span, before, BATCH).await? > 0 {}
+        }
         while store.sessions().forget_expired(now, BATCH).await? > 0 {}
         self.forget_tokens(store, now).await
     }

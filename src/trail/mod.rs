@@ -1,5 +1,5 @@
-//! What is written down about requests: audit events, who downloaded what, when tokens were last used. In batches, beside the
-//! requests, which never wait for it.
+//! What is written down about requests: audit events, who downloaded what, how much was asked for, when tokens were last used. In
+//! batches, beside the requests, which never wait for it.
 //!
 //! While the store can't be asked everything is kept in memory and in a file, within bounds; what does not fit is counted and said in
 //! the log. The access log has every request in any case.
@@ -13,6 +13,7 @@ mod keep;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -29,11 +30,14 @@ use crate::clock::{SharedClock, UnixMillis};
 use crate::conda::digest::Sha256;
 use crate::store::lazy::LazyStore;
 use crate::store::model::{AuditEvent, AuditId, Downloads, TokenId};
+use crate::telemetry::Metrics;
 pub use keep::{Keeper, Retention};
+pub use traffic::OTHERS;
 
 use counters::Counters;
 use denials::Denials;
 use spool::{Left, Spool};
+use traffic::Flow;
 
 /// How often what was collected is written.
 const EVERY: Duration = Duration::from_secs(5);
@@ -127,6 +131,7 @@ pub struct Trail {
     events: Mutex<Vec<AuditEvent>>,
     downloads: Counters,
     uses: Mutex<AHashMap<TokenId, UnixMillis>>,
+    traffic: Flow,
     denials: Denials,
     lost: Mutex<u64>,
     spool: Spool,
@@ -137,9 +142,14 @@ pub struct Trail {
 }
 
 impl Trail {
-    /// What an earlier life left in the file `spool`, or nothing.
+    /// What an earlier life left in the file `spool`, or nothing; `metrics` count what is asked for.
     #[must_use]
-    pub fn new(settings: TrailSettings, clock: SharedClock, spool: PathBuf) -> Arc<Self> {
+    pub fn new(
+        settings: TrailSettings,
+        metrics: Arc<Metrics>,
+        clock: SharedClock,
+        spool: PathBuf,
+    ) -> Arc<Self> {
         let spool = Spool::new(spool);
         let left = spool.load().unwrap_or_else(|error| {
             tracing::warn!(%error, file = %spool.path().display(), "events of an earlier life can't be read and are left there");
@@ -149,6 +159,7 @@ impl Trail {
             events: Mutex::new(left.events),
             downloads: Counters::new(left.downloads),
             uses: Mutex::new(left.uses.into_iter().collect()),
+            traffic: Flow::new(metrics, left.traffic),
             denials: Denials::new(settings.denials_per_minute),
             lost: Mutex::default(),
             spool,
@@ -234,8 +245,10 @@ impl Trail {
                 () = self.flush(&store) => {}
             }
             turns = turns.wrapping_add(1);
+            self.look();
             self.spool(turns.is_multiple_of(SPOOL_EVERY));
         }
+        self.look();
         // In the file first: a store that is away may take longer to say so than a stop may take.
         self.spool(true);
         if timeout(LAST_PATIENCE, self.flush(&store)).await.is_ok() {
@@ -245,6 +258,7 @@ impl Trail {
 
     /// Gives what waits to another process, in the file, which is not touched from now on; to be called when [`Trail::write_down`] has ended.
     pub fn give_away(&self) {
+        self.look();
         self.spool(true);
         self.given.store(true, Ordering::SeqCst);
         self.events.lock().clear();
@@ -253,12 +267,24 @@ impl Trail {
             let all = self.downloads.some(table, usize::MAX);
             self.downloads.written(table, all);
         }
+        self.traffic.written(self.traffic.all());
+    }
+
+    /// Brings what is known of traffic up to date.
+    fn look(&self) {
+        let lost = self.traffic.look(self.clock.now());
+        if lost > 0 {
+            *self.lost.lock() += lost;
+        }
     }
 
     /// Writes what was collected since to the store; how much it did not take.
     pub async fn write_rest(&self, store: &LazyStore) -> usize {
         self.flush(store).await;
-        self.events.lock().len() + self.downloads.all().len() + self.uses.lock().len()
+        self.events.lock().len()
+            + self.downloads.all().len()
+            + self.uses.lock().len()
+            + self.traffic.all().len()
     }
 
     /// Keeps in the file what still waits, if it is time, and no file where nothing does.
@@ -272,6 +298,7 @@ impl Trail {
                 events: self.events.lock().clone(),
                 downloads: self.downloads.all(),
                 uses: self.uses.lock().iter().map(|(token, at)| (token.clone(), *at)).collect(),
+                traffic: self.traffic.all(),
             };
             self.spool.save(&left)
         } else {
@@ -283,6 +310,7 @@ impl Trail {
     }
 
     async fn flush(&self, store: &LazyStore) {
+        self.look();
         if self.is_empty() {
             return;
         }
@@ -294,11 +322,15 @@ impl Trail {
         }
         self.flush_events(&store).await;
         self.flush_downloads(&store).await;
+        self.flush_traffic(&store).await;
         self.flush_uses(&store).await;
     }
 
     fn is_empty(&self) -> bool {
-        self.events.lock().is_empty() && self.downloads.is_empty() && self.uses.lock().is_empty()
+        self.events.lock().is_empty()
+            && self.downloads.is_empty()
+            && self.uses.lock().is_empty()
+            && self.traffic.is_empty()
     }
 
     /// One by one, in order; what can't be written stays.
@@ -331,6 +363,20 @@ impl Trail {
                 }
                 self.downloads.written(table, batch);
             }
+        }
+    }
+
+    async fn flush_traffic(&self, store: &crate::store::Store) {
+        loop {
+            let batch = self.traffic.some(BATCH / 2);
+            if batch.is_empty() {
+                return;
+            }
+            let rows: Vec<_> = batch.iter().flat_map(traffic::rows).collect();
+            if let Err(error) = store.traffic().add(&rows).await {
+                return tracing::debug!(%error, "totals of traffic wait for the store");
+            }
+            self.traffic.written(batch);
         }
     }
 

@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Download;
+use super::traffic::Hour;
 use crate::clock::UnixMillis;
 use crate::conda::digest::Sha256;
 use crate::store::model::{AuditEvent, AuditId, TokenId};
+use crate::telemetry::metrics::Traffic;
 
 /// Everything that waits.
 #[derive(Default)]
@@ -23,6 +25,7 @@ pub(super) struct Left {
     pub(super) events: Vec<AuditEvent>,
     pub(super) downloads: Vec<(Download, u64)>,
     pub(super) uses: Vec<(TokenId, UnixMillis)>,
+    pub(super) traffic: Vec<(Hour, Traffic)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -32,6 +35,9 @@ struct Saved {
     events: Vec<Event>,
     downloads: Vec<Counter>,
     uses: Vec<(String, i64)>,
+    /// An earlier version knew nothing of it.
+    #[serde(default)]
+    traffic: Vec<Total>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,6 +61,17 @@ struct Counter {
     token: Box<str>,
     address: Box<str>,
     count: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Total {
+    hour: i64,
+    channel: Box<str>,
+    hits: u64,
+    misses: u64,
+    refused: u64,
+    indexes: u64,
+    bytes: u64,
 }
 
 const VERSION: u32 = 1;
@@ -88,6 +105,7 @@ impl Spool {
                 .collect::<Option<_>>()
                 .ok_or_else(wrong)?,
             uses: uses.collect::<Option<_>>().ok_or_else(wrong)?,
+            traffic: saved.traffic.into_iter().map(Total::back).collect(),
         })
     }
 
@@ -98,6 +116,7 @@ impl Spool {
             events: left.events.iter().map(Event::of).collect(),
             downloads: left.downloads.iter().map(|(download, count)| Counter::of(download, *count)).collect(),
             uses: left.uses.iter().map(|(id, at)| (id.to_string(), at.0)).collect(),
+            traffic: left.traffic.iter().map(Total::of).collect(),
         };
         let beside = self.0.with_extension("partial");
         let mut file =
@@ -165,5 +184,17 @@ impl Counter {
     fn back(self) -> Option<(Download, u64)> {
         let Self { sha256, file, day, actor, token, address, count } = self;
         Some((Download { sha256: Sha256::from_hex(&sha256)?, file, day, actor, token, address }, count))
+    }
+}
+
+impl Total {
+    fn of((hour, traffic): &(Hour, Traffic)) -> Self {
+        let Traffic { hits, misses, refused, indexes, bytes } = *traffic;
+        Self { hour: hour.0, channel: hour.1.clone(), hits, misses, refused, indexes, bytes }
+    }
+
+    fn back(self) -> (Hour, Traffic) {
+        let Self { hour, channel, hits, misses, refused, indexes, bytes } = self;
+        ((hour, channel), Traffic { hits, misses, refused, indexes, bytes })
     }
 }

@@ -20,6 +20,7 @@ mod api;
 mod assets;
 mod channel;
 mod channels;
+mod chart;
 mod cookies;
 mod desk;
 mod dress;

@@ -99,6 +99,7 @@ mod tidy;
 mod tls;
 mod top;
 mod traces;
+mod traffic;
 mod upgrade;
 mod upload_anaconda;
 mod upload_cloudsmith;

@@ -40,7 +40,7 @@ fn status(home: &Home) -> serde_json::Value {
 /// A dump with one user, as the store itself would write it.
 fn dump_with_a_user(home: &Home) -> (String, String) {
     let file = home.path("one.dump").display().to_string();
-    let header = r#"{"format":"condagate-store","version":1,"schema":2}"#;
+    let header = r#"{"format":"condagate-store","version":1,"schema":3}"#;
     let row = r#"{"table":"users","row":{"id":"u1","name":"Ada","name_key":"ada","email":null,"password":"$argon2id$x","superuser":true,"service":false,"disabled":false,"created":1800000000000,"revision":1}}"#;
     let body = format!("{header}\n{row}\n");
     let digest = crate::harness::digest::sha256_hex(body.as_bytes());
@@ -59,7 +59,7 @@ fn a_sqlite_store_is_set_up_looked_at_and_moved() {
     done(&home, &["setup", "--execute"]);
     assert_eq!(done(&home, &["setup", "--execute"]), "the store is ready\n");
     let found = status(&home);
-    assert_eq!((&found["engine"], &found["schema"]), (&"sqlite".into(), &2.into()));
+    assert_eq!((&found["engine"], &found["schema"]), (&"sqlite".into(), &3.into()));
     assert!(done(&home, &["status"]).contains("users: 0"));
     moves(&home);
 }
@@ -149,7 +149,7 @@ fn a_mongodb_store_is_set_up_looked_at_and_moved() {
     done(&home, &["setup", "--execute"]);
     assert_eq!(done(&home, &["setup"]), "the store is ready\n");
     let found = status(&home);
-    assert_eq!((&found["engine"], &found["schema"]), (&"mongodb".into(), &2.into()));
+    assert_eq!((&found["engine"], &found["schema"]), (&"mongodb".into(), &3.into()));
     assert!(!found.to_string().contains("gate:"), "{found}");
     moves(&home);
     let elsewhere = Home::new();

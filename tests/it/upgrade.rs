@@ -356,3 +356,21 @@ fn the_service_manager_hears_who_serves_now() {
     hears("READY=1");
     line.end();
 }
+
+#[test]
+fn what_all_processes_were_asked_for_adds_up() {
+    let (_upstream, channel, mut line) = scene("");
+    let path = channel.path("small");
+    let ask = |line: &Line, times| (0..times).for_each(|_| drop(line.gate.get(&path).expect(200)));
+    ask(&line, 3);
+    // One that the first process answers while the next one serves already.
+    let mut slow = Request::get(&channel.path("big")).begin(line.gate.address());
+    let head = slow.head();
+    line.upgrade();
+    ask(&line, 4);
+    slow.body("GET", &head);
+    line.upgrade();
+    ask(&line, 2);
+    eventually_true("all ten", || crate::traffic::dumped(line.gate.home()) == 10);
+    line.end();
+}

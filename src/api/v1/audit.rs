@@ -50,10 +50,10 @@ struct Events {
     next: Option<String>,
 }
 
-fn time(text: Option<&str>, what: &str) -> Answered<Option<UnixMillis>> {
+/// A moment of a range: a day that begins one is its first, any other its last millisecond.
+pub(super) fn time(text: Option<&str>, what: &str) -> Answered<Option<UnixMillis>> {
     let Some(text) = text else { return Ok(None) };
-    // A day is its last millisecond, unless it is where something begins.
-    let begins = what == "since" && text.len() == "2026-01-31".len();
+    let begins = ["since", "from"].contains(&what) && text.len() == "2026-01-31".len();
     let read = if begins { moment(&format!("{text}T00:00:00Z")) } else { moment(text) };
     let wrong = || {
         let said = format!("`{what}` is a day such as 2026-01-31, or a moment such as 2026-01-31T12:00:00Z");

@@ -26,6 +26,7 @@ mod once;
 mod rules;
 mod sessions;
 mod tokens;
+mod traffic;
 mod users;
 
 use std::sync::Arc;
@@ -78,6 +79,7 @@ fn described_routes() -> OpenApiRouter<Control> {
         .merge(cache::routes())
         .merge(jobs::routes())
         .merge(audit::routes())
+        .merge(traffic::routes())
         .merge(gate::routes())
 }
 

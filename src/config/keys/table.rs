@@ -177,6 +177,8 @@ pub const KEYS: &[Key] = &[
 
     key("audit.retention", Shape::Duration, Text("400d"),
         "How long the audit trail is kept, from 1d."),
+    key("audit.traffic_retention", Shape::Duration, Text("400d"),
+        "How long it is kept how much each channel was asked for a day, from 1d; by the hour for 35 days at most."),
     key("audit.downloads", Shape::Flag, Text("true"),
         "Whether it is written down who downloaded which file."),
     key("audit.denials_per_minute", Shape::Number(0, 100_000), Text("60"),

@@ -6,8 +6,9 @@ use super::Bed;
 use super::audit::count;
 use super::people::ODD;
 use super::samples::*;
+use super::traffic::total;
 use crate::store::dump::{DumpError, Summary, check, dump, load};
-use crate::store::model::{Head, Job, Subject, Token, User};
+use crate::store::model::{Head, Job, Span, Subject, Token, User};
 use crate::store::repo::LONGEST_PAGE;
 use crate::store::{Store, StoreError};
 
@@ -36,6 +37,8 @@ pub(super) async fn fill(store: &Store) {
     let counts: Vec<_> =
         [u64::MAX, 7, 9].into_iter().zip(["b/x", "b%2Fx", "a"]).map(|(n, file)| count(file, 9, n)).collect();
     store.downloads().add(&counts).await.unwrap();
+    let totals = [(Span::Day, "pkgs/main"), (Span::Hour, "pkgs/main"), (Span::Hour, "pkgs%2Fmain")];
+    store.traffic().add(&totals.map(|(span, channel)| total(span, NOW, channel, u64::MAX))).await.unwrap();
     store.audit().append(&event(1, "e", "user:u-ada", "login")).await.unwrap();
     store.audit().append(&event(-1, "f", "user:u-ada", "login")).await.unwrap();
     store.jobs().enqueue(&Job { error: Some("x".to_owned()), ..job("j", "k", 1) }).await.unwrap();

@@ -13,6 +13,7 @@ mod people;
 mod samples;
 pub(super) mod server;
 mod tokens;
+mod traffic;
 mod whole;
 
 use std::future::Future;
@@ -154,6 +155,8 @@ cases! {
         events_are_told_from_the_newest events_are_filtered old_events_are_forgotten counts_add_up
         counts_are_told_apart_by_who_and_from_where
         counts_of_many_gates_add_up;
+    traffic:
+        totals_add_up totals_are_found_by_time_and_channel old_totals_are_forgotten totals_of_many_gates_add_up;
     jobs:
         jobs_are_claimed_in_the_order_they_are_due a_job_is_claimed_by_one_worker
         only_one_like_it_waits_or_runs a_lost_lease_is_noticed a_job_whose_runner_died_is_claimed_again

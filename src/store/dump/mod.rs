@@ -6,7 +6,7 @@
 //! changes, removed rows) is left out.
 //!
 //! ```text
-//! {"format":"condagate-store","version":1,"schema":2}
+//! {"format":"condagate-store","version":1,"schema":3}
 //! {"table":"users","row":{"id":"…","name":"…",…}}
 //! {"rows":1,"sha256":"…"}
 //! ```

@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{DumpError, Summary, check};
 
-const HEADER: &str = r#"{"format":"condagate-store","version":1,"schema":2}"#;
+const HEADER: &str = r#"{"format":"condagate-store","version":1,"schema":3}"#;
 const HEAD: &str = r#"{"table":"heads","row":{"channel":"c","subdir":"s","generation":"g","since":5}}"#;
 
 /// Lines and the end that belongs to them.
@@ -68,7 +68,7 @@ fn other_files_and_newer_dumps_are_told_apart() {
     for text in ["", "\n", "{}\n", "\u{0}\u{1}", "{\"format\":\"other\"}\n", "PK\x03\x04"] {
         assert!(matches!(checked(text), Err(DumpError::NotADump)), "{text:?}");
     }
-    for (key, known) in [("version", 1), ("schema", 2)] {
+    for (key, known) in [("version", 1), ("schema", 3)] {
         let newer = HEADER.replace(&format!("\"{key}\":{known}"), &format!("\"{key}\":{}", known + 1));
         let refused = checked(&file(&[&newer])).unwrap_err();
         assert!(
@@ -77,5 +77,8 @@ fn other_files_and_newer_dumps_are_told_apart() {
         );
     }
     // What an older one wrote is taken.
-    assert!(checked(&file(&[&HEADER.replace("\"schema\":2", "\"schema\":1")])).is_ok());
+    for older in 1..3 {
+        let older = format!("\"schema\":{older}");
+        assert!(checked(&file(&[&HEADER.replace("\"schema\":3", &older)])).is_ok());
+    }
 }

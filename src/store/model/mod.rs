@@ -10,6 +10,7 @@ mod jobs;
 mod keys;
 mod people;
 mod tokens;
+mod traffic;
 
 pub use audit::{AUDIT, AuditEvent, DOWNLOADS, Downloads};
 pub use channels::{CHANNELS, Channel, HEADS, Head, PACKAGES, Package, PackageState};
@@ -18,6 +19,7 @@ pub use jobs::{JOBS, Job, JobState, back_off};
 pub use keys::{KEYS, SigningKey};
 pub use people::{GRANTS, GROUPS, Grant, Group, MEMBERS, Member, Subject, USERS, User};
 pub use tokens::{SESSIONS, Session, TOKENS, Token};
+pub use traffic::{Span, TRAFFIC, Traffic};
 
 pub use crate::policy::access::{Right, Scope};
 
@@ -26,7 +28,7 @@ use super::table::{Index, Table, record};
 /// Every table, in the order of a dump.
 pub static TABLES: &[&Table] = &[
     &USERS, &GROUPS, &MEMBERS, &GRANTS, &TOKENS, &SESSIONS, &KEYS, &CHANNELS, &PACKAGES, &HEADS, &DOWNLOADS,
-    &AUDIT, &JOBS, &GONE,
+    &TRAFFIC, &AUDIT, &JOBS, &GONE,
 ];
 
 record! {

@@ -14,6 +14,7 @@ mod jobs;
 mod keys;
 mod packages;
 mod tokens;
+mod traffic;
 mod users;
 
 pub use audit::{AuditFilter, AuditRepo, DownloadRepo};
@@ -24,6 +25,7 @@ pub use jobs::{Claim, JobRepo};
 pub use keys::KeyRepo;
 pub use packages::{NamedDigests, PackageChanges, PackageRepo, PlaceChanges, place_of_gone};
 pub use tokens::{SessionRepo, TokenRepo};
+pub use traffic::{TrafficFilter, TrafficRepo};
 pub use users::UserRepo;
 
 use super::engine::{Engine, taken};

@@ -19,7 +19,7 @@ use crate::store::error::StoreError;
 const APPLICATION: i64 = 0x6364_6774;
 
 /// In order.
-pub(super) const STEPS: &[&str] = &[STEP_1, STEP_2];
+pub(super) const STEPS: &[&str] = &[STEP_1, STEP_2, STEP_3];
 
 const STEP_1: &str = r#"
 CREATE TABLE counter (one INTEGER PRIMARY KEY CHECK (one = 1), value INTEGER NOT NULL, floor INTEGER NOT NULL,
@@ -124,6 +124,14 @@ CREATE INDEX packages_name ON packages ("channel", "name");
 CREATE INDEX packages_attestations ON packages ("attestations");
 CREATE INDEX packages_changed ON packages ("changed");
 CREATE INDEX packages_place ON packages ("channel", "subdir", "changed");
+"#;
+
+const STEP_3: &str = r#"
+CREATE TABLE traffic (
+    "span" TEXT NOT NULL, "start" INTEGER NOT NULL, "channel" TEXT NOT NULL, "hits" INTEGER NOT NULL, "misses" INTEGER NOT NULL,
+    "refused" INTEGER NOT NULL, "indexes" INTEGER NOT NULL, "bytes" INTEGER NOT NULL,
+    PRIMARY KEY ("span", "start", "channel")
+) WITHOUT ROWID;
 "#;
 
 /// Creates the tables in a new file; takes the steps that an older one lacks.

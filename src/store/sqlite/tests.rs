@@ -103,7 +103,7 @@ fn a_newer_a_foreign_and_a_broken_file_are_refused() {
         drop(open(&path).unwrap());
         connect(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
         let newer = open(&path).err().unwrap();
-        assert_eq!(newer, StoreError::NewerSchema { found: 7, known: 2 });
+        assert_eq!(newer, StoreError::NewerSchema { found: 7, known: 3 });
         let foreign = dir.path().join("foreign.db");
         connect(&foreign).unwrap().execute_batch("CREATE TABLE blobs (x)").unwrap();
         let refused = open(&foreign).err().unwrap().to_string();

@@ -28,7 +28,7 @@ use super::labels::RouteKind;
 pub use jobs::JobSeries;
 pub use limits::{Limit, LimitSeries};
 pub use policy::{PolicySeries, RuleEffect};
-pub use series::{ChannelSeries, UpstreamSeries};
+pub use series::{ChannelSeries, Traffic, UpstreamSeries};
 use series::{Tallies, UpstreamLabels};
 pub use tally::{Level, Tally};
 
@@ -182,7 +182,7 @@ impl Metrics {
             certificate_expiry: Family::default(),
             access_lines_lost: Counter::default(),
             spans_lost: Counter::default(),
-            other: Arc::new(ChannelSeries::new(OTHER, &tallies)),
+            other: Arc::new(ChannelSeries::shared(OTHER, &tallies)),
             tallies,
             channels: ArcSwap::default(),
             channel_growth: Mutex::new(()),
@@ -348,6 +348,12 @@ impl Metrics {
         grown.insert(name.to_owned(), Arc::clone(&series));
         self.channels.store(Arc::new(grown));
         series
+    }
+
+    /// The series of a channel that was asked for before: of names that nothing vouches for.
+    #[must_use]
+    pub fn known_channel(&self, name: &str) -> Option<Arc<ChannelSeries>> {
+        self.channels.load().get(name).cloned()
     }
 
     /// The series of an upstream; keep the handle.

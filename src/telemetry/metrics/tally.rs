@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
+use super::series::Part;
 use crate::telemetry::shard;
 
 /// On a cache line of its own.
@@ -51,6 +52,36 @@ impl EncodeMetric for Tally {
 }
 
 impl TypedMetric for Tally {
+    const TYPE: MetricType = MetricType::Counter;
+}
+
+/// Numbers that grow, shown as their sum: for whoever wants to know more than scrapers are told.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Split([Tally; Part::COUNT]);
+
+impl Split {
+    /// One of them.
+    pub(super) const fn of(&self, part: Part) -> &Tally {
+        &self.0[part as usize]
+    }
+
+    /// All together.
+    pub(super) fn get(&self) -> u64 {
+        self.0.iter().map(Tally::get).fold(0, u64::wrapping_add)
+    }
+}
+
+impl EncodeMetric for Split {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        encoder.encode_counter::<NoLabelSet, _, u64>(&self.get(), None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
+    }
+}
+
+impl TypedMetric for Split {
     const TYPE: MetricType = MetricType::Counter;
 }
 

@@ -7,7 +7,7 @@ fn the_page_has_names_labels_and_totals() {
     metrics.request(RouteKind::Package, 206, 10);
     metrics.request(RouteKind::Package, 200, 32);
     metrics.head_refused(431);
-    metrics.channel("conda-forge").answered(Outcome::Hit, 42);
+    metrics.channel("conda-forge").answered(RouteKind::Package, Outcome::Hit, 42);
     metrics.upstream("anaconda").answered(Duration::from_millis(20));
     metrics.upstream("anaconda").failed();
     metrics.set_mirror_health("anaconda", "https://conda.example", true);
@@ -45,6 +45,35 @@ fn channel_labels_are_bounded() {
 }
 
 #[test]
+fn traffic_tells_packages_from_indexes_and_hits_from_misses() {
+    let metrics = Metrics::new();
+    let forge = metrics.channel("conda-forge");
+    for (kind, outcome, bytes) in [
+        (RouteKind::Package, Outcome::Hit, 10),
+        (RouteKind::Package, Outcome::Local, 10),
+        (RouteKind::Package, Outcome::Fill, 10),
+        (RouteKind::Package, Outcome::Follow, 10),
+        (RouteKind::Package, Outcome::Failed, 1),
+        (RouteKind::Index, Outcome::Hit, 100),
+        (RouteKind::Shard, Outcome::Fill, 100),
+        (RouteKind::Document, Outcome::Hit, 1000),
+    ] {
+        forge.answered(kind, outcome, bytes);
+    }
+    let before = forge.traffic();
+    assert_eq!(before, Traffic { hits: 2, misses: 2, refused: 0, indexes: 2, bytes: 1241 });
+    forge.refused();
+    forge.answered(RouteKind::Package, Outcome::Hit, 9);
+    let more = forge.traffic().since(before);
+    assert_eq!(more, Traffic { hits: 1, refused: 1, bytes: 9, ..Traffic::default() });
+    assert_eq!(before.plus(more), forge.traffic());
+    // Scrapers are told the sums.
+    let line = "condagate_cache_answers_total{channel=\"conda-forge\",outcome=\"hit\"} 4";
+    assert!(metrics.encode().lines().any(|found| found == line));
+    assert!(metrics.known_channel("conda-forge").is_some() && metrics.known_channel("made-up").is_none());
+}
+
+#[test]
 fn odd_statuses_have_a_class() {
     assert_eq!([class(0), class(99), class(200), class(499), class(600)], [0, 0, 2, 4, 0]);
 }
@@ -53,7 +82,7 @@ fn odd_statuses_have_a_class() {
 fn full_page() -> String {
     let metrics = Metrics::new();
     metrics.head_refused(431);
-    metrics.channel("conda-forge").answered(Outcome::Hit, 42);
+    metrics.channel("conda-forge").answered(RouteKind::Package, Outcome::Hit, 42);
     let upstream = metrics.upstream("anaconda");
     upstream.answered(Duration::from_millis(20));
     metrics.set_mirror_health("anaconda", "https://conda.example", true);

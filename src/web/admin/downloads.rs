@@ -1,4 +1,4 @@
-//! Who got a file: by its digest, as lock files and refusals name it.
+//! How much was asked for ([`super::traffic`]); and who got a file, by its digest, as lock files and refusals name it.
 //!
 //! Belongs here: the page. Does not: counting (`trail`).
 
@@ -10,6 +10,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::tabbed;
+use super::traffic::{self, Range, Shown};
 use crate::conda::digest::Sha256;
 use crate::people::view::DownloadView;
 use crate::web::desk::Desk;
@@ -26,6 +27,8 @@ const DAYS: usize = 90;
 pub(super) struct Asked {
     #[serde(default)]
     sha256: String,
+    #[serde(default)]
+    range: String,
 }
 
 #[derive(Template)]
@@ -38,6 +41,10 @@ struct DownloadsPage {
     complete: bool,
     total: String,
     spark: Option<Spark>,
+    /// Each with whether it is shown.
+    ranges: [(Range, bool); 3],
+    /// Where no file is asked for.
+    traffic: Option<Shown>,
 }
 
 tabbed!(DownloadsPage, "downloads");
@@ -47,6 +54,7 @@ pub(super) async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Sorry> {
     desk.superuser()?;
+    let range = Range::read(&asked.range);
     let asked = asked.sha256.trim().to_ascii_lowercase();
     let mut page = DownloadsPage {
         page: desk.page("admin"),
@@ -56,9 +64,11 @@ pub(super) async fn show(
         complete: true,
         total: String::new(),
         spark: None,
+        ranges: Range::ALL.map(|one| (one, asked.is_empty() && one == range)),
+        traffic: None,
     };
     match (asked.is_empty(), Sha256::from_hex(&asked)) {
-        (true, _) => {}
+        (true, _) => page.traffic = Some(traffic::look(&desk, range).await?),
         (false, None) => page.told = Some("A SHA-256 has 64 digits from 0 to f.".to_owned()),
         (false, Some(digest)) => fill(&desk, &digest, &mut page).await?,
     }

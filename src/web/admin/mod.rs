@@ -11,6 +11,7 @@ mod groups;
 mod jobs;
 mod rules;
 mod settings;
+mod traffic;
 mod upstreams;
 mod users;
 

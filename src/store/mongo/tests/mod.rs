@@ -75,7 +75,7 @@ fn setup_says_what_it_does_and_does_it_once() {
         for step in [
             format!("create unique index users_name on {main}.users"),
             format!("create index jobs_due on {queue}.jobs"),
-            format!("note schema 2 in {main}"),
+            format!("note schema 3 in {main}"),
         ] {
             assert!(planned.contains(&step), "{step}: {planned:?}");
         }
