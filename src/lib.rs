@@ -7,7 +7,7 @@
 //! | kernel, no I/O | `clock` `id` `secret` `http` `about` |
 //! | domain, pure | `conda` `policy` |
 //! | engines, one kind of I/O each | `cache` `upstream` `store` `auth` `telemetry` |
-//! | services, use cases | `repodata` `delivery` `snapshot` `people` `identity` `trail` `channel` `backup` `jobs` `notify` `manage` |
+//! | services, use cases | `repodata` `delivery` `snapshot` `people` `identity` `trail` `channel` `backup` `jobs` `notify` `manage` `sight` |
 //! | edges, translate protocols | `proxy` `api` `web` `cli` |
 //! | wiring | `config` `app` |
 
@@ -34,6 +34,7 @@ pub mod policy;
 pub mod proxy;
 pub mod repodata;
 pub mod secret;
+pub mod sight;
 pub mod snapshot;
 pub mod store;
 pub mod telemetry;

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, Extension, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::auth::credential::{Credential, Form, Presented};
 use crate::http::problem::{MEDIA_TYPE, Problem};
 use crate::identity::{Identity, Issued, Visitor};
 use crate::people::reset::SendCode;
@@ -107,6 +108,7 @@ pub fn router(accounts: Accounts) -> Router {
         .route("/api/v1/session", post(log_in).delete(log_out))
         .route("/api/v1/session/refresh", post(renew))
         .route("/api/v1/me", get(me))
+        .route("/api/v1/me/password", put(own_password))
         .route("/api/v1/setup", post(set_up))
         .route("/api/v1/password/forgot", post(forgot))
         .route("/api/v1/password/reset", post(reset))
@@ -187,6 +189,49 @@ async fn me(Extension(visitor): Extension<Visitor>) -> Json<Value> {
             "expires_at": principal.expires.map(crate::clock::UnixMillis::seconds),
         }),
     })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnPassword {
+    current: Secret<String>,
+    password: Secret<String>,
+}
+
+const NOBODY: &str = "this needs a credential: a token, or the access token of a session";
+
+/// Whoever finds an open session or a token must not take the account over, so the present password is asked for.
+async fn own_password(
+    State(accounts): State<Accounts>,
+    Extension(visitor): Extension<Visitor>,
+    body: axum::body::Bytes,
+) -> Answered<Response> {
+    check_way(&visitor)?;
+    let told = |said: Problem| refusal(problem(&visitor, &said));
+    let who = visitor.principal.as_ref().ok_or_else(|| told(Problem::unauthorized(NOBODY)))?;
+    let Some(user) = &who.user else {
+        return Err(told(Problem::forbidden("this is for people with an account of this gate")));
+    };
+    let OwnPassword { current, password } = read(&visitor, &body, "`current` and `password`")?;
+    let credential = Credential::Password { user: who.name.to_string(), password: current };
+    let shown = Presented { credential, form: Form::Basic };
+    match accounts.identity.who(&shown, visitor.address).await {
+        Ok(_) => {}
+        Err(error @ (Refused::Unavailable(_) | Refused::SlowDown { .. })) => {
+            return Err(refusal(refused(&visitor, &error)));
+        }
+        // The credential of the request is good, so this is no 401.
+        Err(error) => {
+            let said = format!("the present password was not right: {error}; nothing was changed");
+            return Err(told(Problem::forbidden(said)));
+        }
+    }
+    let done = async {
+        let by = By::user(user, &visitor.address());
+        (accounts.people)().await?.set_password(&by, &who.name, &password).await
+    };
+    done.await.map_err(|error| refusal(people_problem(&visitor, &error)))?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn jwks(

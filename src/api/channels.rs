@@ -4,52 +4,62 @@
 //! GET POST             channels
 //! GET PATCH DELETE     channels/<name>                               DELETE wants ?confirm=<name>
 //! POST                 channels/<name>/-/restore
-//! GET                  channels/<name>/-/packages                    ?name= &subdir= &after=<subdir>/<file> &limit=
-//! GET DELETE           channels/<name>/-/packages/<subdir>/<file>
+//! GET                  channels/<name>/-/packages                    ?name= &subdir= &label= &after=<subdir>/<file> &limit=
+//! GET PUT DELETE       channels/<name>/-/packages/<subdir>/<file>
 //! POST                 channels/<name>/-/packages/<subdir>/<file>/yank | restore | labels | copy
+//! GET                  channels/<name>/-/packages/<subdir>/<file>/labels
+//! GET POST             channels/<name>/-/labels                      ?name=<package> &after= &limit=
+//! GET PATCH DELETE     channels/<name>/-/labels/<label>              DELETE takes ?instead=<label>
 //! ```
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `packages` | packages of a channel |
+//! | `labels` | labels of a channel |
 //!
 //! Names of channels have slashes; no part of one begins with `-`, so `/-/` ends it.
 //!
 //! Belongs here: paths, bodies, answers. Does not: what is done (`channel`).
 
-use axum::extract::{Extension, Path, Query, State};
+mod labels;
+mod packages;
+
+use axum::body::to_bytes;
+use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::search;
-use super::v1::answers::{check_match, tagged};
-use crate::channel::view::{ChannelView, PackageView};
-use crate::channel::{
-    Author, ChannelChange, ChannelSettings, Copied, HostError, Hosting, Labels, NewChannel, Quota, Retract,
-};
+use super::v1::answers::{check_match, limit, next, tagged};
+use super::{dialects, search};
+use crate::channel::view::ChannelView;
+use crate::channel::{Author, ChannelChange, ChannelSettings, HostError, NewChannel, Quota, Retract};
 use crate::conda::archive::ArchiveName;
-use crate::conda::channel::ChannelName;
+use crate::conda::channel::{ChannelName, ChannelRef};
 use crate::conda::subdir::Subdir;
 use crate::http::problem::{MEDIA_TYPE, Problem};
 use crate::identity::Visitor;
 use crate::policy::access::Right;
-use crate::store::model::{Channel, PackageState};
+use crate::sight::Sight;
+use crate::store::model::Channel;
 
-/// Rows of a page of which nothing else is said, and most of them.
-const PAGE: u32 = 100;
-const LONGEST_PAGE: u32 = 1000;
+/// Bytes of a body that is no package.
+const LONGEST: usize = 512 * 1024;
 
 /// The routes, below `/-`.
-pub fn router(hosting: Hosting) -> Router {
+pub fn router(sight: Sight) -> Router {
     Router::new()
         .route("/api/v1/channels", get(list).post(create))
         .route("/api/v1/channels/{*rest}", any(one))
         .route("/api/v1/search", get(search::search))
-        .with_state(hosting)
+        .with_state(sight)
 }
 
 /// A refusal, which is an answer too.
-pub(super) struct Refusal(Box<Response>);
+pub(super) struct Refusal(pub(super) Box<Response>);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -89,7 +99,7 @@ pub(super) fn refused(visitor: &Visitor, error: &HostError) -> Response {
 
 /// A request, and what it may do.
 pub(super) struct Desk<'a> {
-    pub(super) hosting: &'a Hosting,
+    pub(super) sight: &'a Sight,
     pub(super) visitor: &'a Visitor,
 }
 
@@ -111,54 +121,69 @@ impl Desk<'_> {
 
     /// Whoever may do that to the channel.
     fn author(&self, channel: &ChannelName, right: Right, package: Option<&str>) -> Result<Author, Refusal> {
-        self.told(self.hosting.check(self.visitor, channel, right, package))?;
+        self.told(self.sight.hosting.check(self.visitor, channel, right, package))?;
         let nobody = || HostError::Unauthenticated("this needs a credential".to_owned());
         self.told(Author::of(self.visitor).ok_or_else(nobody))
     }
 
     /// Whether the caller may know of a channel.
     pub(super) fn may_read(&self, channel: &Channel) -> bool {
-        let right = |name: &ChannelName| self.hosting.check(self.visitor, name, Right::Read, None).is_ok();
+        let right =
+            |name: &ChannelName| self.sight.hosting.check(self.visitor, name, Right::Read, None).is_ok();
         channel.deleted_at.is_none()
             && (channel.public || ChannelName::parse(&channel.name).as_ref().is_some_and(right))
     }
 
+    /// Whether it is a deleted channel that the caller can restore.
+    fn may_restore(&self, channel: &Channel) -> bool {
+        let right =
+            |name: &ChannelName| self.sight.hosting.check(self.visitor, name, Right::Manage, None).is_ok();
+        channel.deleted_at.is_some() && ChannelName::parse(&channel.name).as_ref().is_some_and(right)
+    }
+
     async fn readable(&self, name: &ChannelName) -> Result<ChannelView, Refusal> {
-        let channel = match self.hosting.desk().channel(name).await {
-            Ok(channel) if channel.public => return Ok(self.hosting.desk().view(&channel)),
+        let channel = match self.sight.hosting.desk().channel(name).await {
+            Ok(channel) if channel.public => return Ok(self.sight.hosting.desk().view(&channel)),
             other => other,
         };
         // What is not there is said to those only who might have seen it.
-        self.told(self.hosting.check(self.visitor, name, Right::Read, None))?;
-        self.told(channel).map(|channel| self.hosting.desk().view(&channel))
+        self.told(self.sight.hosting.check(self.visitor, name, Right::Read, None))?;
+        self.told(channel).map(|channel| self.sight.hosting.desk().view(&channel))
     }
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Page {
     after: Option<String>,
     limit: Option<u32>,
     name: Option<String>,
     subdir: Option<String>,
+    label: Option<String>,
+    instead: Option<String>,
     confirm: Option<String>,
+    #[serde(default)]
+    deleted: bool,
 }
 
 impl Page {
-    fn limit(&self) -> u32 {
-        self.limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE)
+    fn limit(&self) -> Result<u32, Refusal> {
+        limit(self.limit).map_err(|sorry| Refusal(Box::new(sorry.into_response())))
     }
 }
 
 async fn list(
-    State(hosting): State<Hosting>,
+    State(sight): State<Sight>,
     Extension(visitor): Extension<Visitor>,
     Query(page): Query<Page>,
 ) -> Answered {
-    let desk = Desk { hosting: &hosting, visitor: &visitor };
-    let rows = desk.told(hosting.desk().channels(page.after.as_deref(), page.limit()).await)?;
-    let next = rows.last().filter(|_| rows.len() == page.limit() as usize).map(|last| last.name.clone());
+    let desk = Desk { sight: &sight, visitor: &visitor };
+    let limit = page.limit()?;
+    let rows = desk.told(sight.hosting.desk().channels(page.after.as_deref(), limit).await)?;
+    let next = next(&rows, limit, |last| last.name.clone());
+    let is_told = |row: &&Channel| desk.may_read(row) || (page.deleted && desk.may_restore(row));
     let shown: Vec<ChannelView> =
-        rows.iter().filter(|channel| desk.may_read(channel)).map(|row| hosting.desk().view(row)).collect();
+        rows.iter().filter(is_told).map(|row| sight.hosting.desk().view(row)).collect();
     Ok(Json(json!({"channels": shown, "next": next})).into_response())
 }
 
@@ -176,11 +201,11 @@ struct Create {
 }
 
 async fn create(
-    State(hosting): State<Hosting>,
+    State(sight): State<Sight>,
     Extension(visitor): Extension<Visitor>,
     body: axum::body::Bytes,
 ) -> Answered {
-    let desk = Desk { hosting: &hosting, visitor: &visitor };
+    let desk = Desk { sight: &sight, visitor: &visitor };
     let new: Create = desk.body(&body, "`name` and perhaps `public`, `description`, `quota`, `settings`")?;
     let Some(name) = ChannelName::parse(&new.name) else {
         return desk.no(HostError::Invalid(format!("`{}` is no name of a channel", new.name.escape_debug())));
@@ -192,8 +217,8 @@ async fn create(
         quota: new.quota,
         settings: new.settings,
     };
-    let channel = desk.told(hosting.desk().create_channel(&author, &name, new).await)?;
-    Ok((StatusCode::CREATED, Json(hosting.desk().view(&channel))).into_response())
+    let channel = desk.told(sight.hosting.desk().create_channel(&author, &name, new).await)?;
+    Ok((StatusCode::CREATED, Json(sight.hosting.desk().view(&channel))).into_response())
 }
 
 /// The entity tag of a channel.
@@ -205,6 +230,8 @@ fn tag(channel: &Channel) -> String {
 enum Behind {
     Channel,
     Restore,
+    Labels,
+    Label(String),
     Packages,
     Package(Subdir, ArchiveName, Option<String>),
 }
@@ -213,9 +240,13 @@ fn behind(rest: &str) -> Option<(ChannelName, Behind)> {
     let (name, rest) = rest.split_once("/-/").map_or((rest, None), |(name, rest)| (name, Some(rest)));
     let name = ChannelName::parse(name)?;
     let Some(rest) = rest else { return Some((name, Behind::Channel)) };
+    if let Some(label) = rest.strip_prefix("labels/") {
+        return ChannelRef::is_label(label).then(|| (name, Behind::Label(label.to_owned())));
+    }
     let parts: Vec<&str> = rest.split('/').collect();
     let what = match parts[..] {
         ["restore"] => Behind::Restore,
+        ["labels"] => Behind::Labels,
         ["packages"] => Behind::Packages,
         ["packages", subdir, file] => {
             Behind::Package(Subdir::parse(subdir)?, ArchiveName::parse(file)?, None)
@@ -229,39 +260,46 @@ fn behind(rest: &str) -> Option<(ChannelName, Behind)> {
 }
 
 async fn one(
-    State(hosting): State<Hosting>,
+    State(sight): State<Sight>,
     Extension(visitor): Extension<Visitor>,
     Path(rest): Path<String>,
-    Query(page): Query<Page>,
-    method: Method,
-    headers: HeaderMap,
-    body: axum::body::Bytes,
+    request: Request,
 ) -> Answered {
-    let desk = Desk { hosting: &hosting, visitor: &visitor };
+    let desk = Desk { sight: &sight, visitor: &visitor };
     let Some((name, what)) = behind(&rest) else {
         return desk.no(HostError::NotFound("the API has no such page".to_owned()));
     };
-    match (&method, what) {
-        (&Method::GET, Behind::Channel) => {
-            let view = desk.readable(&name).await?;
-            Ok(tagged(&headers, &format!("\"{}.{}\"", view.id, view.revision), &view))
+    let (method, headers) = (request.method().clone(), request.headers().clone());
+    if let (&Method::PUT, Behind::Package(subdir, file, None)) = (&method, &what) {
+        return Ok(dialects::put((&sight, &visitor), (&name, subdir, file), request).await);
+    }
+    let page = match Query::<Page>::try_from_uri(request.uri()) {
+        Ok(Query(page)) => page,
+        Err(error) => return Ok(error.into_response()),
+    };
+    let too_long = |_| HostError::TooLarge(format!("the body broke off, or is longer than {LONGEST} bytes"));
+    let body = desk.told(to_bytes(request.into_body(), LONGEST).await.map_err(too_long))?;
+    match what {
+        Behind::Channel | Behind::Restore => {
+            desk.of_channel((&method, what), &name, (&page, &headers, &body)).await
         }
-        (&Method::PATCH, Behind::Channel) => desk.change(&name, &headers, &body).await,
-        (&Method::DELETE, Behind::Channel) => desk.remove(&name, &headers, page.confirm.as_deref()).await,
-        (&Method::POST, Behind::Restore) => {
-            let author = desk.author(&name, Right::Manage, None)?;
-            let changed = desk.told(hosting.desk().delete_channel(&author, &name, false).await)?;
-            Ok(Json(json!({"name": name.as_str(), "changed": changed})).into_response())
+        Behind::Labels => desk.labels(&method, &name, (&page, &body)).await,
+        Behind::Label(label) => desk.label(&method, (&name, &label), (&page, &body)).await,
+        Behind::Packages if method == Method::GET => desk.packages(&name, &page).await,
+        Behind::Packages => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
+        Behind::Package(subdir, file, action) => {
+            let spot = (&name, &subdir, &file);
+            if method != Method::GET {
+                desk.check_package(spot, &headers).await?;
+            }
+            match (method, action.as_deref()) {
+                (Method::GET, None) => desk.package(spot, &headers).await,
+                (Method::DELETE, None) => desk.retract(spot, Retract::Delete, &body).await,
+                (Method::GET, Some("labels")) => desk.labels_of(spot).await,
+                (Method::POST, Some(action)) => desk.act(spot, action, &body).await,
+                _ => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
+            }
         }
-        (&Method::GET, Behind::Packages) => desk.packages(&name, &page).await,
-        (&Method::GET, Behind::Package(subdir, file, None)) => desk.package(&name, &subdir, &file).await,
-        (&Method::DELETE, Behind::Package(subdir, file, None)) => {
-            desk.retract((&name, &subdir, &file), Retract::Delete, &body).await
-        }
-        (&Method::POST, Behind::Package(subdir, file, Some(action))) => {
-            desk.act((&name, &subdir, &file), &action, &body).await
-        }
-        _ => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
     }
 }
 
@@ -290,38 +328,38 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Said<T> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Reason {
-    reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Relabel {
-    #[serde(default)]
-    add: Vec<String>,
-    #[serde(default)]
-    remove: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CopyTo {
-    to: String,
-    #[serde(default)]
-    labels: Vec<String>,
-}
-
 type Spot<'a> = (&'a ChannelName, &'a Subdir, &'a ArchiveName);
 
 impl Desk<'_> {
+    async fn of_channel(
+        &self,
+        (method, what): (&Method, Behind),
+        name: &ChannelName,
+        (page, headers, body): (&Page, &HeaderMap, &[u8]),
+    ) -> Answered {
+        match (method, what) {
+            (&Method::GET, Behind::Channel) => {
+                let view = self.readable(name).await?;
+                Ok(tagged(headers, &format!("\"{}.{}\"", view.id, view.revision), &view))
+            }
+            (&Method::PATCH, Behind::Channel) => self.change(name, headers, body).await,
+            (&Method::DELETE, Behind::Channel) => self.remove(name, headers, page.confirm.as_deref()).await,
+            (&Method::POST, Behind::Restore) => {
+                let author = self.author(name, Right::Manage, None)?;
+                let done = self.sight.hosting.desk().delete_channel(&author, name, false).await;
+                let changed = self.told(done)?;
+                Ok(Json(json!({"name": name.as_str(), "changed": changed})).into_response())
+            }
+            _ => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
+        }
+    }
+
     /// The revision that `If-Match` is about, where it still is the channel's.
     async fn expected(&self, name: &ChannelName, headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
         if !headers.contains_key(header::IF_MATCH) {
             return Ok(None);
         }
-        let channel = self.told(self.hosting.desk().channel(name).await)?;
+        let channel = self.told(self.sight.hosting.desk().channel(name).await)?;
         match check_match(headers, &tag(&channel)) {
             Ok(()) => Ok(Some(channel.revision)),
             Err(sorry) => Err(Refusal(Box::new(sorry.into_response()))),
@@ -340,8 +378,8 @@ impl Desk<'_> {
         };
         let at = self.expected(name, headers).await?;
         let change = ChannelChange { public, description, quota, settings, at };
-        let channel = self.told(self.hosting.desk().change_channel(&author, name, change).await)?;
-        Ok(tagged(&HeaderMap::new(), &tag(&channel), &self.hosting.desk().view(&channel)))
+        let channel = self.told(self.sight.hosting.desk().change_channel(&author, name, change).await)?;
+        Ok(tagged(&HeaderMap::new(), &tag(&channel), &self.sight.hosting.desk().view(&channel)))
     }
 
     async fn remove(&self, name: &ChannelName, headers: &HeaderMap, confirm: Option<&str>) -> Answered {
@@ -352,77 +390,7 @@ impl Desk<'_> {
                 "say ?confirm={name} to take the channel away with all that is in it; for a week it can be restored"
             )));
         }
-        let changed = self.told(self.hosting.desk().delete_channel(&author, name, true).await)?;
+        let changed = self.told(self.sight.hosting.desk().delete_channel(&author, name, true).await)?;
         Ok(Json(json!({"name": name.as_str(), "changed": changed})).into_response())
-    }
-
-    async fn packages(&self, name: &ChannelName, page: &Page) -> Answered {
-        self.readable(name).await?;
-        let after = page.after.as_deref().and_then(|after| after.split_once('/'));
-        let desk = self.hosting.desk();
-        let (rows, next) = if let Some(package) = &page.name {
-            (self.told(desk.packages_named(name, package).await)?, None)
-        } else {
-            let rows = self.told(desk.packages(name, after, page.limit()).await)?;
-            let last = rows.last().filter(|_| rows.len() == page.limit() as usize);
-            let next = last.map(|last| format!("{}/{}", last.subdir, last.file));
-            (rows, next)
-        };
-        let shown: Vec<PackageView> = rows
-            .iter()
-            .filter(|row| row.state != PackageState::Deleted)
-            .filter(|row| page.subdir.as_ref().is_none_or(|subdir| *subdir == row.subdir))
-            .map(PackageView::from)
-            .collect();
-        Ok(Json(json!({"packages": shown, "next": next})).into_response())
-    }
-
-    async fn package(&self, name: &ChannelName, subdir: &Subdir, file: &ArchiveName) -> Answered {
-        self.readable(name).await?;
-        let found = self.told(self.hosting.desk().package(name, subdir, file).await)?;
-        let Some(package) = found else {
-            return self.no(HostError::NotFound(format!("there is no `{name}/{subdir}/{file}`")));
-        };
-        let record: Value = serde_json::from_slice(&package.record).unwrap_or_default();
-        let about = self.told(self.hosting.about(package.sha256).await)?;
-        let view = json!(PackageView::from(&package));
-        Ok(Json(json!({"package": view, "record": record, "contents": about})).into_response())
-    }
-
-    async fn act(&self, spot: Spot<'_>, action: &str, body: &[u8]) -> Answered {
-        match action {
-            "yank" => self.retract(spot, Retract::Yank, body).await,
-            "restore" => self.retract(spot, Retract::Restore, body).await,
-            "labels" => self.relabel(spot, body).await,
-            "copy" => self.copy(spot, body).await,
-            _ => self.no(HostError::NotFound("the API has no such page".to_owned())),
-        }
-    }
-
-    async fn retract(&self, (name, subdir, file): Spot<'_>, what: Retract, body: &[u8]) -> Answered {
-        let Reason { reason } = self.body(body, "perhaps `reason`")?;
-        let done = self.hosting.retract(self.visitor, (name, subdir, file), what, reason.as_deref()).await;
-        let changed = self.told(done)?;
-        Ok(Json(json!({"package": format!("{name}/{subdir}/{file}"), "changed": changed})).into_response())
-    }
-
-    async fn relabel(&self, (name, subdir, file): Spot<'_>, body: &[u8]) -> Answered {
-        let Relabel { add, remove } = self.body(body, "`add` and `remove`, lists of labels")?;
-        let author = self.author(name, Right::Write, file.parts().map(|(name, _, _)| name))?;
-        let change = Labels { add, remove };
-        let done = self.hosting.desk().relabel_as(&author, (name, subdir, file), &change).await;
-        Ok(Json(json!({"labels": self.told(done)?})).into_response())
-    }
-
-    async fn copy(&self, (name, subdir, file): Spot<'_>, body: &[u8]) -> Answered {
-        let CopyTo { to, labels } = self.body(body, "`to`, the other channel, and perhaps `labels`")?;
-        let Some(to) = ChannelName::parse(&to) else {
-            return self.no(HostError::Invalid(format!("`{}` is no name of a channel", to.escape_debug())));
-        };
-        self.readable(name).await?;
-        let author = self.author(&to, Right::Write, file.parts().map(|(name, _, _)| name))?;
-        let done = self.hosting.desk().copy_as(&author, (name, subdir, file), &to, &labels).await;
-        let changed = self.told(done)? == Copied::Done;
-        Ok(Json(json!({"to": to.as_str(), "changed": changed})).into_response())
     }
 }

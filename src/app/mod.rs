@@ -40,6 +40,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
+use crate::api::dialects::Stages;
 use crate::cache::{Cache, CacheError, CacheSettings, CacheStatus};
 use crate::channel::Hosting;
 use crate::clock::SharedClock;
@@ -404,14 +405,16 @@ impl Core {
     fn pages(self: &Arc<Self>, society: &society::Society, hosting: &Hosting) -> ControlPages {
         let refreshed = Arc::clone(self);
         let allowed = self.config.control.allow.clone();
+        let stages = Stages::new(Arc::clone(&self.clock));
+        let control = self.control(society, hosting, &stages);
         ControlPages {
             eyes: self.eyes.clone(),
             insider: Arc::new(move |ip| allowed.iter().any(|network| network.contains(ip))),
             refresh: Arc::new(move || refreshed.bring_gauges_up_to_date()),
             explain: self.explainer(),
-            api: society.api(&self.config, &self.work.queue, self.hosting.clone(), self.control(society)),
+            api: society.api(&self.config, &self.work.queue, control),
             pages: self.for_people(society, hosting),
-            dialects: society.dialects(&self.config, hosting),
+            dialects: society.dialects(&self.config, self.sight(hosting), stages),
             receive_timeout: self.config.limits.receive_timeout,
         }
     }

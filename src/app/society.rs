@@ -14,12 +14,11 @@ use tokio::time::timeout;
 use super::runtimes::Runtimes;
 use super::{StartError, convert, fetch, forgotten};
 use crate::api::accounts::{self, Accounts};
-use crate::api::dialects::{self, Dialects};
+use crate::api::dialects::{self, Dialects, Stages};
 use crate::api::v1::{self, Control};
 use crate::api::{channels, in_process};
 use crate::auth;
 use crate::auth::password::Passwords;
-use crate::channel::Hosting;
 use crate::clock::{SharedClock, UnixMillis};
 use crate::config::Config;
 use crate::identity::{Identity, IdentityParts};
@@ -27,6 +26,7 @@ use crate::jobs::Queue;
 use crate::people;
 use crate::proxy::Api;
 use crate::proxy::server::{self, Stopper};
+use crate::sight::Sight;
 use crate::snapshot::people::disk::Disk;
 use crate::snapshot::people::follow::Follower;
 use crate::snapshot::people::{People, State, full};
@@ -135,29 +135,20 @@ impl Society {
     }
 
     /// The API behind the front door.
-    pub(super) fn api(
-        &self,
-        config: &Config,
-        queue: &Queue,
-        hosting: Option<Hosting>,
-        control: Control,
-    ) -> Api {
+    pub(super) fn api(&self, config: &Config, queue: &Queue, control: Control) -> Api {
         let accounts = Accounts {
             identity: Arc::clone(&self.identity),
             people: self.open_people(config),
             data: config.data.clone(),
             send_code: forgotten::sender(config, queue, &self.clock),
         };
-        let mut router = accounts::router(accounts);
-        if let Some(hosting) = hosting {
-            router = router.merge(channels::router(hosting));
-        }
+        let router = accounts::router(accounts).merge(channels::router(control.sight.clone()));
         in_process::call(v1::router(control, router), self.pages.clone())
     }
 
     /// What answers in upload dialects.
-    pub(super) fn dialects(&self, config: &Config, hosting: &Hosting) -> Api {
-        let dialects = Dialects::new(hosting.clone(), self.open_people(config), Arc::clone(&self.clock));
+    pub(super) fn dialects(&self, config: &Config, sight: Sight, stages: Stages) -> Api {
+        let dialects = Dialects::new(sight, self.open_people(config), stages);
         in_process::call(dialects::router(dialects), self.runtime.clone())
     }
 

@@ -185,14 +185,14 @@ impl Cache {
         self.on_pool(move |inner| inner.contents.with(|db| forget(db, &digest))).await?
     }
 
-    /// Packages with a file, and its path; in the order of paths, at most `limit`.
+    /// Packages with a file, and its path; in the order of paths, at most `limit` behind the first `skip`.
     ///
     /// # Errors
     /// The database can't be read.
     pub async fn packages_with_file(
         &self,
         query: FileQuery,
-        limit: u32,
+        (skip, limit): (u32, u32),
     ) -> Result<Vec<(Sha256, String)>, CacheError> {
         let (condition, text) = match query {
             FileQuery::Path(text) => ("files.path = ?1", text),
@@ -203,10 +203,10 @@ impl Cache {
             inner.contents.with(|db| {
                 let sql = format!(
                     "SELECT packages.sha256, files.path FROM files JOIN packages ON packages.id = files.package
-                     WHERE {condition} ORDER BY files.path, packages.id LIMIT ?2"
+                     WHERE {condition} ORDER BY files.path, packages.id LIMIT ?2 OFFSET ?3"
                 );
                 db.prepare_cached(&sql)?
-                    .query_map(params![text, limit], |row| Ok((Sha256(row.get(0)?), row.get(1)?)))?
+                    .query_map(params![text, limit, skip], |row| Ok((Sha256(row.get(0)?), row.get(1)?)))?
                     .collect()
             })
         })

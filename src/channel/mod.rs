@@ -14,6 +14,7 @@
 //! | `row` | from an opened package to its row |
 //! | `retract` | yank, restore, delete |
 //! | `promote` | labels; copies in other channels |
+//! | `labels` | a label of a whole channel |
 //! | `channels` | creating, changing and deleting channels |
 //! | `settings` | what a channel's owner has set |
 //! | `search` | packages by name, spec, or a file in them |
@@ -27,6 +28,7 @@ mod channels;
 mod desk;
 mod error;
 pub mod inspect;
+mod labels;
 mod patching;
 mod promote;
 mod publish;
@@ -56,11 +58,12 @@ pub use author::Author;
 pub use channels::{ChannelChange, NewChannel, Quota};
 pub use desk::{Desk, Told, Written};
 pub use error::HostError;
+pub use labels::{LabelChange, LabelOf};
 pub use promote::{Copied, Labels};
 pub use publish::{Published, Upload};
 pub use receive::{ReceiveSettings, Received};
 pub use retract::Retract;
-pub use search::{Found, Query};
+pub use search::{Hit, Hits, Query};
 pub use settings::ChannelSettings;
 pub use sweep::Swept;
 

@@ -3,11 +3,9 @@
 //! Belongs here: questions and their answers. Does not: who may see what (the caller says which channels), files in packages on
 //! disk (`cache::contents`).
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::inspect::Inspected;
-use super::view::PackageView;
 use super::{HostError, Hosting};
 use crate::cache::FileQuery;
 use crate::conda::digest::Sha256;
@@ -16,7 +14,7 @@ use crate::policy::NameGlobs;
 use crate::store::model::{Channel, Package, PackageState};
 use crate::store::repo::LONGEST_PAGE;
 
-/// Packages with a file that are looked up in the store for one question.
+/// Files that are asked for at one time, and rows of one package.
 const FILES: u32 = 1000;
 
 /// A question.
@@ -44,81 +42,113 @@ impl Query {
 }
 
 /// An answer.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Found {
+#[derive(Clone, PartialEq, Debug)]
+pub struct Hit {
     /// Where.
     pub channel: String,
     /// Which.
-    #[serde(flatten)]
-    pub package: PackageView,
+    pub package: Package,
     /// The file in it that was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }
 
+/// A page of answers.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Hits {
+    /// In the order of the search.
+    pub hits: Vec<Hit>,
+    /// Where the next page begins, if there may be one.
+    pub next: Option<String>,
+}
+
 impl Hosting {
-    /// Listed packages of these channels that answer the question, at most `limit`: channel by channel, in the order of subdirs and
-    /// file names; for files in the order of their paths.
+    /// Listed packages of these channels that answer the question, at most `limit` behind `after`, the `next` of the page before: channel by
+    /// channel in the order of their names, in the order of subdirs and file names; for files in the order of their paths.
     ///
     /// # Errors
-    /// [`HostError::Unavailable`]
+    /// [`HostError::Unavailable`]; [`HostError::Invalid`] where `after` is nothing that a page said.
     pub async fn search(
         &self,
         channels: &[Channel],
         query: &Query,
+        after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Found>, HostError> {
+    ) -> Result<Hits, HostError> {
         if let Query::File(text) = query {
-            return self.search_files(channels, text, limit).await;
+            let from = Offset::read(after)?;
+            return self.search_files(channels, text, from, limit).await;
         }
         let wanted = Wanted::new(query)?;
+        let after = after.map(|after| place_of(after).ok_or_else(no_page)).transpose()?;
         let (store, mut found) = (self.desk().store().await?, Vec::new());
-        for channel in channels {
+        let passed = after.as_ref().map_or(0, |(name, ..)| {
+            let place = channels.iter().position(|channel| channel.name == *name);
+            // It may be gone meanwhile.
+            place.unwrap_or_else(|| channels.partition_point(|channel| channel.name < *name))
+        });
+        for channel in channels.iter().skip(passed) {
+            let mut behind = match &after {
+                Some((name, subdir, file)) if channel.name == *name => Some((subdir.clone(), file.clone())),
+                _ => None,
+            };
             if let Some(name) = wanted.exact() {
                 let mut rows = store.packages().named(&channel.id, name).await?;
+                rows.retain(|row| {
+                    behind.as_ref().is_none_or(|(subdir, file)| (&row.subdir, &row.file) > (subdir, file))
+                });
                 rows.sort_by(|a, b| (&a.subdir, &a.file).cmp(&(&b.subdir, &b.file)));
-                wanted.collect(channel, &rows, limit, &mut found);
+                wanted.collect(channel, rows, limit, &mut found);
                 continue;
             }
-            let mut after: Option<(String, String)> = None;
             while found.len() < limit {
-                let behind = after.as_ref().map(|(subdir, file)| (subdir.as_str(), file.as_str()));
-                let rows = store.packages().list_all(&channel.id, behind, LONGEST_PAGE).await?;
+                let last = behind.as_ref().map(|(subdir, file)| (subdir.as_str(), file.as_str()));
+                let rows = store.packages().list_all(&channel.id, last, LONGEST_PAGE).await?;
                 let Some(last) = rows.last() else { break };
-                after = Some((last.subdir.clone(), last.file.clone()));
-                wanted.collect(channel, &rows, limit, &mut found);
+                behind = Some((last.subdir.clone(), last.file.clone()));
+                wanted.collect(channel, rows, limit, &mut found);
             }
         }
-        Ok(found)
+        let last = found.last().filter(|_| found.len() >= limit);
+        let next =
+            last.map(|hit: &Hit| format!("{}/{}/{}", hit.channel, hit.package.subdir, hit.package.file));
+        Ok(Hits { hits: found, next })
     }
 
     async fn search_files(
         &self,
         channels: &[Channel],
         text: &str,
+        from: Offset,
         limit: usize,
-    ) -> Result<Vec<Found>, HostError> {
+    ) -> Result<Hits, HostError> {
         let query = match (text.contains(['*', '?', '[']), text.contains('/')) {
             (true, _) => FileQuery::Glob(text.to_owned()),
             (false, true) => FileQuery::Path(text.trim_start_matches('/').to_owned()),
             (false, false) => FileQuery::Name(text.to_owned()),
         };
-        let (store, mut found) = (self.desk().store().await?, Vec::new());
-        for (digest, path) in self.0.cache.packages_with_file(query, FILES).await? {
-            for row in store.packages().by_digest(&digest, FILES).await? {
-                let channel = channels.iter().find(|channel| channel.id == row.channel);
-                let Some(channel) = channel.filter(|_| row.state == PackageState::Listed) else { continue };
-                if found.len() == limit {
-                    return Ok(found);
+        let (store, mut hits, mut from) = (self.desk().store().await?, Vec::new(), from);
+        loop {
+            let page = self.0.cache.packages_with_file(query.clone(), (from.file, FILES)).await?;
+            let is_last = page.len() < FILES as usize;
+            for (digest, path) in page {
+                let rows = store.packages().by_digest(&digest, FILES).await?;
+                for (place, row) in (0_u32..).zip(rows).skip(from.row as usize) {
+                    let channel = channels.iter().find(|channel| channel.id == row.channel);
+                    let Some(channel) = channel.filter(|_| row.state == PackageState::Listed) else {
+                        continue;
+                    };
+                    if hits.len() == limit {
+                        return Ok(Hits { hits, next: Some(Offset { row: place, ..from }.text()) });
+                    }
+                    let channel = channel.name.clone();
+                    hits.push(Hit { channel, package: row, path: Some(path.clone()) });
                 }
-                found.push(Found {
-                    channel: channel.name.clone(),
-                    package: PackageView::from(&row),
-                    path: Some(path.clone()),
-                });
+                from = Offset { file: from.file.saturating_add(1), row: 0 };
+            }
+            if is_last {
+                return Ok(Hits { hits, next: None });
             }
         }
-        Ok(found)
     }
 
     /// Notes what is in a package that was published; where that fails, searching is what suffers, and the next sweep notes it.
@@ -196,15 +226,47 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    fn collect(&self, channel: &Channel, rows: &[Package], limit: usize, found: &mut Vec<Found>) {
+    fn collect(&self, channel: &Channel, rows: Vec<Package>, limit: usize, found: &mut Vec<Hit>) {
         let room = limit.saturating_sub(found.len());
-        let fitting = rows.iter().filter(|row| row.state == PackageState::Listed && self.fits(row));
-        found.extend(fitting.take(room).map(|row| Found {
+        let fitting = rows.into_iter().filter(|row| row.state == PackageState::Listed && self.fits(row));
+        found.extend(fitting.take(room).map(|package| Hit {
             channel: channel.name.clone(),
-            package: PackageView::from(row),
+            package,
             path: None,
         }));
     }
+}
+
+/// `channel/subdir/file`; names of channels have slashes.
+fn place_of(text: &str) -> Option<(String, String, String)> {
+    let mut parts = text.rsplitn(3, '/').map(str::to_owned);
+    let (file, subdir, channel) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((channel, subdir, file))
+}
+
+/// How many files a search for files has passed, and how many rows of the next one's package.
+#[derive(Clone, Copy, Default)]
+struct Offset {
+    file: u32,
+    row: u32,
+}
+
+impl Offset {
+    fn read(after: Option<&str>) -> Result<Self, HostError> {
+        let Some(after) = after else { return Ok(Self::default()) };
+        let read = after
+            .split_once('.')
+            .and_then(|(file, row)| Some(Self { file: file.parse().ok()?, row: row.parse().ok()? }));
+        read.ok_or_else(no_page)
+    }
+
+    fn text(self) -> String {
+        format!("{}.{}", self.file, self.row)
+    }
+}
+
+fn no_page() -> HostError {
+    HostError::Invalid("`after` is what `next` of the page before said".to_owned())
 }
 
 fn is_what(spec: &Spec, row: &Package) -> bool {

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use super::{HostError, Hosting, Received};
+use serde_json::json;
+
+use super::{Author, HostError, Hosting, Received};
 
 impl Hosting {
     /// Writes what is to be known of an upload after a restart.
@@ -51,6 +53,21 @@ impl Hosting {
     /// The disk.
     pub async fn staged(&self) -> Result<Vec<(String, String)>, HostError> {
         Ok(self.0.cache.staged().await?)
+    }
+
+    /// Forgets an upload because somebody says so, and writes that down. `target`: where it was to go; `announced_by`: as audit events name users.
+    ///
+    /// # Errors
+    /// [`HostError::Unavailable`] where it can't be written down.
+    pub async fn give_up_staged(
+        &self,
+        (author, id): (&Author, &str),
+        target: &str,
+        announced_by: &str,
+    ) -> Result<(), HostError> {
+        self.unstage(id).await;
+        let detail = json!({"upload": id, "announced_by": announced_by});
+        Ok(self.desk().note(author, "upload.give_up", target, detail).await?)
     }
 
     /// Forgets an upload; what can't be deleted now is when its time is over.

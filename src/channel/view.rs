@@ -85,6 +85,19 @@ pub struct PackageView {
     pub uploaded_by: String,
     /// Of the array of attestations, if there is one.
     pub attestations: Option<String>,
+    /// What becomes of it under the rules, for whoever asked: `shown`; `left`: it left the index, and lock files still get it; `hidden`, likewise;
+    /// `refused`; `unlisted`: no index can have it. Those that are not shown are told to who may write them or manage the channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub visibility: Option<&'static str>,
+}
+
+impl PackageView {
+    /// Of a row, and what becomes of it.
+    #[must_use]
+    pub fn seen(package: &Package, visibility: &'static str) -> Self {
+        Self { visibility: Some(visibility), ..Self::from(package) }
+    }
 }
 
 impl From<&Package> for PackageView {
@@ -104,6 +117,7 @@ impl From<&Package> for PackageView {
             uploaded: time(package.uploaded_at),
             uploaded_by: package.uploaded_by.to_string(),
             attestations: package.attestations.as_ref().map(ToString::to_string),
+            visibility: None,
         }
     }
 }

@@ -15,6 +15,8 @@ pub struct Visitor {
     pub address: Option<IpAddr>,
     /// Who, if a credential was shown.
     pub principal: Option<Arc<Principal>>,
+    /// Whether they sit at this machine.
+    pub here: bool,
     /// Whether passwords may be sent this way.
     pub may_send_secrets: bool,
     /// Of the request.
@@ -30,8 +32,6 @@ pub struct Entrance {
     pub address: Arc<str>,
     /// Whether it came encrypted, as far as is known.
     pub https: bool,
-    /// Whether it came from this machine itself.
-    pub here: bool,
     /// What became of the cookie of somebody who signed in.
     pub session: SessionState,
 }

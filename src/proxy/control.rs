@@ -117,6 +117,7 @@ pub(super) fn visitor(session: &Session<'_>, ctx: &Ctx, may_send_secrets: bool) 
     Visitor {
         address: ctx.address,
         principal: ctx.principal.clone(),
+        here: ctx.is_here(),
         may_send_secrets,
         request: ctx.request,
         agent: agent.unwrap_or_default().into(),

@@ -256,7 +256,6 @@ impl Door {
         let entrance = Entrance {
             address: self.public_base(ctx, host.as_deref()).into(),
             https: self.admission.is_https(session, ctx),
-            here: ctx.is_here(),
             session: ctx.session,
         };
         let mut extensions = http::Extensions::new();

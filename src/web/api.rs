@@ -1,5 +1,7 @@
 //! The description of the API as a page.
 //!
+//! Descriptions are texts in which names stand between backticks, as code; they are marked up here, after everything in them is escaped.
+//!
 //! Belongs here: from the document to lines of the page. Does not: the document (`api`).
 
 use std::collections::BTreeSet;
@@ -12,17 +14,20 @@ use serde_json::Value;
 use super::desk::Desk;
 use super::page::{self, Page};
 
+/// A description as HTML.
+type Marked = String;
+
 struct Parameter {
     name: String,
     place: String,
     kind: String,
     required: bool,
-    about: String,
+    about: Marked,
 }
 
 struct Reply {
     status: String,
-    about: String,
+    about: Marked,
     kind: String,
 }
 
@@ -31,15 +36,17 @@ struct Operation {
     method: String,
     colour: &'static str,
     path: String,
-    summary: String,
+    summary: Marked,
     parameters: Vec<Parameter>,
     body: String,
+    /// What the body is in: `JSON`, or a media type.
+    media: String,
     replies: Vec<Reply>,
 }
 
 struct Section {
     name: String,
-    about: String,
+    about: Marked,
     operations: Vec<Operation>,
 }
 
@@ -47,12 +54,12 @@ struct Field {
     name: String,
     kind: String,
     required: bool,
-    about: String,
+    about: Marked,
 }
 
 struct Shape {
     name: String,
-    about: String,
+    about: Marked,
     fields: Vec<Field>,
     kind: String,
 }
@@ -61,7 +68,7 @@ struct Shape {
 #[template(path = "api.html")]
 struct ApiPage {
     page: Page,
-    about: Vec<String>,
+    about: Vec<Marked>,
     address: String,
     sections: Vec<Section>,
     shapes: Vec<Shape>,
@@ -72,7 +79,7 @@ pub(super) async fn show(Extension(desk): Extension<Desk>) -> Response {
     let about = text(&document["info"], "description");
     page::show(&ApiPage {
         page: desk.page("api"),
-        about: about.split("\n\n").map(str::to_owned).collect(),
+        about: about.split("\n\n").map(marked).collect(),
         address: desk.entrance.address.to_string(),
         sections: sections(document),
         shapes: shapes(document),
@@ -81,6 +88,39 @@ pub(super) async fn show(Extension(desk): Extension<Desk>) -> Response {
 
 fn text(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Escaped, with what stands between backticks as code.
+fn marked(text: &str) -> Marked {
+    let mut marked = String::with_capacity(text.len() + 16);
+    let parts = text.split('`').count();
+    for (n, part) in text.split('`').enumerate() {
+        // A backtick without another one is a backtick.
+        let is_code = n % 2 == 1 && n + 1 < parts;
+        match (n, is_code) {
+            (_, true) => marked.push_str("<code>"),
+            (n, false) if n % 2 == 1 => marked.push('`'),
+            _ => {}
+        }
+        for c in part.chars() {
+            match c {
+                '&' => marked.push_str("&#38;"),
+                '<' => marked.push_str("&#60;"),
+                '>' => marked.push_str("&#62;"),
+                '"' => marked.push_str("&#34;"),
+                '\'' => marked.push_str("&#39;"),
+                c => marked.push(c),
+            }
+        }
+        if is_code {
+            marked.push_str("</code>");
+        }
+    }
+    marked
+}
+
+fn told(value: &Value, key: &str) -> Marked {
+    marked(value.get(key).and_then(Value::as_str).unwrap_or_default())
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
@@ -130,17 +170,17 @@ fn content(holder: &Value) -> String {
     schema.map(kind).unwrap_or_default()
 }
 
-fn operation(method: &str, path: &str, said: &Value) -> Operation {
+fn operation(method: &str, (server, path): (&str, &str), said: &Value) -> Operation {
     let parameter = |one: &Value| Parameter {
         name: text(one, "name"),
         place: text(one, "in"),
         kind: kind(&one["schema"]),
         required: one["required"].as_bool().unwrap_or(false),
-        about: text(one, "description"),
+        about: told(one, "description"),
     };
     let reply = |(status, one): (&String, &Value)| Reply {
         status: if status == "default" { "else".to_owned() } else { status.clone() },
-        about: text(one, "description"),
+        about: told(one, "description"),
         kind: content(one),
     };
     Operation {
@@ -151,10 +191,14 @@ fn operation(method: &str, path: &str, said: &Value) -> Operation {
             "delete" => "bad",
             _ => "good",
         },
-        path: format!("/-{path}"),
-        summary: text(said, "summary"),
+        path: format!("{server}{path}"),
+        summary: told(said, "summary"),
         parameters: list(said, "parameters").map(parameter).collect(),
         body: content(&said["requestBody"]),
+        media: match entries(&said["requestBody"], "content").next().map(|(media, _)| media.as_str()) {
+            Some("application/json") | None => "JSON".to_owned(),
+            Some(other) => other.to_owned(),
+        },
         replies: entries(said, "responses").map(reply).collect(),
     }
 }
@@ -166,12 +210,14 @@ fn sections(document: &Value) -> Vec<Section> {
         let name = text(tag, "name");
         let mut operations = Vec::new();
         for (path, item) in entries(document, "paths") {
+            // Some are where packages are.
+            let server = if item.get("servers").is_some() { "" } else { "/-" };
             for method in METHODS {
                 let said = item.get(method).filter(|said| list(said, "tags").any(|tag| tag == name.as_str()));
-                operations.extend(said.map(|said| operation(method, path, said)));
+                operations.extend(said.map(|said| operation(method, (server, path), said)));
             }
         }
-        Section { name, about: text(tag, "description"), operations }
+        Section { name, about: told(tag, "description"), operations }
     };
     list(document, "tags").map(one).filter(|section| !section.operations.is_empty()).collect()
 }
@@ -183,11 +229,11 @@ fn shapes(document: &Value) -> Vec<Shape> {
             name: name.clone(),
             kind: kind(one),
             required: required.contains(name.as_str()),
-            about: text(one, "description"),
+            about: told(one, "description"),
         };
         let fields: Vec<_> = entries(schema, "properties").map(field).collect();
         let kind = if fields.is_empty() { kind(schema) } else { String::new() };
-        Shape { name: name.clone(), about: text(schema, "description"), fields, kind }
+        Shape { name: name.clone(), about: told(schema, "description"), fields, kind }
     };
     entries(&document["components"], "schemas").map(one).collect()
 }
@@ -196,7 +242,22 @@ fn shapes(document: &Value) -> Vec<Shape> {
 mod tests {
     use serde_json::json;
 
-    use super::kind;
+    use super::{kind, marked};
+
+    #[test]
+    fn what_stands_between_backticks_is_code_and_nothing_is_markup() {
+        for (text, html) in [
+            ("a `b` c", "a <code>b</code> c"),
+            ("`a`", "<code>a</code>"),
+            ("`a` and `<b>`", "<code>a</code> and <code>&#60;b&#62;</code>"),
+            ("one ` alone", "one ` alone"),
+            ("`a` and ` alone", "<code>a</code> and ` alone"),
+            ("<script>`&\"'", "&#60;script&#62;`&#38;&#34;&#39;"),
+            ("", ""),
+        ] {
+            assert_eq!(marked(text), html, "{text}");
+        }
+    }
 
     #[test]
     fn types_are_said_in_words() {

@@ -20,11 +20,8 @@ use super::show::{When, count, size};
 use super::sorry::Sorry;
 use super::upkeep::{self, Back};
 use crate::conda::channel::ChannelName;
-use crate::conda::subdir::Subdir;
-use crate::conda::url::{IndexFile, Packing};
 use crate::delivery::catalogue::{Catalogue, Line, Order, Spot};
 use crate::policy::access::Right;
-use crate::snapshot::Place;
 
 /// Lines of a page.
 const LINES: usize = 100;
@@ -237,21 +234,12 @@ pub(super) async fn act(
     }
 }
 
-/// Asks for the indexes that most clients ask for. They come while nobody waits for them.
+/// Asks for the indexes that most clients ask for.
 fn load(desk: &Desk, spot: &Spot) -> Response {
     let back = format!("/-/ui/channels/{}", spot.name);
-    let Place::Source(channel) = &spot.place else {
+    if !desk.sight().load(spot) {
         return desk
             .tell(&back, &Flash::bad("Open the channels that this one is made of, and load their indexes."));
-    };
-    for subdir in ["noarch", "linux-64"].into_iter().filter_map(Subdir::parse) {
-        let (delivery, channel, asked) = (desk.web.delivery.clone(), Arc::clone(channel), spot.asked());
-        tokio::spawn(async move {
-            let file = IndexFile::Repodata(Packing::Zst);
-            if let Err(refusal) = delivery.index(&channel, &asked, &subdir, file).await {
-                tracing::info!(channel.name = %asked, %subdir, %refusal, "an index that a page asked for did not come");
-            }
-        });
     }
     let told = "The indexes of noarch and linux-64 are being fetched. Look again in a moment; other subdirs come when a client asks for them.";
     desk.tell(&back, &Flash::good(told))

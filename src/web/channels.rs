@@ -4,7 +4,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Extension, Query};
@@ -21,8 +20,6 @@ use crate::delivery::catalogue::Spot;
 
 /// Lines of a page.
 const LINES: usize = 100;
-/// How long the list waits for numbers of a channel; they are there the next time.
-const PATIENCE: Duration = Duration::from_millis(800);
 
 /// How an upstream is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,8 +64,7 @@ impl Desk {
 
     /// What is in a channel, if that is known soon.
     pub(super) async fn catalogue_soon(&self, spot: &Spot) -> Option<Arc<Catalogue>> {
-        let asked = spot.asked();
-        tokio::time::timeout(PATIENCE, self.web.delivery.catalogue(&spot.place, &asked)).await.ok()
+        self.sight().catalogue_soon(spot).await
     }
 }
 

@@ -16,7 +16,6 @@ use super::sorry::Sorry;
 use crate::clock::UnixMillis;
 use crate::identity::{Entrance, SessionState, Visitor};
 use crate::people::{By, People};
-use crate::policy::access::Caller;
 use crate::snapshot::people::Principal;
 use crate::store::model::UserId;
 
@@ -111,10 +110,6 @@ impl Desk {
     /// Whoever has opened the page, if that is known.
     pub(super) fn who(&self) -> Option<&Arc<Principal>> {
         self.visitor.principal.as_ref()
-    }
-
-    pub(super) fn caller(&self) -> Caller<'_> {
-        self.who().map_or(Caller::ANONYMOUS, |who| who.caller())
     }
 
     /// Whoever has signed in; only they get more than what is there to be read.

@@ -7,6 +7,7 @@ use super::sorry::Sorry;
 use crate::conda::channel::ChannelName;
 use crate::delivery::catalogue::{Beholder, Spot};
 use crate::policy::access::Right;
+use crate::sight::{self, Sight};
 use crate::snapshot::Place;
 use crate::store::model::Channel;
 
@@ -29,7 +30,13 @@ pub(super) fn about(spot: &Spot) -> String {
 
 impl Desk {
     fn beholder(&self) -> Beholder<'_> {
-        Beholder { caller: self.caller(), here: self.entrance.here && self.who().is_none() }
+        sight::beholder(&self.visitor)
+    }
+
+    /// What the visitor is told of what there is.
+    pub(super) fn sight(&self) -> Sight {
+        let web = &self.web;
+        Sight { hosting: web.hosting.clone(), live: web.live.clone(), delivery: web.delivery.clone() }
     }
 
     /// A channel, if there is one of that name that the visitor may read. Who may not is told no more than who asks for one that is not there.

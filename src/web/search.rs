@@ -1,14 +1,11 @@
 //! Finding packages: by name in all channels whose indexes are here, by spec and by file in the team's own.
 //!
-//! Belongs here: the page. Does not: finding (`delivery::catalogue`, `channel::search`).
-
-use std::collections::{BTreeMap, HashSet};
+//! Belongs here: the page. Does not: finding (`sight`).
 
 use askama::Template;
 use axum::extract::{Extension, Query as InQuery};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use futures_util::future::join_all;
 use serde::Deserialize;
 
 use super::channel::{Row, row};
@@ -16,14 +13,12 @@ use super::desk::Desk;
 use super::page::{self, Page};
 use super::show::size;
 use super::sorry::Sorry;
-use crate::channel::{Found, HostError, Query};
-use crate::conda::channel::ChannelName;
-use crate::delivery::catalogue::Order;
+use crate::channel::view::PackageView;
+use crate::channel::{Hit, HostError, Query};
+use crate::sight::Named;
 
 /// Lines of an answer.
 const MOST: usize = 100;
-/// Of one channel.
-const MOST_OF_ONE: usize = 40;
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
@@ -37,13 +32,21 @@ pub(super) struct Asked {
 struct ByName {
     channel: String,
     row: Row,
-    rank: u8,
+}
+
+/// A file by what it is or what is in it.
+struct ByFile {
+    channel: String,
+    package: PackageView,
+    path: Option<String>,
+    /// What became of it, for who looks after it.
+    hidden: Option<&'static str>,
 }
 
 #[derive(Default)]
 struct Answer {
     by_name: Vec<ByName>,
-    by_file: Vec<Found>,
+    by_file: Vec<ByFile>,
     whole: bool,
     told: Option<String>,
     channels: usize,
@@ -58,7 +61,7 @@ impl Answer {
         self.by_name.len() + self.by_file.len()
     }
 
-    fn size(found: &Found) -> String {
+    fn size(found: &ByFile) -> String {
         size(found.package.size)
     }
 }
@@ -105,65 +108,35 @@ pub(super) async fn show(
 }
 
 async fn by_name(desk: &Desk, q: &str) -> Answer {
-    let spots = desk.spots().await;
-    let catalogues = join_all(spots.iter().map(|spot| desk.catalogue_soon(spot))).await;
-    let mut answer = Answer { whole: true, ..Answer::default() };
-    for (spot, all) in spots.iter().zip(catalogues) {
-        let Some(all) = all.filter(|all| !all.subdirs.is_empty()) else { continue };
-        answer.channels += 1;
-        let found = all.names.matching(q, Order::Name);
-        answer.whole &= found.len() <= MOST_OF_ONE;
-        answer.by_name.extend(found.into_iter().take(MOST_OF_ONE).map(|line| ByName {
-            channel: spot.name.to_string(),
-            rank: match (line.name.eq_ignore_ascii_case(q), line.name.starts_with(&q.to_ascii_lowercase())) {
-                (true, _) => 0,
-                (false, true) => 1,
-                (false, false) => 2,
-            },
-            row: row(desk, &all, line),
-        }));
+    let found = desk.sight().named(&desk.visitor, q, (0, MOST)).await;
+    let named = |one: Named| ByName { channel: one.channel.to_string(), row: row(desk, &one.all, &one.line) };
+    Answer {
+        whole: found.found <= MOST,
+        channels: found.channels,
+        by_name: found.packages.into_iter().map(named).collect(),
+        ..Answer::default()
     }
-    answer.by_name.sort_by_key(|found| found.rank);
-    answer.whole &= answer.by_name.len() <= MOST;
-    answer.by_name.truncate(MOST);
-    answer
 }
 
 async fn by_contents(desk: &Desk, q: &str, by: &str) -> Result<Answer, Sorry> {
     let channels = desk.stored().await?;
     let query = if by == "spec" { Query::spec(q) } else { Ok(Query::File(q.to_owned())) };
     let found = match query {
-        Ok(query) => desk.web.hosting.search(&channels, &query, MOST).await,
+        Ok(query) => desk.sight().search(&desk.visitor, (&channels, &query), None, MOST).await,
         Err(error) => Err(error),
     };
     match found {
-        Ok(by_file) => {
-            let whole = by_file.len() < MOST;
-            let by_file = listed(desk, by_file).await;
-            Ok(Answer { by_file, whole, channels: channels.len(), ..Answer::default() })
+        Ok((hits, next)) => {
+            let file = |(hit, visibility): (Hit, &'static str)| ByFile {
+                channel: hit.channel,
+                package: PackageView::seen(&hit.package, visibility),
+                path: hit.path,
+                hidden: (visibility != "shown").then_some(visibility),
+            };
+            let by_file = hits.into_iter().map(file).collect();
+            Ok(Answer { by_file, whole: next.is_none(), channels: channels.len(), ..Answer::default() })
         }
         Err(HostError::Invalid(told)) => Ok(Answer { told: Some(told), ..Answer::default() }),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Without what rules hide from the visitor.
-async fn listed(desk: &Desk, found: Vec<Found>) -> Vec<Found> {
-    let mut by_channel: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
-    for one in &found {
-        let file = (one.package.subdir.clone(), one.package.file.clone());
-        by_channel.entry(one.channel.clone()).or_default().push(file);
-    }
-    let mut listed = HashSet::new();
-    for (channel, files) in by_channel {
-        let Some(spot) = ChannelName::parse(&channel).and_then(|name| desk.spot(&name).ok()) else {
-            continue;
-        };
-        let here = desk.web.delivery.listed(&spot.place, &spot.asked(), files).await;
-        listed.extend(here.into_iter().map(|(subdir, file)| (channel.clone(), subdir, file)));
-    }
-    let is_listed = |one: &Found| {
-        listed.contains(&(one.channel.clone(), one.package.subdir.clone(), one.package.file.clone()))
-    };
-    found.into_iter().filter(is_listed).collect()
 }

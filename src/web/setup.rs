@@ -26,7 +26,7 @@ struct SetupPage {
 impl SetupPage {
     fn new(desk: &Desk, name: &str, told: Option<String>) -> Self {
         // Strangers do not learn where things lie on this machine.
-        let file = if desk.entrance.here {
+        let file = if desk.visitor.here {
             setup::file(&desk.web.data).display().to_string()
         } else {
             "setup-code".to_owned()

@@ -15,7 +15,11 @@
 
 mod api_document;
 mod api_if_match;
+mod api_labels;
+mod api_pages;
 mod api_rules;
+mod api_sight;
+mod api_uploads;
 mod api_v1;
 mod attached;
 mod audience;

@@ -12,7 +12,7 @@ const DOMAIN: &[&str] = &["conda", "policy"];
 const ENGINES: &[&str] = &["cache", "upstream", "store", "auth", "telemetry"];
 const SERVICES: &[&str] = &[
     "repodata", "delivery", "snapshot", "trail", "identity", "people", "channel", "backup", "jobs", "notify",
-    "manage",
+    "manage", "sight",
 ];
 const EDGES: &[&str] = &["proxy", "api", "web", "cli"];
 const WIRING: &[&str] = &["config", "app"];
@@ -42,6 +42,7 @@ const ROOMS: &[(&str, &[&[&str]])] = &[
     ("jobs", &[KERNEL, DOMAIN, ENGINES, &["trail"]]),
     ("notify", &[KERNEL, DOMAIN, ENGINES, &["jobs"]]),
     ("manage", &[KERNEL, DOMAIN, ENGINES, &["delivery", "jobs", "people"]]),
+    ("sight", &[KERNEL, DOMAIN, ENGINES, &["snapshot", "delivery", "identity", "people", "channel"]]),
     ("proxy", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("api", &[KERNEL, DOMAIN, ENGINES, SERVICES]),
     ("web", &[KERNEL, DOMAIN, ENGINES, SERVICES]),

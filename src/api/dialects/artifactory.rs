@@ -1,7 +1,7 @@
 //! Artifactory, and anybody with curl: a package is put where it will be got (`rattler-build upload artifactory`, `curl -T`).
 //!
 //! ```text
-//! PUT DELETE /<channel>[/label/<label>]/<subdir>/<file>     X-Checksum-Sha256, X-Checksum-Md5; ?force=…
+//! PUT DELETE /<channel>[/label/<label>]/<subdir>/<file>     X-Checksum-Sha256, X-Checksum-Md5, Content-Digest; ?force=…
 //! ```
 //!
 //! Its clients ask with `X-Checksum-Deploy` whether bytes are known by their digest; 404 has them send the bytes.
@@ -12,7 +12,9 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 
-use super::talk::{Answered, No, Sent, Talk, flag, header_text, md5, only, parameter, sha1, sha256};
+use super::talk::{
+    Answered, No, Sent, Talk, content_digest, flag, header_text, md5, only, parameter, sha1, sha256,
+};
 use crate::channel::{HostError, Retract};
 use crate::conda::archive::ArchiveName;
 use crate::conda::channel::ChannelRef;
@@ -51,12 +53,7 @@ pub(super) async fn file(
         talk.may_publish(&channel.name, name).await?;
         return Err(No::not_found("files are not taken by their digests; send the bytes"));
     }
-    let sha1 = sha1(told("x-checksum-sha1"))?;
-    let expected = Expected {
-        sha256: sha256(told("x-checksum-sha256"))?,
-        md5: md5(told("x-checksum-md5").or_else(|| told("x-checksum").filter(|text| text.len() == 32)))?,
-        size: None,
-    };
+    let (expected, sha1) = expected(headers)?;
     let sent = Sent {
         channel: &channel.name,
         archive,
@@ -70,8 +67,21 @@ pub(super) async fn file(
     Ok(talk.told(status, &published))
 }
 
+/// What the sender says of the bytes; the SHA-1 beside it.
+pub(super) fn expected(headers: &HeaderMap) -> Result<(Expected, Option<[u8; 20]>), No> {
+    let told = |name: &str| header_text(headers, name);
+    let (of_clients, of_http) = (sha256(told("x-checksum-sha256"))?, content_digest(headers)?);
+    if of_clients.is_some() && of_http.is_some() && of_clients != of_http {
+        let sentence = "`Content-Digest` and `X-Checksum-Sha256` say different things".to_owned();
+        return Err(HostError::WrongDigest(sentence).into());
+    }
+    let md5 = md5(told("x-checksum-md5").or_else(|| told("x-checksum").filter(|text| text.len() == 32)))?;
+    let expected = Expected { sha256: of_clients.or(of_http), md5, size: None };
+    Ok((expected, sha1(told("x-checksum-sha1"))?))
+}
+
 /// What the sender says of what is there must hold (RFC 9110, 13.1); asked after the right to write, so that it tells strangers nothing.
-async fn check_conditions(
+pub(super) async fn check_conditions(
     talk: &Talk<'_>,
     (channel, subdir, archive): (&ChannelRef, &Subdir, &ArchiveName),
     headers: &HeaderMap,

@@ -82,6 +82,7 @@ async fn part(talk: &Talk<'_>, stages: &Stages, id: &str, request: Request) -> A
                 "the part broke off ({error}); nothing was published. Announce the upload again"
             ))
         })?;
+        arriving.is_wanted()?;
         assembly.push(piece).await?;
     }
     arriving.has_part(assembly);

@@ -11,6 +11,7 @@ mod anaconda;
 mod artifactory;
 mod cloudsmith;
 mod form;
+mod own;
 mod prefix;
 mod psm;
 mod quetz;
@@ -22,27 +23,30 @@ use axum::Router;
 use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 
-use crate::channel::{HostError, Hosting};
-use crate::clock::SharedClock;
+use crate::channel::HostError;
 use crate::conda::url::dialect::{Anaconda, Dialect, Spoken};
 use crate::identity::Visitor;
+use crate::sight::Sight;
 
 use super::accounts::Open;
+pub(super) use own::put;
+pub use stages::Stages;
+pub(super) use stages::Told;
 use talk::{No, Talk};
 
 /// What the dialects need.
 #[derive(Clone)]
 pub struct Dialects {
-    hosting: Hosting,
+    sight: Sight,
     people: Open,
-    stages: stages::Stages,
+    stages: Stages,
 }
 
 impl Dialects {
     /// On hosted channels; `people` makes tokens for those who log in.
     #[must_use]
-    pub fn new(hosting: Hosting, people: Open, clock: SharedClock) -> Self {
-        Self { hosting, people, stages: stages::Stages::new(clock) }
+    pub const fn new(sight: Sight, people: Open, stages: Stages) -> Self {
+        Self { sight, people, stages }
     }
 }
 
@@ -58,7 +62,9 @@ async fn speak(
     request: Request,
 ) -> Response {
     let Spoken { dialect, base } = spoken;
-    let talk = Talk { hosting: &dialects.hosting, visitor: &visitor, base: &base, family: dialect.family() };
+    let sight = &dialects.sight;
+    let talk =
+        Talk { sight, hosting: &sight.hosting, visitor: &visitor, base: &base, family: dialect.family() };
     let done = match &dialect {
         Dialect::Prefix { channel } => prefix::upload(&talk, channel, request).await,
         Dialect::Quetz { channel, archive } => quetz::upload(&talk, (channel, archive), request).await,
@@ -69,7 +75,7 @@ async fn speak(
         }
         Dialect::Cloudsmith(_)
         | Dialect::Anaconda(Anaconda::Stage(_) | Anaconda::Deliver | Anaconda::Commit(_))
-            if !dialects.stages.is_recalled(&dialects.hosting).await =>
+            if !dialects.stages.is_recalled(&sight.hosting).await =>
         {
             Err(No::Host(HostError::Unavailable(
                 "the gate's disk can't be read; try again shortly".to_owned(),

@@ -6,6 +6,8 @@
 //!
 //! Belongs here: what is kept of one and how long. Does not: requests.
 
+mod told;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,8 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::{OnceCell, mpsc};
 use tokio::task::JoinHandle;
+
+pub(in crate::api) use told::Told;
 
 use super::stage_note::Note;
 use super::talk::{Sent, Talk};
@@ -82,6 +86,8 @@ pub(super) enum Found {
 pub(super) struct Assembly {
     /// The number of the next part.
     next: u32,
+    /// Bytes of those before.
+    here: u64,
     /// Nothing for the end. Dropped without that, the body is broken off.
     pieces: mpsc::Sender<Option<Bytes>>,
     receiving: JoinHandle<Result<Received, HostError>>,
@@ -95,12 +101,14 @@ pub(super) struct Arriving<'a> {
 }
 
 impl Stages {
-    pub(super) fn new(clock: SharedClock) -> Self {
+    /// None yet; those that were announced before are read when they are first asked for.
+    #[must_use]
+    pub fn new(clock: SharedClock) -> Self {
         Self { all: Arc::default(), recalled: Arc::default(), clock }
     }
 
     /// Whether what was announced before this gate started is known again. Asks the disk once.
-    pub(super) async fn is_recalled(&self, hosting: &Hosting) -> bool {
+    pub(in crate::api) async fn is_recalled(&self, hosting: &Hosting) -> bool {
         self.recalled.get_or_try_init(|| self.recall(hosting)).await.is_ok()
     }
 
@@ -302,12 +310,14 @@ impl Assembly {
             });
             hosting.receive(body, None).await
         });
-        Self { next: first, pieces, receiving }
+        Self { next: first, here: 0, pieces, receiving }
     }
 
     /// One more piece of the part that is being sent.
     pub(super) async fn push(&mut self, piece: Bytes) -> Result<(), HostError> {
+        let len = piece.len() as u64;
         if self.pieces.send(Some(piece)).await.is_ok() {
+            self.here += len;
             return Ok(());
         }
         // It was given up; here is why.

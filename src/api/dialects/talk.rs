@@ -10,6 +10,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::{Stream, TryStreamExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -25,6 +27,7 @@ use crate::conda::url::dialect::Family;
 use crate::http::problem::{MEDIA_TYPE, Problem};
 use crate::identity::Visitor;
 use crate::policy::access::Right;
+use crate::sight::Sight;
 use crate::store::model::PackageState;
 
 /// The longest document that a dialect's request has beside its file: metadata of a package.
@@ -61,6 +64,7 @@ pub(super) type Answered = Result<Response, No>;
 
 /// One request in a dialect.
 pub(super) struct Talk<'a> {
+    pub(super) sight: &'a Sight,
     pub(super) hosting: &'a Hosting,
     pub(super) visitor: &'a Visitor,
     /// What links begin with.
@@ -263,6 +267,24 @@ pub(super) fn parameter(request: &Request, name: &str) -> Option<String> {
     url::form_urlencoded::parse(query.as_bytes())
         .filter_map(|(key, value)| (key == name).then(|| value.into_owned()))
         .last()
+}
+
+/// All values of a parameter of the query.
+pub(super) fn parameters(request: &Request, name: &str) -> Vec<String> {
+    let query = request.uri().query().unwrap_or_default();
+    let all = url::form_urlencoded::parse(query.as_bytes());
+    all.filter_map(|(key, value)| (key == name).then(|| value.into_owned())).collect()
+}
+
+/// The SHA-256 of `Content-Digest` (RFC 9530); other digests in it are not looked at.
+pub(super) fn content_digest(headers: &HeaderMap) -> Result<Option<Sha256>, No> {
+    let all = headers.get_all("content-digest").iter().filter_map(|value| value.to_str().ok());
+    let mut all = all.flat_map(|line| line.split(',')).map(str::trim);
+    let Some(text) = all.find_map(|one| one.strip_prefix("sha-256=")) else { return Ok(None) };
+    let base64 = text.strip_prefix(':').and_then(|text| text.strip_suffix(':'));
+    let bytes = base64.and_then(|text| STANDARD.decode(text).ok()).and_then(|bytes| bytes.try_into().ok());
+    let no = || HostError::WrongDigest("`Content-Digest` has no SHA-256 as `sha-256=:base64:`".to_owned());
+    Ok(Some(Sha256(bytes.ok_or_else(no)?)))
 }
 
 /// `true` and `false` in whatever case and word; Python says `True`.

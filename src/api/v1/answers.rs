@@ -12,6 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::channel::HostError;
+use crate::conda::digest::Sha256;
 use crate::http::problem::{MEDIA_TYPE, Problem};
 use crate::identity::Visitor;
 use crate::manage::ManageError;
@@ -181,7 +182,7 @@ pub(super) async fn not_so() -> Sorry {
 }
 
 /// How many rows somebody gets.
-pub(super) fn limit(asked: Option<u32>) -> Answered<u32> {
+pub(in crate::api) fn limit(asked: Option<u32>) -> Answered<u32> {
     match asked.unwrap_or(PAGE) {
         n @ 1..=LONGEST_PAGE => Ok(n),
         _ => Err(Problem::bad_request(format!("`limit` is a number from 1 to {LONGEST_PAGE}")).into()),
@@ -189,13 +190,19 @@ pub(super) fn limit(asked: Option<u32>) -> Answered<u32> {
 }
 
 /// Where the next page begins, if this one is full.
-pub(super) fn next<T>(rows: &[T], limit: u32, place: impl FnOnce(&T) -> String) -> Option<String> {
+pub(in crate::api) fn next<T>(rows: &[T], limit: u32, place: impl FnOnce(&T) -> String) -> Option<String> {
     rows.last().filter(|_| rows.len() == limit as usize).map(place)
 }
 
 /// The entity tag of a row.
 pub(super) fn tag_of(id: &impl std::fmt::Display, revision: u64) -> String {
     format!("\"{id}.{revision}\"")
+}
+
+/// The entity tag of what is put together of many rows: the same as long as it says the same.
+pub(in crate::api) fn tag_of_content(content: &impl Serialize) -> String {
+    let text = serde_json::to_vec(content).unwrap_or_default();
+    format!("\"{}\"", &Sha256::of(&text).to_hex()[..32])
 }
 
 fn lists(headers: &HeaderMap, name: header::HeaderName, tag: &str) -> Option<bool> {

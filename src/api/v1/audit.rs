@@ -4,6 +4,8 @@
 
 use axum::Json;
 use axum::extract::State;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -18,6 +20,7 @@ use crate::http::problem::Problem;
 use crate::people::view::{DownloadView, EventView};
 use crate::people::{event_at, place_of};
 use crate::policy::units::moment;
+use crate::store::model::Downloads as Row;
 use crate::store::repo::AuditFilter;
 
 pub(super) fn routes() -> OpenApiRouter<Control> {
@@ -100,7 +103,9 @@ pub(super) struct OfFile {
     /// SHA-256 of the file, 64 hex digits.
     #[param(min_length = 64, max_length = 64, pattern = "^[0-9a-f]{64}$")]
     sha256: String,
-    /// Rows at most; 100 where nothing is said.
+    /// What `next` of the page before said.
+    after: Option<String>,
+    /// Rows of a page; 100 where nothing is said.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
@@ -108,8 +113,20 @@ pub(super) struct OfFile {
 #[derive(Serialize, ToSchema)]
 struct Downloads {
     downloads: Vec<DownloadView>,
-    /// Whether these are all.
-    complete: bool,
+    /// What to give as `after` for the next page; null on the last one.
+    next: Option<String>,
+}
+
+/// What the order of rows goes by, as a text for the next page.
+fn place(row: &Row) -> String {
+    let place = (&row.file, row.day, &row.actor, &row.token, &row.address);
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&place).unwrap_or_default())
+}
+
+fn row_at(place: &str, sha256: Sha256) -> Option<Row> {
+    let place = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(place).ok()?).ok()?;
+    let (file, day, actor, token, address) = place;
+    Some(Row { sha256, file, day, actor, token, address, count: 0 })
 }
 
 /// Who downloaded a file, by names, days, users, tokens and addresses.
@@ -123,11 +140,16 @@ async fn downloads(
     let digest = Sha256::from_hex(&wish.sha256);
     let digest = digest.ok_or_else(|| Problem::bad_request("`sha256` is 64 hex digits"))?;
     let (people, limit) = (control.people().await?, limit(wish.limit)?);
-    let rows = people.downloads(&digest, None, limit).await?;
-    let complete = rows.len() < limit as usize;
+    let wrong = || Problem::bad_request("`after` is what `next` of the page before said");
+    let after = match wish.after.as_deref() {
+        Some(place) => Some(row_at(place, digest).ok_or_else(wrong)?),
+        None => None,
+    };
+    let rows = people.downloads(&digest, after.as_ref(), limit).await?;
+    let next = next(&rows, limit, place);
     let (mut names, mut downloads) = (people.names(), Vec::with_capacity(rows.len()));
     for row in &rows {
         downloads.push(DownloadView::new(row, names.actor(&row.actor).await?));
     }
-    Ok(Json(Downloads { downloads, complete }))
+    Ok(Json(Downloads { downloads, next }))
 }

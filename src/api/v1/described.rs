@@ -1,29 +1,26 @@
-//! The descriptions of what is answered elsewhere: sessions and set-up (`accounts`), the team's own channels and their packages (`channels`,
-//! `search`), explanations (`proxy`).
+//! The descriptions of what is answered elsewhere: sessions and set-up (`accounts`), the team's own channels (`channels`), explanations (`proxy`).
 //!
 //! Belongs here: shapes and sentences. Does not: answering.
 
 #![expect(dead_code, reason = "descriptions: their code is elsewhere")]
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::answers::ProblemShown;
 use crate::channel::ChannelSettings;
-use crate::channel::view::{ChannelView, PackageView};
+use crate::channel::view::ChannelView;
 
 /// What is described here, without what all operations have in common.
 pub(super) fn document() -> utoipa::openapi::OpenApi {
-    Described::openapi()
+    Described::openapi().merge_from(super::described_packages::document())
 }
 
 #[derive(OpenApi)]
 #[openapi(
     components(schemas(ProblemShown)),
     paths(
-        log_in, log_out, renew, me, set_up, forgot, reset, jwks, channels, create_channel, channel, change_channel, delete_channel, restore_channel,
-        packages, package, delete_package, yank, restore, relabel, copy, search, explain
+        log_in, log_out, renew, me, own_password, set_up, forgot, reset, jwks, channels, create_channel, channel, change_channel, delete_channel, restore_channel, explain
     ),
     tags(
         (name = "session", description = "Signing in, and who one is"),
@@ -32,7 +29,9 @@ pub(super) fn document() -> utoipa::openapi::OpenApi {
         (name = "tokens", description = "Credentials of programs"),
         (name = "sessions", description = "Where somebody is signed in"),
         (name = "grants", description = "Rights beside those in the rules; for administrators"),
-        (name = "channels", description = "The team's own channels and their packages; uploads go to where packages are got, by PUT /{channel}/{subdir}/{file}"),
+        (name = "channels", description = "The team's own channels and their packages"),
+        (name = "labels", description = "Labels of the team's own channels"),
+        (name = "uploads", description = "Packages on their way in"),
         (name = "indexes", description = "What there is in all channels, hosted, proxied and virtual"),
         (name = "rules", description = "The rules; for administrators"),
         (name = "cache", description = "The package cache; for administrators"),
@@ -119,6 +118,19 @@ fn renew() {}
 #[utoipa::path(get, path = "/api/v1/me", tag = "session", operation_id = "getMe", responses((status = 200, body = Me)))]
 fn me() {}
 
+#[derive(Deserialize, ToSchema)]
+struct OwnPassword {
+    /// The present one.
+    #[schema(write_only)]
+    current: String,
+    #[schema(write_only)]
+    password: String,
+}
+
+/// Sets another password of your own. All your sessions end; access tokens that they gave out stay good for their few minutes, tokens as they are.
+#[utoipa::path(put, path = "/api/v1/me/password", tag = "session", operation_id = "setOwnPassword", request_body = OwnPassword, responses((status = 204)))]
+fn own_password() {}
+
 /// Makes the first administrator, for who has the code from the gateway's data directory.
 #[utoipa::path(post, path = "/api/v1/setup", tag = "session", operation_id = "setUp", request_body = SetUp, responses((status = 201, body = FirstAdministrator)))]
 fn set_up() {}
@@ -160,7 +172,7 @@ fn jwks() {}
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Listed {
+pub(super) struct Listed {
     /// What `next` of the page before said.
     after: Option<String>,
     /// Rows of a page; 100 where nothing is said.
@@ -204,7 +216,7 @@ struct ChannelChanged {
 }
 
 /// Hosted channels that you may read, in the order of their names.
-#[utoipa::path(get, path = "/api/v1/channels", tag = "channels", operation_id = "listChannels", params(Listed), responses((status = 200, body = Channels)))]
+#[utoipa::path(get, path = "/api/v1/channels", tag = "channels", operation_id = "listChannels", params(Listed, ("deleted" = Option<bool>, Query, description = "also deleted ones that you can restore")), responses((status = 200, body = Channels)))]
 fn channels() {}
 
 /// Makes a hosted channel.
@@ -226,116 +238,6 @@ fn delete_channel() {}
 /// Brings a deleted channel back, with all that was in it.
 #[utoipa::path(post, path = "/api/v1/channels/{channel}/-/restore", tag = "channels", operation_id = "restoreChannel", params(("channel" = String, Path)), responses((status = 200, body = ChannelChanged)))]
 fn restore_channel() {}
-
-#[derive(Serialize, ToSchema)]
-struct Packages {
-    packages: Vec<PackageView>,
-    /// What to give as `after` for the next page; null on the last one.
-    next: Option<String>,
-}
-
-#[derive(Serialize, ToSchema)]
-struct PackageWhole {
-    package: PackageView,
-    /// As it stands in the index.
-    record: Value,
-    /// What the package says of itself; null where that is not known.
-    contents: Value,
-}
-
-#[derive(Serialize, ToSchema)]
-struct PackageChanged {
-    /// `channel/subdir/file`
-    package: String,
-    /// Whether there was anything to change.
-    changed: bool,
-}
-
-#[derive(Deserialize, ToSchema)]
-struct Reason {
-    /// For the audit trail.
-    reason: Option<String>,
-}
-
-#[derive(Deserialize, ToSchema)]
-struct LabelChange {
-    add: Option<Vec<String>>,
-    remove: Option<Vec<String>>,
-}
-
-#[derive(Serialize, ToSchema)]
-struct Labels {
-    labels: Vec<String>,
-}
-
-#[derive(Deserialize, ToSchema)]
-struct CopyTo {
-    /// The other channel.
-    to: String,
-    labels: Option<Vec<String>>,
-}
-
-#[derive(Serialize, ToSchema)]
-struct Copied {
-    to: String,
-    /// Whether it was not there before.
-    changed: bool,
-}
-
-/// Packages of a hosted channel, in the order of subdirs and file names.
-#[utoipa::path(get, path = "/api/v1/channels/{channel}/-/packages", tag = "channels", operation_id = "listChannelPackages", params(("channel" = String, Path), Listed, ("name" = Option<String>, Query, description = "only this package"), ("subdir" = Option<String>, Query)), responses((status = 200, body = Packages)))]
-fn packages() {}
-
-/// A package of a hosted channel.
-#[utoipa::path(get, path = "/api/v1/channels/{channel}/-/packages/{subdir}/{file}", tag = "channels", operation_id = "getPackage", params(("channel" = String, Path), ("subdir" = String, Path), ("file" = String, Path)), responses((status = 200, body = PackageWhole)))]
-fn package() {}
-
-/// Deletes a package; for a week it can be restored.
-#[utoipa::path(delete, path = "/api/v1/channels/{channel}/-/packages/{subdir}/{file}", tag = "channels", operation_id = "deletePackage", params(("channel" = String, Path), ("subdir" = String, Path), ("file" = String, Path)), responses((status = 200, body = PackageChanged)))]
-fn delete_package() {}
-
-/// Takes a package out of the index; lock files that name it still get it.
-#[utoipa::path(post, path = "/api/v1/channels/{channel}/-/packages/{subdir}/{file}/yank", tag = "channels", operation_id = "yankPackage", params(("channel" = String, Path), ("subdir" = String, Path), ("file" = String, Path)), request_body = Reason, responses((status = 200, body = PackageChanged)))]
-fn yank() {}
-
-/// Puts a package that was yanked or deleted back into the index.
-#[utoipa::path(post, path = "/api/v1/channels/{channel}/-/packages/{subdir}/{file}/restore", tag = "channels", operation_id = "restorePackage", params(("channel" = String, Path), ("subdir" = String, Path), ("file" = String, Path)), request_body = Reason, responses((status = 200, body = PackageChanged)))]
-fn restore() {}
-
-/// Changes the labels of a package.
-#[utoipa::path(post, path = "/api/v1/channels/{channel}/-/packages/{subdir}/{file}/labels", tag = "channels", operation_id = "changeLabels", params(("channel" = String, Path), ("subdir" = String, Path), ("file" = String, Path)), request_body = LabelChange, responses((status = 200, body = Labels)))]
-fn relabel() {}
-
-/// Copies a package to another hosted channel.
-#[utoipa::path(post, path = "/api/v1/channels/{channel}/-/packages/{subdir}/{file}/copy", tag = "channels", operation_id = "copyPackage", params(("channel" = String, Path), ("subdir" = String, Path), ("file" = String, Path)), request_body = CopyTo, responses((status = 200, body = Copied)))]
-fn copy() {}
-
-#[derive(Serialize, ToSchema)]
-struct FoundPackage {
-    channel: String,
-    #[serde(flatten)]
-    package: PackageView,
-    /// The file in it that was asked for.
-    #[schema(required = false)]
-    path: Option<String>,
-}
-
-#[derive(Serialize, ToSchema)]
-struct FoundPackages {
-    found: Vec<FoundPackage>,
-    /// Whether these are all.
-    complete: bool,
-}
-
-/// Packages of hosted channels: by one of `name`, `spec` and `file`.
-#[utoipa::path(get, path = "/api/v1/search", tag = "channels", operation_id = "search", params(
-    ("name" = Option<String>, Query, description = "a part of a name, or a glob"),
-    ("spec" = Option<String>, Query, description = "such as numpy >=2"),
-    ("file" = Option<String>, Query, description = "a path in packages, a glob of paths, or the name of a file"),
-    ("channel" = Option<String>, Query, description = "only this channel"),
-    ("limit" = Option<u32>, Query)
-), responses((status = 200, body = FoundPackages)))]
-fn search() {}
 
 /// Says why a file, or the packages that a spec fits, are as they are. For this machine, the networks in `control.allow`, and administrators.
 #[utoipa::path(get, path = "/api/v1/explain", tag = "rules", operation_id = "explain", params(

@@ -46,8 +46,11 @@ pub fn document() -> Value {
         "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "a token"},
     });
     document["security"] = json!([{}, {"bearer": []}, {"key": []}]);
-    let items = document["paths"].as_object_mut().into_iter().flat_map(serde_json::Map::values_mut);
-    for item in items {
+    let items = document["paths"].as_object_mut().into_iter().flatten();
+    for (path, item) in items {
+        if !path.starts_with("/api/") && path != "/jwks.json" {
+            item["servers"] = json!([{"url": "/", "description": "where clients get packages"}]);
+        }
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             if ["get", "put", "post", "patch", "delete"].contains(&method.as_str()) {
                 finish(method, operation);
@@ -104,7 +107,7 @@ mod tests {
         let document = document();
         let (mut names, mut count) = (std::collections::BTreeSet::new(), 0);
         for (path, item) in document["paths"].as_object().unwrap() {
-            for (method, operation) in item.as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap().iter().filter(|(key, _)| *key != "servers") {
                 let name = operation["operationId"]
                     .as_str()
                     .unwrap_or_else(|| panic!("{method} {path} has no name"));

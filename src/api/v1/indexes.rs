@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -15,19 +16,19 @@ use utoipa_axum::routes;
 
 use super::Control;
 use super::answers::{Answered, limit};
-use super::asker::{Asked, Asker};
+use super::asker::{Asked, Asker, Body};
 use crate::conda::channel::ChannelName;
-use crate::delivery::catalogue::{Beholder, Catalogue, Fate, Line, Order, PackageFile, Spot, SubdirState};
+use crate::delivery::catalogue::{Catalogue, Line, Order, PackageFile, Spot, SubdirState};
 use crate::http::date::rfc3339;
 use crate::http::problem::Problem;
-use crate::policy::access::Caller;
-use crate::snapshot::people::Principal;
-
-/// Files of a package that are told.
-const FILES: usize = 5000;
+use crate::sight::beholder;
 
 pub(super) fn routes() -> OpenApiRouter<Control> {
-    OpenApiRouter::new().routes(routes!(indexes)).routes(routes!(packages)).routes(routes!(files))
+    OpenApiRouter::new()
+        .routes(routes!(indexes))
+        .routes(routes!(load))
+        .routes(routes!(packages))
+        .routes(routes!(files))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -83,10 +84,11 @@ struct Indexes {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Sought {
-    channel: String,
+    /// Only this channel; else all that you may read, and `q` has to be said.
+    channel: Option<String>,
     /// A part of the name.
     q: Option<String>,
-    /// `name` where nothing is said; `newest`, `size`
+    /// `name` where nothing is said; `newest`, `size`. Those go with a channel.
     sort: Option<Sort>,
     /// What `next` of the page before said.
     #[param(value_type = Option<u64>, minimum = 0)]
@@ -107,6 +109,7 @@ pub(super) enum Sort {
 /// A package, over all subdirs.
 #[derive(Serialize, ToSchema)]
 struct PackageLine {
+    channel: String,
     name: String,
     /// The latest version that is shown.
     latest: String,
@@ -133,6 +136,12 @@ pub(super) struct OfPackage {
     channel: String,
     /// The whole name.
     name: String,
+    /// What `next` of the page before said.
+    #[param(value_type = Option<u64>, minimum = 0)]
+    after: Option<usize>,
+    /// Files of a page; 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
 }
 
 /// A file of a package.
@@ -154,27 +163,21 @@ struct FileLine {
 struct FileLines {
     /// The latest version first.
     files: Vec<FileLine>,
-    /// Whether these are all.
-    complete: bool,
-}
-
-impl Asker {
-    fn beholder(&self) -> Beholder<'_> {
-        let caller = self.0.principal.as_deref().map_or(Caller::ANONYMOUS, Principal::caller);
-        Beholder { caller, here: false }
-    }
+    /// On all pages.
+    found: usize,
+    /// What to give as `after` for the next page; null on the last one.
+    next: Option<usize>,
 }
 
 impl Control {
     /// A channel that the caller may read. Who may not is told no more than who asks for one that is not there.
-    fn spot(&self, asker: &Asker, name: &str) -> Answered<Spot> {
+    pub(super) fn spot(&self, asker: &Asker, name: &str) -> Answered<Spot> {
         let nothing = || {
             let said = format!("there is no channel `{}` that you may read", name.escape_debug());
             if asker.0.principal.is_some() { Problem::not_found(said) } else { Problem::unauthorized(said) }
         };
         let name = ChannelName::parse(name).ok_or_else(nothing)?;
-        let spot = asker.beholder().spot(&self.live.view(), &name);
-        spot.ok_or_else(|| nothing().into())
+        self.sight.spot(&asker.0, &name).ok_or_else(|| nothing().into())
     }
 }
 
@@ -201,7 +204,7 @@ async fn indexes(
     let limit = limit(page.limit)? as usize;
     let mut spots = match &page.channel {
         Some(name) => vec![control.spot(&asker, name)?],
-        None => control.delivery.spots(&control.live, &asker.beholder()).await,
+        None => control.delivery.spots(&control.live, &beholder(&asker.0)).await,
     };
     if let Some(after) = &page.after {
         spots.retain(|spot| spot.name.as_str() > after.as_str());
@@ -221,8 +224,30 @@ async fn indexes(
     Ok(Json(Indexes { channels: spots.iter().zip(all).map(line).collect(), next }))
 }
 
-fn package_line(all: &Catalogue, line: &Line) -> PackageLine {
+/// A channel that you may read.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    channel: String,
+}
+
+/// Begins to fetch the indexes of noarch and linux-64 of a channel that you may read, and does not wait for them. `warmCache` fetches others.
+#[utoipa::path(post, path = "/indexes/load", tag = "indexes", operation_id = "loadIndexes", request_body = Wanted, responses((status = 202)))]
+async fn load(
+    State(control): State<Control>,
+    asker: Asker,
+    Body(wanted): Body<Wanted>,
+) -> Answered<StatusCode> {
+    let spot = control.spot(&asker, &wanted.channel)?;
+    if control.sight.load(&spot) {
+        return Ok(StatusCode::ACCEPTED);
+    }
+    Err(Problem::conflict("this channel is made of others; load the indexes of those").into())
+}
+
+fn package_line(channel: &ChannelName, all: &Catalogue, line: &Line) -> PackageLine {
     PackageLine {
+        channel: channel.to_string(),
         name: line.name.to_string(),
         latest: line.latest.to_string(),
         subdirs: all.subdirs_of(line).map(ToString::to_string).collect(),
@@ -232,14 +257,18 @@ fn package_line(all: &Catalogue, line: &Line) -> PackageLine {
     }
 }
 
-/// Packages of a channel that are shown to you.
+/// Packages that are shown to you: of a channel, or by a part of their names in all channels whose indexes are here.
 #[utoipa::path(get, path = "/packages", tag = "indexes", operation_id = "listPackages", params(Sought), responses((status = 200, body = PackageLines)))]
 async fn packages(
     State(control): State<Control>,
     asker: Asker,
     Asked(sought): Asked<Sought>,
 ) -> Answered<Json<PackageLines>> {
-    let (spot, limit) = (control.spot(&asker, &sought.channel)?, limit(sought.limit)? as usize);
+    let limit = limit(sought.limit)? as usize;
+    let Some(channel) = &sought.channel else {
+        return of_all_channels(&control, &asker, &sought, limit).await;
+    };
+    let spot = control.spot(&asker, channel)?;
     let all = control.delivery.catalogue(&spot.place, &spot.asked()).await;
     let order = match sought.sort {
         None | Some(Sort::Name) => Order::Name,
@@ -248,9 +277,28 @@ async fn packages(
     };
     let found = all.names.matching(sought.q.as_deref().unwrap_or_default(), order);
     let first = sought.after.unwrap_or(0).min(found.len());
-    let packages = found.iter().skip(first).take(limit).map(|line| package_line(&all, line)).collect();
+    let packages =
+        found.iter().skip(first).take(limit).map(|line| package_line(&spot.name, &all, line)).collect();
     let next = Some(first.saturating_add(limit)).filter(|next| *next < found.len());
     Ok(Json(PackageLines { packages, found: found.len(), next }))
+}
+
+async fn of_all_channels(
+    control: &Control,
+    asker: &Asker,
+    sought: &Sought,
+    limit: usize,
+) -> Answered<Json<PackageLines>> {
+    let text = sought.q.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    let text = text.ok_or_else(|| Problem::bad_request("say `q`, a part of the name, or `channel`"))?;
+    if !matches!(sought.sort, None | Some(Sort::Name)) {
+        return Err(Problem::bad_request("`sort` goes with a `channel`").into());
+    }
+    let first = sought.after.unwrap_or(0);
+    let found = control.sight.named(&asker.0, text, (first, limit)).await;
+    let packages = found.packages.iter().map(|one| package_line(&one.channel, &one.all, &one.line)).collect();
+    let next = Some(first.saturating_add(limit)).filter(|next| *next < found.found);
+    Ok(Json(PackageLines { packages, found: found.found, next }))
 }
 
 /// Files of one package, in all subdirs, also those that are not shown.
@@ -260,6 +308,7 @@ async fn files(
     asker: Asker,
     Asked(package): Asked<OfPackage>,
 ) -> Answered<Json<FileLines>> {
+    let limit = limit(package.limit)? as usize;
     let spot = control.spot(&asker, &package.channel)?;
     let found = control.delivery.package_files(&spot.place, &spot.asked(), &package.name).await;
     if found.is_empty() {
@@ -275,13 +324,13 @@ async fn files(
         size: file.size,
         sha256: file.sha256.map(|digest| digest.to_hex()),
         first_seen: file.seen.map(rfc3339),
-        state: match file.fate {
-            Fate::Shown => "shown",
-            Fate::Left => "left",
-            Fate::Hidden => "hidden",
-            Fate::Refused => "refused",
-        },
+        state: file.fate.as_str(),
     };
-    let complete = found.len() <= FILES;
-    Ok(Json(FileLines { files: found.into_iter().take(FILES).map(line).collect(), complete }))
+    let (count, first) = (found.len(), package.after.unwrap_or(0));
+    let next = Some(first.saturating_add(limit)).filter(|next| *next < count);
+    Ok(Json(FileLines {
+        files: found.into_iter().skip(first).take(limit).map(line).collect(),
+        found: count,
+        next,
+    }))
 }

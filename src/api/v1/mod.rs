@@ -6,7 +6,7 @@
 //! | `asker` | who asks, and what such requests take |
 //! | `once` | creating something once, however often it is asked for |
 //! | `document` | the description of all of it (OpenAPI 3.1) |
-//! | `described` | the descriptions of what is answered elsewhere (`accounts`, `channels`, dialects) |
+//! | `described`, `described_packages` | the descriptions of what is answered elsewhere (`accounts`, `channels`, dialects) |
 //! | the others | a resource each |
 //!
 //! Belongs here: paths, bodies, answers. Does not: what is done (`people`, `manage`, `channel`, `delivery`).
@@ -16,6 +16,7 @@ mod asker;
 mod audit;
 mod cache;
 mod described;
+mod described_packages;
 pub mod document;
 mod gate;
 mod grants;
@@ -23,10 +24,13 @@ mod groups;
 mod indexes;
 mod jobs;
 mod once;
+mod package;
+mod profile;
 mod rules;
 mod sessions;
 mod tokens;
 mod traffic;
+mod uploads;
 mod users;
 
 use std::sync::Arc;
@@ -37,10 +41,12 @@ use axum::middleware;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::accounts::Open;
+use super::dialects::Stages;
 use crate::clock::SharedClock;
 use crate::delivery::Delivery;
 use crate::manage::AnyGate;
 use crate::people::People;
+use crate::sight::Sight;
 use crate::snapshot::Live;
 
 /// What the routes need.
@@ -54,6 +60,12 @@ pub struct Control {
     pub live: Arc<Live>,
     /// What there is in channels.
     pub delivery: Delivery,
+    /// What callers are told of it.
+    pub sight: Sight,
+    /// The path of `public_url`, without trailing slash.
+    pub base: String,
+    /// Uploads that are not finished.
+    pub stages: Stages,
     /// Now.
     pub clock: SharedClock,
 }
@@ -75,6 +87,9 @@ fn described_routes() -> OpenApiRouter<Control> {
         .merge(sessions::routes())
         .merge(grants::routes())
         .merge(indexes::routes())
+        .merge(package::routes())
+        .merge(profile::routes())
+        .merge(uploads::routes())
         .merge(rules::routes())
         .merge(cache::routes())
         .merge(jobs::routes())

@@ -2,8 +2,20 @@ use super::*;
 use crate::cache::FileQuery;
 
 async fn names(lab: &Lab, channels: &[Channel], query: Query) -> Vec<String> {
-    let found = lab.hosting.search(channels, &query, 100).await.unwrap();
-    found.into_iter().map(|one| format!("{}/{}", one.channel, one.package.file)).collect()
+    let found = lab.hosting.search(channels, &query, None, 100).await.unwrap();
+    assert_eq!(found.next, None);
+    // One by one they are the same.
+    let (mut one_by_one, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let page = lab.hosting.search(channels, &query, after.as_deref(), 1).await.unwrap();
+        one_by_one.extend(page.hits);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(one_by_one, found.hits);
+    found.hits.into_iter().map(|one| format!("{}/{}", one.channel, one.package.file)).collect()
 }
 
 #[tokio::test]
@@ -45,7 +57,11 @@ async fn packages_are_found_by_name_spec_and_file() {
     desk.retract_as(&author(), (place.0, &place.1, &place.2), Retract::Yank, None).await.unwrap();
     assert_eq!(names(&lab, &rows, name("acm?")).await, ["other/acme-3.0-0.tar.bz2"]);
     assert_eq!(names(&lab, &rows, file("payload")).await.len(), 3);
-    assert_eq!(lab.hosting.search(&rows, &name("acme"), 2).await.unwrap().len(), 2);
+    assert_eq!(lab.hosting.search(&rows, &name("acme"), None, 2).await.unwrap().hits.len(), 2);
+    for query in [name("acme"), file("payload")] {
+        let bad = lab.hosting.search(&rows, &query, Some("nowhere"), 2).await;
+        assert!(matches!(bad, Err(HostError::Invalid(_))), "{bad:?}");
+    }
 }
 
 #[tokio::test]
@@ -63,7 +79,7 @@ async fn what_is_in_packages_is_noted_again_where_it_was_lost() {
     assert_eq!(lab.hosting.about(digest).await.unwrap(), about);
     let by_name = FileQuery::Name("payload".to_owned());
     assert_eq!(
-        lab.cache().packages_with_file(by_name, 9).await.unwrap(),
+        lab.cache().packages_with_file(by_name, (0, 9)).await.unwrap(),
         [(digest, "share/payload".to_owned())]
     );
 }

@@ -19,17 +19,36 @@ use crate::repodata::summary::{build_of, version_of};
 use crate::repodata::table::{Entry, Stance};
 use crate::snapshot::Place;
 
-/// What becomes of a file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What becomes of a file; the best is the greatest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Fate {
-    /// It is in the index.
-    Shown,
-    /// It left the index, and lock files still get it.
-    Left,
-    /// A rule hides it, and lock files still get it.
-    Hidden,
     /// A rule hides it and refuses its download.
     Refused,
+    /// A rule hides it, and lock files still get it.
+    Hidden,
+    /// It left the index, and lock files still get it.
+    Left,
+    /// It is in the index.
+    Shown,
+}
+
+impl Fate {
+    /// `shown`, `left`, `hidden`, `refused`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shown => "shown",
+            Self::Left => "left",
+            Self::Hidden => "hidden",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// Whether who may read the channel is told of it: it is in its index, or was and is named there still.
+    #[must_use]
+    pub const fn is_told(self) -> bool {
+        matches!(self, Self::Shown | Self::Left)
+    }
 }
 
 /// One file of a package.

@@ -13,11 +13,13 @@
 //! | `patches` | what a package of the channel changes in its records |
 //! | `packages` | files |
 //! | `documents` | documents of the whole channel, attestations |
+//! | `fates` | what becomes of packages, by their rows |
 //!
 //! Belongs here: when the store is asked, and what its trouble means to a client. Does not: what a row becomes (`repodata::hosted`),
 //! uploads and other changes (`channel`).
 
 mod documents;
+mod fates;
 mod follow;
 mod index;
 mod packages;

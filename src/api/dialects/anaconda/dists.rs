@@ -20,7 +20,7 @@ use crate::conda::subdir::Subdir;
 use crate::conda::url::dialect::Dist;
 use crate::store::model::PackageState;
 
-/// The listed files of a package, all or of one version.
+/// The files of a package that the caller is told of, all or of one version.
 pub(super) async fn files_of(
     talk: &Talk<'_>,
     owner: &ChannelName,
@@ -33,8 +33,10 @@ pub(super) async fn files_of(
         Err(HostError::NotFound(_)) => talk.hosting.takes_uploads(owner).await.map(|()| Vec::new())?,
         other => other?,
     };
-    let listed = rows.iter().filter(|row| row.state != PackageState::Deleted).map(PackageView::from);
-    Ok(listed.filter(|row| version.is_none_or(|version| row.version.as_deref() == Some(version))).collect())
+    let rows = rows.into_iter().filter(|row| row.state != PackageState::Deleted).collect();
+    let seen = talk.sight.seen(talk.visitor, owner, rows).await?;
+    let told = seen.iter().map(|one| PackageView::from(&one.package));
+    Ok(told.filter(|row| version.is_none_or(|version| row.version.as_deref() == Some(version))).collect())
 }
 
 /// A file as this API shows it.

@@ -30,17 +30,20 @@ use crate::store::model::PackageState;
 /// Rows read at once.
 const PAGE: u32 = 1000;
 
-/// Every file of the channel that is not deleted.
+/// Every file of the channel that is not deleted and that the caller is told of.
 async fn all(talk: &Talk<'_>, owner: &ChannelName) -> Result<Vec<PackageView>, No> {
     let mut all = Vec::new();
     let mut after: Option<(String, String)> = None;
     loop {
         let from = after.as_ref().map(|(subdir, file)| (subdir.as_str(), file.as_str()));
         let rows = talk.hosting.desk().packages(owner, from, PAGE).await?;
-        all.extend(rows.iter().filter(|row| row.state != PackageState::Deleted).map(PackageView::from));
-        match rows.last().filter(|_| rows.len() == PAGE as usize) {
-            Some(last) => after = Some((last.subdir.clone(), last.file.clone())),
-            None => return Ok(all),
+        let last = rows.last().filter(|_| rows.len() == PAGE as usize);
+        after = last.map(|last| (last.subdir.clone(), last.file.clone()));
+        let rows = rows.into_iter().filter(|row| row.state != PackageState::Deleted).collect();
+        let seen = talk.sight.seen(talk.visitor, owner, rows).await?;
+        all.extend(seen.iter().map(|one| PackageView::from(&one.package)));
+        if after.is_none() {
+            return Ok(all);
         }
     }
 }

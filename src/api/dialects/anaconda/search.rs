@@ -28,14 +28,15 @@ pub(super) async fn search(talk: &Talk<'_>, request: Request) -> Answered {
     if name.is_empty() || kind.is_some_and(|kind| kind != "conda") {
         return Ok(done(StatusCode::OK, json!([])));
     }
-    let desk = Desk { hosting: talk.hosting, visitor: talk.visitor };
+    let desk = Desk { sight: talk.sight, visitor: talk.visitor };
     let channels = readable(&desk, None).await?;
-    let found = talk.hosting.search(&channels, &Query::Name(name), MOST).await?;
+    let query = Query::Name(name);
+    let (found, _) = talk.sight.search(talk.visitor, (&channels, &query), None, MOST).await?;
     let mut packages = BTreeMap::<(String, String), Vec<PackageView>>::new();
-    for found in found {
-        if platform.as_ref().is_none_or(|platform| *platform == found.package.subdir) {
-            let key = (found.channel, found.package.name.clone());
-            packages.entry(key).or_default().push(found.package);
+    for (hit, _) in found {
+        if platform.as_ref().is_none_or(|platform| *platform == hit.package.subdir) {
+            let key = (hit.channel, hit.package.name.clone());
+            packages.entry(key).or_default().push(PackageView::from(&hit.package));
         }
     }
     let is_public = |name: &str| channels.iter().any(|channel| channel.name == name && channel.public);

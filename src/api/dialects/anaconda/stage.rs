@@ -11,11 +11,14 @@
 //!
 //! Belongs here: these requests. Does not: what is kept between them (`stages`).
 
+use std::io;
+
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -112,7 +115,9 @@ async fn delivered(talk: &Talk<'_>, stages: &Stages, request: Request) -> Result
                 };
                 let arriving = stages.arrive(key, secret)?;
                 let announced = part.announced().or(said.size);
-                let received = talk.hosting.receive(part.pieces(), announced).await?;
+                let wanted = || arriving.is_wanted().map_err(io::Error::other);
+                let body = part.pieces().map(|piece| piece.and_then(|piece| wanted().map(|()| piece)));
+                let received = talk.hosting.receive(body, announced).await?;
                 received.check(&said)?;
                 received.check(&arriving.what.expected)?;
                 // The form has an end too, and an upload without it is not whole.
