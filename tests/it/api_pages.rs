@@ -202,8 +202,8 @@ fn get(gate: &crate::harness::Gate, path: &str) -> Value {
     serde_json::from_slice(&gate.get(&format!("/-/api/v1/{path}")).expect(200)).unwrap()
 }
 
-#[test]
-fn what_the_page_of_a_package_says_the_api_says() {
+/// A channel of which a rule refuses a version.
+fn refusing() -> (Upstream, crate::harness::Gate, Channel) {
     let upstream = Upstream::start();
     let channel = Channel::new("chan")
         .with("noarch", &package("alpha", "1.0"))
@@ -216,6 +216,12 @@ fn what_the_page_of_a_package_says_the_api_says() {
     for subdir in ["noarch", "linux-64"] {
         gate.get(&channel.at(subdir, "repodata.json")).expect(200);
     }
+    (upstream, gate, channel)
+}
+
+#[test]
+fn what_the_page_of_a_package_says_the_api_says() {
+    let (_upstream, gate, channel) = refusing();
     let about = get(&gate, "package?channel=chan&name=alpha");
     assert_eq!(
         (&about["version"], &about["latest"], &about["depends"]),
@@ -225,26 +231,11 @@ fn what_the_page_of_a_package_says_the_api_says() {
     assert_eq!(about["depends"], json!([{"spec": "beta >=1", "package": "beta"}]));
     assert_eq!(about["latest"], false);
     let files = get(&gate, "files?channel=chan&name=alpha&limit=1");
-    assert_eq!(
-        (&files["found"], &files["next"], &files["files"][0]["state"]),
-        (&json!(2), &json!(1), &json!("refused"))
-    );
+    assert_eq!((&files["found"], &files["next"]), (&json!(2), &json!(1)));
+    assert_eq!(files["files"][0]["state"], "refused");
     assert_eq!(get(&gate, "files?channel=chan&name=alpha&after=1")["files"][0]["version"], "1.0");
     // The one that needs it and is hidden does not count.
     assert_eq!(get(&gate, "package/dependants?channel=chan&name=beta")["dependants"], json!(["gamma"]));
-    let why = get(&gate, "package/why?channel=chan&subdir=noarch&file=alpha-2.0-0.conda");
-    assert_eq!((&why["download"], &why["rules"][0]["id"]), (&json!("refused"), &json!("no-two")));
-    assert_eq!((&why["rules"][0]["reason"], &why["rules"][0]["at"]), (&json!("wrong data"), &Value::Null));
-    assert!(!why.to_string().contains("50-test.yaml"), "strangers do not learn where rules are written");
-    let page = Browser::new(&gate).page("/-/ui/channels/chan/-/alpha?why=noarch/alpha-2.0-0.conda");
-    assert!(
-        page.contains(&why["sentence"].as_str().unwrap().replace('`', "&#96;")) || page.contains("no-two")
-    );
-    let society = Society::of(gate.home(), gate.now());
-    let root = society.superuser("root").token("root", &["manage:*"]);
-    let path = "/-/api/v1/package/why?channel=chan&subdir=noarch&file=alpha-2.0-0.conda";
-    let why = gate.ask(&Request::get(path).header("X-API-Key", &root.secret)).json();
-    assert!(why["rules"][0]["at"].as_str().unwrap().contains("50-test.yaml"), "{why}");
     gate.get(&channel.path("beta")).expect(200);
     eventually_true("a download is counted", || {
         let counted = get(&gate, "package/downloads?channel=chan&name=beta&days=7");
@@ -260,6 +251,76 @@ fn what_the_page_of_a_package_says_the_api_says() {
         gate.get(&format!("/-/api/v1/{path}")).expect_problem(404);
     }
     gate.get("/-/api/v1/package/downloads?channel=chan&name=beta&days=0").expect_problem(400);
+}
+
+#[test]
+fn readers_are_told_why_and_administrators_where() {
+    let (_upstream, gate, _) = refusing();
+    let path = "package/why?channel=chan&subdir=noarch&file=alpha-2.0-0.conda";
+    let why = get(&gate, path);
+    assert_eq!((&why["download"], &why["rules"][0]["id"]), (&json!("refused"), &json!("no-two")));
+    assert_eq!((&why["rules"][0]["reason"], &why["rules"][0]["at"]), (&json!("wrong data"), &Value::Null));
+    assert!(!why.to_string().contains("50-test.yaml"), "strangers do not learn where rules are written");
+    let page = Browser::new(&gate).page("/-/ui/channels/chan/-/alpha?why=noarch/alpha-2.0-0.conda");
+    assert!(page.contains("no-two") && page.contains("wrong data"), "{page}");
+    let society = Society::of(gate.home(), gate.now());
+    let root = society.superuser("root").token("root", &["manage:*"]);
+    let asked = Request::get(&format!("/-/api/v1/{path}")).header("X-API-Key", &root.secret);
+    let why = gate.ask(&asked).json();
+    assert!(why["rules"][0]["at"].as_str().unwrap().contains("50-test.yaml"), "{why}");
+    let open = "package/why?channel=chan&subdir=noarch&file=alpha-1.0-0.conda";
+    assert_eq!(get(&gate, open)["download"], "served");
+}
+
+#[test]
+fn who_got_a_file_is_told_in_pages() {
+    let scene = Scene::new("");
+    let root = scene.society.token("root", &["manage:*"]);
+    let path = scene.open.path("alpha");
+    for token in
+        [None, Some(scene.society.token("ada", &["read:*"])), Some(scene.society.token("bob", &["read:*"]))]
+    {
+        let request = match &token {
+            Some(token) => Request::get(&path).header("X-API-Key", &token.secret),
+            None => Request::get(&path),
+        };
+        scene.gate.ask(&request).expect(200);
+    }
+    let digest = crate::harness::digest::sha256_hex(&scene.open.get("alpha").bytes);
+    let page = |more: &str| {
+        let path = format!("/-/api/v1/downloads?sha256={digest}{more}");
+        let answer = scene.gate.ask(&Request::get(&path).header("X-API-Key", &root.secret));
+        let page: Value = serde_json::from_slice(&answer.expect(200)).unwrap();
+        page
+    };
+    eventually_true("all are written down", || page("")["downloads"].as_array().unwrap().len() == 3);
+    let (mut found, mut after) = (Vec::new(), String::new());
+    loop {
+        let one = page(&format!("&limit=1{after}"));
+        found.extend(one["downloads"].as_array().unwrap().clone());
+        let Some(next) = one["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(Value::Array(found), page("")["downloads"]);
+    let wrong = format!("/-/api/v1/downloads?sha256={digest}&after=nonsense");
+    scene.gate.ask(&Request::get(&wrong).header("X-API-Key", &root.secret)).expect_problem(400);
+}
+
+#[test]
+fn channels_that_can_be_restored_are_listed_for_who_can() {
+    let scene = Scene::new("");
+    let root = scene.society.token("root", &["manage:*"]);
+    let ask = |request: Request| scene.gate.ask(&request.header("X-API-Key", &root.secret));
+    ask(Request::new("POST", "/-/api/v1/channels").json(&json!({"name": "lab", "public": true}))).expect(201);
+    ask(Request::new("DELETE", "/-/api/v1/channels/lab?confirm=lab")).expect(200);
+    let names = |answer: Answer| answer.json()["channels"].as_array().unwrap().len();
+    assert_eq!(names(ask(Request::get("/-/api/v1/channels"))), 0);
+    assert_eq!(names(ask(Request::get("/-/api/v1/channels?deleted=true"))), 1);
+    assert_eq!(names(scene.gate.get("/-/api/v1/channels?deleted=true")), 0);
+    for wrong in ["limit=0", "limit=1001", "nonsense=1"] {
+        scene.gate.get(&format!("/-/api/v1/channels?{wrong}")).expect_problem(400);
+        scene.gate.get(&format!("/-/api/v1/search?name=x&{wrong}")).expect_problem(400);
+    }
 }
 
 #[test]
