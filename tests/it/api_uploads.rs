@@ -1,5 +1,9 @@
 //! Uploads over the gate's own API, and those of other clients that are not finished.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -168,15 +172,47 @@ fn uploads_come_in_pages_and_outlive_a_restart() {
     assert_eq!(uploads(&hosted, &hosted.writer, "").len(), 2);
 }
 
+/// An upload in parts, and where they go.
+fn in_parts(hosted: &Publishers, package: &Package) -> String {
+    let body =
+        json!({"filename": package.file, "md5_checksum": md5_hex(&package.bytes), "method": "put_parts"});
+    let request = Request::new("POST", "/api/cloudsmith/files/team/dev/").json(&body);
+    let announced = hosted.gate.ask(&request.header("X-Api-Key", &hosted.writer.secret));
+    let announced: Value = serde_json::from_slice(&announced.expect(202)).unwrap();
+    announced["upload_url"].as_str().unwrap().strip_prefix(&hosted.gate.url()).unwrap().to_owned()
+}
+
+#[test]
+fn bytes_on_their_way_to_an_upload_that_was_given_up_are_refused() {
+    let hosted = Publishers::new("");
+    let alpha = alpha();
+    let path = in_parts(&hosted, &alpha);
+    let mut wire = TcpStream::connect(hosted.gate.address()).unwrap();
+    wire.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let (host, key, length) = (hosted.gate.address(), &hosted.writer.secret, alpha.bytes.len());
+    write!(
+        wire,
+        "PUT {path}?part_number=1 HTTP/1.1\r\nHost: {host}\r\nX-Api-Key: {key}\r\nContent-Length: {length}\r\n\r\n"
+    )
+    .unwrap();
+    wire.write_all(&alpha.bytes[..50]).unwrap();
+    let state = || uploads(&hosted, &hosted.writer, "").first().map(|one| one["state"].clone());
+    eventually_true("bytes are on their way", || state() == Some(json!("arriving")));
+    let id = uploads(&hosted, &hosted.writer, "")[0]["id"].as_str().unwrap().to_owned();
+    hosted.ask(Request::new("DELETE", &format!("/-/api/v1/uploads/{id}"))).expect(204);
+    wire.write_all(&alpha.bytes[50..100]).unwrap();
+    let mut said = [0; 12];
+    wire.read_exact(&mut said).unwrap();
+    assert_eq!(String::from_utf8_lossy(&said), "HTTP/1.1 409");
+    assert!(uploads(&hosted, &hosted.root, "?all=true").is_empty());
+}
+
 #[test]
 fn parts_that_are_here_are_counted_and_given_up() {
     let hosted = Publishers::new("");
     let alpha = alpha();
     let key = |request: Request| hosted.gate.ask(&request.header("X-Api-Key", &hosted.writer.secret));
-    let body = json!({"filename": alpha.file, "md5_checksum": md5_hex(&alpha.bytes), "method": "put_parts"});
-    let announced = key(Request::new("POST", "/api/cloudsmith/files/team/dev/").json(&body));
-    let announced: Value = serde_json::from_slice(&announced.expect(202)).unwrap();
-    let path = announced["upload_url"].as_str().unwrap().strip_prefix(&hosted.gate.url()).unwrap().to_owned();
+    let path = in_parts(&hosted, &alpha);
     key(Request::new("PUT", &format!("{path}?part_number=1")).body(&alpha.bytes[..100])).expect(200);
     let one = &uploads(&hosted, &hosted.writer, "")[0];
     assert_eq!((&one["state"], &one["here"]), (&json!("in_parts"), &json!(100)));
