@@ -77,6 +77,7 @@ const PAGES: &[(&str, &str)] = &[
     ("admin/grants", "listGrants"),
     ("admin/channels", "listChannels"),
     ("admin/rules", "getRules"),
+    ("admin/rules (recalls)", "listRecalls"),
     ("admin/rules?explain", "explain"),
     ("admin/upstreams", "listUpstreams"),
     ("admin/downloads", "listDownloads"),

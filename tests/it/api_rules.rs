@@ -120,6 +120,14 @@ fn a_recall_is_one_request() {
         "{text}"
     );
     root.ask("POST", "rules/recalls", None, &json!({"id": "x", "reason": "y"})).expect_problem(422);
+    let listed = |query: &str| {
+        let page = root.ask("GET", &format!("rules/recalls{query}"), None, &json!({})).json();
+        let ids = page["recalls"].as_array().unwrap().iter().map(|one| one["id"].clone());
+        (ids.collect::<Vec<_>>(), page["next"].clone())
+    };
+    assert_eq!(listed(""), (vec![json!("recall-1"), json!("recall-2")], Value::Null));
+    assert_eq!(listed("?limit=1"), (vec![json!("recall-1")], json!("recall-1")));
+    assert_eq!(listed("?after=recall-1").0, [json!("recall-2")]);
     root.ask("DELETE", "rules/recalls/recall-1", None, &json!({})).expect(200);
     scene.gate.get(&file).expect(200);
     root.ask("DELETE", "rules/recalls/recall-1", None, &json!({})).expect_problem(404);

@@ -7,13 +7,13 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Control;
-use super::answers::{Answered, tagged};
-use super::asker::{Asker, Body};
+use super::answers::{Answered, limit, next, tagged};
+use super::asker::{Asked, Asker, Body};
 use crate::conda::digest::Sha256;
 use crate::delivery::explain::Rehearsal;
 use crate::http::problem::Problem;
@@ -26,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<Control> {
         .routes(routes!(own, write, remove))
         .routes(routes!(check))
         .routes(routes!(rehearse))
-        .routes(routes!(recall))
+        .routes(routes!(recalls, recall))
         .routes(routes!(take_back))
 }
 
@@ -175,6 +175,49 @@ async fn rehearse(
 ) -> Answered<Json<Rehearsal>> {
     asker.administrator()?;
     Ok(Json(control.gate.rehearse(proposal.text).await?))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Listed {
+    /// The last id of the page before.
+    after: Option<String>,
+    /// Rows of a page; 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct RecallLine {
+    id: String,
+    /// As it is written.
+    rule: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Recalls {
+    recalls: Vec<RecallLine>,
+    /// What to give as `after` for the next page; null on the last one.
+    next: Option<String>,
+}
+
+/// Recalls in 90-ui.yaml, in its order.
+#[utoipa::path(get, path = "/rules/recalls", tag = "rules", operation_id = "listRecalls", params(Listed), responses((status = 200, body = Recalls)))]
+async fn recalls(
+    State(control): State<Control>,
+    asker: Asker,
+    Asked(page): Asked<Listed>,
+) -> Answered<Json<Recalls>> {
+    asker.administrator()?;
+    let limit = limit(page.limit)?;
+    let all = control.gate.rules().await.recalls();
+    let first =
+        page.after.and_then(|after| all.iter().position(|(id, _)| *id == after)).map_or(0, |at| at + 1);
+    let rows: Vec<_> = all.into_iter().skip(first).take(limit as usize).collect();
+    let next = next(&rows, limit, |(id, _)| id.clone());
+    let line = |(id, rule): (String, String)| RecallLine { id, rule };
+    Ok(Json(Recalls { recalls: rows.into_iter().map(line).collect(), next }))
 }
 
 /// Denies packages by one more rule in 90-ui.yaml, at once.
