@@ -228,7 +228,7 @@ async fn own_password(
     }
     let done = async {
         let by = By::user(user, &visitor.address());
-        (accounts.people)().await?.set_password(&by, &who.name, &password).await
+        (accounts.people)().await?.set_password(&by, &*who.name, &password).await
     };
     done.await.map_err(|error| refusal(people_problem(&visitor, &error)))?;
     Ok(StatusCode::NO_CONTENT.into_response())

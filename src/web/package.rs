@@ -100,7 +100,9 @@ pub(super) async fn show(desk: &Desk, spot: &Spot, name: &str, asked: &Asked) ->
         None => None,
     };
     let more_needed = needed_by.as_ref().map_or(0, |all| all.len().saturating_sub(NEEDED));
-    needed_by.iter_mut().for_each(|all| all.truncate(NEEDED));
+    if let Some(all) = &mut needed_by {
+        all.truncate(NEEDED);
+    }
     let all_versions: Vec<&[PackageFile]> = all.chunk_by(|a, b| a.version == b.version).collect();
     let version_turn = version_turn(desk, (spot, name, version), asked, &all_versions);
     Ok(page::show(&PackagePage {
