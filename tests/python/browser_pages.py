@@ -8,7 +8,7 @@ import urllib.parse
 import urllib.request
 
 from selenium import webdriver
-from selenium.common.exceptions import TimeoutException
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -86,7 +86,9 @@ class Pages:
 
     def wait(self, what, probe):
         try:
-            return WebDriverWait(self.driver, PATIENCE).until(lambda _: probe())
+            # A page may go while it is looked at.
+            gone = (StaleElementReferenceException,)
+            return WebDriverWait(self.driver, PATIENCE, ignored_exceptions=gone).until(lambda _: probe())
         except TimeoutException:
             sys.exit(f"not so in time: {what}; on {self.driver.current_url}: {self.text()}")
 
