@@ -3,23 +3,32 @@
 //! There is always a superuser who is not disabled. Nothing in the store spans two rows, so the rule is looked at before a
 //! change and again after it: two who take rights from each other at once both see it and put them back.
 //!
-//! Belongs here: superusers, disabling, deleting. Does not: single tokens and grants.
+//! Belongs here: superusers, disabling, deleting, addresses. Does not: single tokens and grants.
 
 use serde_json::json;
 
 use super::record::Done;
-use super::users::target;
-use super::{By, PAGE, People, PeopleError, Seen};
+use super::users::{is_email, target};
+use super::{By, PAGE, People, PeopleError, Refusal, Seen};
 use crate::store::StoreError;
 use crate::store::model::{Subject, Token, User, UserId};
 
 /// What becomes of a user; what is `None` stays.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct UserState {
     /// Passes every access rule.
     pub superuser: Option<bool>,
     /// Let in nowhere.
     pub disabled: Option<bool>,
+    /// An address, where a code for a new password is sent; an empty one takes it away.
+    pub email: Option<String>,
+}
+
+/// What of a user is changed here.
+type Part = (bool, bool, Option<String>);
+
+fn part(user: &User) -> Part {
+    (user.superuser, user.disabled, user.email.clone())
 }
 
 impl People {
@@ -29,7 +38,7 @@ impl People {
     /// good, tokens are good again when the user is enabled.
     ///
     /// # Errors
-    /// [`PeopleError::LastSuperuser`], [`PeopleError::NoUser`], [`PeopleError::Changed`]
+    /// [`PeopleError::LastSuperuser`], [`PeopleError::NoUser`], [`PeopleError::Changed`], [`Refusal::Email`]
     pub async fn set_state(
         &self,
         by: &By,
@@ -37,10 +46,17 @@ impl People {
         to: UserState,
     ) -> Result<(User, bool), PeopleError> {
         let seen = user.into();
+        let email = to.email.map(|email| Some(email).filter(|email| !email.is_empty()));
+        if email.iter().flatten().any(|email| !is_email(email)) {
+            return Err(Refusal::Email.into());
+        }
         let user = self.user(seen.name).await?;
-        let set = move |user: &mut User| {
+        let set = |user: &mut User| {
             user.superuser = to.superuser.unwrap_or(user.superuser);
             user.disabled = to.disabled.unwrap_or(user.disabled);
+            if let Some(email) = &email {
+                user.email.clone_from(email);
+            }
         };
         let (before, user) = self.change_keeping_one(&user, seen, set).await?;
         let sessions = if to.disabled == Some(true) { self.end_sessions(&user.id).await? } else { 0 };
@@ -57,7 +73,20 @@ impl People {
             };
             self.record(by, Done { kind, target: target(&user), detail }).await?;
         }
-        Ok((user, superuser || disabled))
+        let moved = before.email != user.email;
+        if moved {
+            let detail = json!({"name": user.name, "email": user.email});
+            self.record(by, Done { kind: "user.email", target: target(&user), detail }).await?;
+        }
+        Ok((user, superuser || disabled || moved))
+    }
+
+    /// Says where mail to a user goes; an empty address takes it away.
+    ///
+    /// # Errors
+    /// As [`People::set_state`].
+    pub async fn set_email(&self, by: &By, name: &str, email: &str) -> Result<(User, bool), PeopleError> {
+        self.set_state(by, name, UserState { email: Some(email.to_owned()), ..UserState::default() }).await
     }
 
     /// Makes a user a superuser, or no longer one.
@@ -65,7 +94,7 @@ impl People {
     /// # Errors
     /// As [`People::set_state`].
     pub async fn set_superuser(&self, by: &By, name: &str, on: bool) -> Result<(User, bool), PeopleError> {
-        self.set_state(by, name, UserState { superuser: Some(on), disabled: None }).await
+        self.set_state(by, name, UserState { superuser: Some(on), ..UserState::default() }).await
     }
 
     /// Lets a user in nowhere.
@@ -73,7 +102,7 @@ impl People {
     /// # Errors
     /// As [`People::set_state`].
     pub async fn disable_user(&self, by: &By, name: &str) -> Result<(User, bool), PeopleError> {
-        self.set_state(by, name, UserState { superuser: None, disabled: Some(true) }).await
+        self.set_state(by, name, UserState { disabled: Some(true), ..UserState::default() }).await
     }
 
     /// Undoes that.
@@ -81,7 +110,7 @@ impl People {
     /// # Errors
     /// As [`People::set_state`].
     pub async fn enable_user(&self, by: &By, name: &str) -> Result<(User, bool), PeopleError> {
-        self.set_state(by, name, UserState { superuser: None, disabled: Some(false) }).await
+        self.set_state(by, name, UserState { disabled: Some(false), ..UserState::default() }).await
     }
 
     /// Deletes a user. First nothing of the user is good any more (disabled), then tokens are revoked, sessions ended,
@@ -125,14 +154,13 @@ impl People {
                 if alone && is_active(&before) && !is_active(user) {
                     return Err(PeopleError::LastSuperuser(user.name.clone()));
                 }
-                let changed = (before.superuser, before.disabled) != (user.superuser, user.disabled);
-                Ok(changed || seen.at.is_some())
+                Ok(part(&before) != part(user) || seen.at.is_some())
             })
             .await?;
         let took = is_active(&before) && !is_active(&after);
         if took && self.store.users().superusers(1).await?.is_empty() {
             let back = |user: &mut User| {
-                (user.superuser, user.disabled) = (before.superuser, before.disabled);
+                (user.superuser, user.disabled, user.email) = part(&before);
                 Ok(true)
             };
             self.change_user(&user.id, Seen::from(&after.name), back).await?;

@@ -178,7 +178,7 @@ pub(super) fn target(user: &User) -> String {
 }
 
 /// An address that people can read; whether mail arrives there is not known.
-fn is_email(text: &str) -> bool {
+pub(super) fn is_email(text: &str) -> bool {
     let odd = |c: char| c.is_whitespace() || c.is_control() || "<>,;\"".contains(c);
     text.len() <= 254
         && !text.contains(odd)

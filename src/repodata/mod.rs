@@ -29,6 +29,7 @@ mod members;
 pub mod merge;
 mod moment;
 mod names;
+pub mod needs;
 pub mod onlooker;
 mod opening;
 mod out;

@@ -30,7 +30,7 @@ use crate::store::model::{Channel, Package};
 
 pub use labels::LabelUse;
 pub use names::{Named, NamesFound};
-pub use package::{About, Depend, VersionSeen, day_of, depends, is_small, texts, version_of};
+pub use package::{About, Depend, VersionSeen, day_of, depends, texts, version_of};
 
 /// See the module's description. Cheap to clone.
 #[derive(Clone)]

@@ -11,13 +11,11 @@ use crate::clock::UnixMillis;
 use crate::conda::spec::dependency_name;
 use crate::conda::subdir::Subdir;
 use crate::conda::url::{IndexFile, Packing};
-use crate::delivery::catalogue::{Catalogue, Fate, Order, PackageFile, RecordOfFile, Spot};
+use crate::delivery::catalogue::{Catalogue, Fate, PackageFile, RecordOfFile, Spot};
 use crate::people::People;
 use crate::snapshot::Place;
 use crate::store::model::Downloads;
 
-/// Files of a channel up to which everything is read to find out what needs a package.
-const SMALL: u64 = 5_000;
 /// Files whose downloads are counted, and rows of each.
 const COUNTED: usize = 20;
 const ROWS: usize = 20_000;
@@ -89,12 +87,6 @@ pub fn depends(all: &Catalogue, record: &RecordOfFile) -> Vec<Depend> {
     texts(&record.record, "depends").into_iter().map(one).collect()
 }
 
-/// Whether all of a channel can be read while somebody waits.
-#[must_use]
-pub fn is_small(all: &Catalogue) -> bool {
-    all.files() <= SMALL
-}
-
 impl Sight {
     /// The record that speaks for a version: of a file that is shown, if one is.
     pub async fn record_of(&self, spot: &Spot, seen: &VersionSeen) -> Option<RecordOfFile> {
@@ -126,26 +118,9 @@ impl Sight {
         about
     }
 
-    /// The packages whose newest files that are shown need a package; `None` where the channel is too large to be read through.
-    pub async fn needed_by(&self, spot: &Spot, name: &str) -> Option<Vec<String>> {
-        let (delivery, asked) = (&self.delivery, spot.asked());
-        let all = delivery.catalogue(&spot.place, &asked).await;
-        if !is_small(&all) {
-            return None;
-        }
-        let mut found = Vec::new();
-        for line in all.names.matching("", Order::Name) {
-            let files = delivery.package_files(&spot.place, &asked, &line.name).await;
-            let newest = files.into_iter().find(|file| file.fate == Fate::Shown).into_iter().collect();
-            let records = delivery.records_of(&spot.place, &asked, newest).await;
-            let needs = |record: &RecordOfFile| {
-                texts(&record.record, "depends").iter().any(|text| dependency_name(text) == name)
-            };
-            if records.iter().any(needs) {
-                found.push(line.name.to_string());
-            }
-        }
-        Some(found)
+    /// The packages that need one, in the order of their names: by the newest file in each subdir that is shown.
+    pub async fn needed_by(&self, spot: &Spot, name: &str) -> Vec<String> {
+        self.delivery.needed_by(&spot.place, &spot.asked(), name).await
     }
 
     /// How often files were fetched on each of the last `days` days, today the last. Who fetched them is not said.

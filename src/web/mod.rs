@@ -127,6 +127,7 @@ pub fn router(parts: Parts) -> Router {
         .route("/ui/tokens/rotate", post(tokens::rotate))
         .route("/ui/profile", get(profile::show))
         .route("/ui/profile/password", post(profile::password))
+        .route("/ui/profile/sessions/end", post(profile::end))
         .merge(admin::router())
         .fallback(dress::nowhere)
         .layer(DefaultBodyLimit::max(LONGEST))

@@ -2,6 +2,8 @@
 //!
 //! Belongs here: the page. Does not: why a file is hidden (`why`), what may be done with it (`upkeep`).
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::response::Response;
 
@@ -12,9 +14,10 @@ use super::show::{When, count, size};
 use super::sorry::Sorry;
 use super::spark::Spark;
 use super::why;
+use crate::conda::subdir::Subdir;
 use crate::delivery::catalogue::{Fate, PackageFile, Spot};
 use crate::policy::access::Right;
-use crate::sight::{self, Depend, is_small, version_of};
+use crate::sight::{self, Depend, version_of};
 use crate::store::model::PackageState;
 /// Versions of a page, which are listed beside the files.
 const VERSIONS: usize = 60;
@@ -27,9 +30,10 @@ const DAYS: u32 = 30;
 
 struct Version {
     text: String,
-    files: usize,
     hidden: bool,
     current: bool,
+    /// Of each subdir of the table: how many files are shown there, and how many are not.
+    cells: Vec<(usize, usize)>,
 }
 
 struct FileRow {
@@ -65,13 +69,14 @@ struct PackagePage {
     latest: bool,
     versions: Vec<Version>,
     version_turn: Turn,
+    /// The columns of the table of versions.
+    subdirs: Vec<String>,
     files: Vec<FileRow>,
     file_turn: Turn,
     depends: Vec<Depend>,
     constrains: Vec<String>,
     needed_by: Option<Vec<String>>,
     more_needed: usize,
-    may_ask_needs: bool,
     about: About,
     installs: Vec<(&'static str, String)>,
     spark: Option<Spark>,
@@ -96,7 +101,7 @@ pub(super) async fn show(desk: &Desk, spot: &Spot, name: &str, asked: &Asked) ->
     let record = record.as_ref();
     let catalogue = delivery.catalogue(&spot.place, &spot.asked()).await;
     let mut needed_by = match asked.needs {
-        Some(_) => sight.needed_by(spot, name).await,
+        Some(_) => Some(sight.needed_by(spot, name).await),
         None => None,
     };
     let more_needed = needed_by.as_ref().map_or(0, |all| all.len().saturating_sub(NEEDED));
@@ -105,12 +110,14 @@ pub(super) async fn show(desk: &Desk, spot: &Spot, name: &str, asked: &Asked) ->
     }
     let all_versions: Vec<&[PackageFile]> = all.chunk_by(|a, b| a.version == b.version).collect();
     let version_turn = version_turn(desk, (spot, name, version), asked, &all_versions);
+    let subdirs: BTreeSet<&Subdir> = all.iter().map(|file| &file.subdir).collect();
     Ok(page::show(&PackagePage {
         page: desk.page("channels"),
         channel: spot.name.to_string(),
         name: name.to_owned(),
         latest: seen.latest,
-        versions: versions(&all_versions, &version_turn, version),
+        versions: versions(&all_versions, &version_turn, version, &subdirs),
+        subdirs: subdirs.iter().map(ToString::to_string).collect(),
         version_turn,
         files: file_rows(desk, spot, (name, &listed), may_write).await,
         file_turn,
@@ -118,7 +125,6 @@ pub(super) async fn show(desk: &Desk, spot: &Spot, name: &str, asked: &Asked) ->
         constrains: record.map_or_else(Vec::new, |record| sight::texts(&record.record, "constrains")),
         needed_by,
         more_needed,
-        may_ask_needs: is_small(&catalogue),
         about: shown(sight.about(spot, record).await),
         installs: installs(desk, spot, name, of_version),
         spark: spark(desk, of_version).await,
@@ -153,11 +159,16 @@ fn version_turn(desk: &Desk, place: (&Spot, &str, &str), asked: &Asked, all: &[&
     Turn::new(all.len(), VERSIONS, asked.versions.unwrap_or(its), link)
 }
 
-fn versions(all: &[&[PackageFile]], turn: &Turn, current: &str) -> Vec<Version> {
+fn versions(all: &[&[PackageFile]], turn: &Turn, current: &str, subdirs: &BTreeSet<&Subdir>) -> Vec<Version> {
     let of = |files: &&[PackageFile]| {
         let text = files.first().map_or_else(String::new, |file| file.version.clone());
+        let cell = |subdir: &&Subdir| {
+            let there = files.iter().filter(|file| file.subdir == **subdir);
+            let (shown, hidden): (Vec<_>, Vec<_>) = there.partition(|file| file.fate == Fate::Shown);
+            (shown.len(), hidden.len())
+        };
         Version {
-            files: files.len(),
+            cells: subdirs.iter().map(cell).collect(),
             hidden: files.iter().all(|file| file.fate != Fate::Shown),
             current: text == current,
             text,

@@ -1,4 +1,4 @@
-//! What the gate knows of whoever has signed in, and their password.
+//! What the gate knows of whoever has signed in: their password, where they are signed in.
 //!
 //! Belongs here: the page and its form. Does not: passwords (`people`, `identity`).
 
@@ -13,6 +13,10 @@ use super::show::When;
 use super::sorry::Sorry;
 use super::tokens::myself;
 use crate::auth::credential::{Credential, Form, Presented};
+use crate::store::model::Session;
+
+/// Sessions that are listed.
+const SESSIONS: u32 = 100;
 
 #[derive(Template)]
 #[template(path = "profile.html")]
@@ -24,6 +28,29 @@ struct ProfilePage {
     created: When,
     superuser: bool,
     rights: Vec<(String, Vec<&'static str>)>,
+    sessions: Vec<Row>,
+    more_sessions: bool,
+}
+
+/// Where somebody is signed in.
+struct Row {
+    id: String,
+    address: String,
+    agent: String,
+    created: When,
+    last_use: When,
+}
+
+impl Row {
+    fn new(desk: &Desk, session: &Session) -> Self {
+        Self {
+            id: session.id.to_string(),
+            address: session.address.clone(),
+            agent: session.agent.clone(),
+            created: When::new(session.created, desk.now()),
+            last_use: When::new(session.last_use, desk.now()),
+        }
+    }
 }
 
 pub(super) async fn show(Extension(desk): Extension<Desk>) -> Result<Response, Sorry> {
@@ -38,7 +65,10 @@ pub(super) async fn show(Extension(desk): Extension<Desk>) -> Result<Response, S
             all.into_iter().filter(|(_, right)| desk.may(&spot.name, *right, None)).map(|(word, _)| word);
         rights.push((spot.name.to_string(), has.collect()));
     }
+    let sessions = people.sessions(&user, None, SESSIONS).await?;
     Ok(page::show(&ProfilePage {
+        sessions: sessions.iter().map(|session| Row::new(&desk, session)).collect(),
+        more_sessions: sessions.len() == SESSIONS as usize,
         page: desk.page(""),
         name: user.name.clone(),
         email: user.email.clone().unwrap_or_default(),
@@ -47,6 +77,18 @@ pub(super) async fn show(Extension(desk): Extension<Desk>) -> Result<Response, S
         superuser: who.is_superuser(),
         rights,
     }))
+}
+
+/// Ends a session of the visitor's own; this one, too.
+pub(super) async fn end(Extension(desk): Extension<Desk>, posted: Posted) -> Result<Response, Sorry> {
+    let people = desk.people().await?;
+    let user = myself(&desk, &people).await?;
+    let flash = if people.end_session(&desk.by(), &user, posted.text("id")).await? {
+        Flash::good("That session is over.")
+    } else {
+        Flash::bad("There is no such session of yours any more.")
+    };
+    Ok(desk.tell("/-/ui/profile", &flash))
 }
 
 pub(super) async fn password(Extension(desk): Extension<Desk>, posted: Posted) -> Result<Response, Sorry> {

@@ -25,6 +25,7 @@ const FORMS: &[(&str, &str, &str)] = &[
     ("tokens/revoke", "", "revokeToken"),
     ("tokens/rotate", "", "rotateToken"),
     ("profile/password", "", "setOwnPassword"),
+    ("profile/sessions/end", "", "endSession"),
     ("channels/*", "load", "loadIndexes"),
     ("channels/*/-/*", "labels", "changeLabels"),
     ("channels/*/-/*", "yank", "yankPackage"),
@@ -37,6 +38,7 @@ const FORMS: &[(&str, &str, &str)] = &[
     ("admin/users/*", "demote", "changeUser"),
     ("admin/users/*", "enable", "changeUser"),
     ("admin/users/*", "disable", "changeUser"),
+    ("admin/users/*", "email", "changeUser"),
     ("admin/users/*", "password", "setPassword"),
     ("admin/users/*", "delete", "deleteUser"),
     ("admin/groups", "", "createGroup"),
@@ -72,6 +74,7 @@ const PAGES: &[(&str, &str)] = &[
     ("search?by=spec", "search"),
     ("tokens", "listTokens"),
     ("profile", "getProfile"),
+    ("profile (sessions)", "listSessions"),
     ("admin/users", "listUsers"),
     ("admin/groups", "listGroups"),
     ("admin/grants", "listGrants"),
@@ -81,10 +84,13 @@ const PAGES: &[(&str, &str)] = &[
     ("admin/rules?explain", "explain"),
     ("admin/upstreams", "listUpstreams"),
     ("admin/downloads", "listDownloads"),
+    ("admin/downloads (traffic)", "listTraffic"),
     ("admin/cache", "getCache"),
+    ("admin/cache (contents)", "getCacheContents"),
     ("admin/jobs", "listJobs"),
     ("admin/audit", "listEvents"),
     ("admin/settings", "listSettings"),
+    ("licenses", "listLicenses"),
 ];
 
 /// Only the browser has a theme.

@@ -117,6 +117,11 @@ fn users_are_made_once_and_changed_by_who_has_looked() {
     let changed = root.with("PATCH", "users/eve", ("If-Match", &tag), &json!({"disabled": true}));
     assert_eq!(changed.json()["disabled"], true);
     root.with("PATCH", "users/eve", ("If-Match", &tag), &json!({"superuser": true})).expect_problem(412);
+    let email = |text: &str| root.send("PATCH", "users/eve", &json!({"email": text}));
+    assert_eq!(email("eve@example.com").json()["email"], "eve@example.com");
+    email("no address").expect_problem(422);
+    assert_eq!(email("").json()["email"], Value::Null);
+    assert_eq!(root.get("users/eve")["disabled"], true, "all else stays");
     root.with("DELETE", "users/eve", ("If-Match", &tag), &json!({})).expect_problem(412);
     root.send("DELETE", "users/eve", &json!({})).expect(204);
     root.send("PATCH", "users/eve", &json!({})).expect_problem(404);

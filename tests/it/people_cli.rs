@@ -170,6 +170,10 @@ fn changes_of_users(home: &Home) {
     let said = ends_with(home, 1, &["user", "set-superuser", "ada", "off"], "");
     assert!(said.contains("`ada` is the last superuser that is not disabled"), "{said}");
     done(home, &["user", "enable", "root"]);
+    assert_eq!(done(home, &["user", "set-email", "ada", "ada@example.org"]), "`ada` has this address now\n");
+    let said = ends_with(home, 2, &["user", "set-email", "ada", "nowhere"], "");
+    assert!(said.contains("address"), "{said}");
+    assert_eq!(json_of(home, &["user", "set-email", "ada"])["email"], json!(null));
     assert_eq!(done(home, &["user", "delete", "ci", "--yes"]), "`ci` is gone\n");
     let tokens = json_of(home, &["token", "list"]);
     let of_ci = tokens.as_array().unwrap().iter().filter(|row| row["user"].is_null());

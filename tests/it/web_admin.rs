@@ -82,6 +82,12 @@ fn users_are_made_changed_and_deleted() {
             ],
         )
     };
+    let mail = |root: &mut Browser, email: &'static str| {
+        root.submit("/-/ui/admin/users/eve", &[("action", "email"), ("email", email)])
+    };
+    assert!(mail(&mut root, "eve@example.com").contains("Mail to eve goes to eve@example.com."));
+    assert!(mail(&mut root, "nowhere").contains("class=\"note bad\""));
+    assert!(mail(&mut root, "").contains("eve has no address any more"));
     assert!(act(&mut root, "promote").contains("is an administrator now"));
     eventually_true("eve may", || eve.open("/-/ui/admin/users").status == 200);
     assert!(act(&mut root, "demote").contains("no administrator any more"));

@@ -136,6 +136,13 @@ fn a_package_says_what_it_is_and_why_files_are_hidden() {
         assert_eq!(browser.open(&path).status, 404, "{file}");
     }
     assert_eq!(browser.open("/-/ui/channels/chan/-/a%3Cb").status, 404);
+    // Versions and subdirs: one file of each, of which one is not shown.
+    let versions = page.split("id=\"versions\"").nth(1).unwrap().split("</table>").next().unwrap();
+    assert!(versions.contains(">noarch</th>") && !versions.contains(">linux-64</th>"), "{versions}");
+    assert!(
+        versions.contains("title=\"not shown\">(1)</span>") && versions.contains(">1</td>"),
+        "{versions}"
+    );
     // What needs it.
     let beta = browser.page("/-/ui/channels/chan/-/beta?needs=1");
     assert!(beta.contains("No package of this channel needs it"), "the one that does is hidden: {beta}");

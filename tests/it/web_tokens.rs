@@ -91,6 +91,25 @@ fn the_password_is_changed_by_who_knows_it() {
 }
 
 #[test]
+fn sessions_are_listed_and_ended_by_whose_they_are() {
+    let scene = Scene::new("");
+    let mut phone = Browser::new(&scene.gate).with_header("User-Agent", "a phone");
+    assert_eq!(phone.sign_in("ada", PASSWORD).status, 303);
+    let (mut ada, mut bob) = (Browser::of(&scene.gate, "ada"), Browser::of(&scene.gate, "bob"));
+    let page = ada.page("/-/ui/profile");
+    let row = page.split("<tr>").find(|row| row.contains("a phone")).expect("the other session");
+    let id = row.split("name=\"id\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    bob.page("/-/ui/profile");
+    let end = |browser: &mut Browser| browser.submit("/-/ui/profile/sessions/end", &[("id", id)]);
+    assert!(end(&mut bob).contains("There is no such session of yours"));
+    assert!(phone.page("/").contains("class=\"who\">ada<"), "it is not bob's to end");
+    let told = end(&mut ada);
+    assert!(told.contains("That session is over.") && !told.contains("a phone"), "{told}");
+    crate::harness::eventually_true("it is over", || !phone.page("/").contains("class=\"who\">ada<"));
+    assert!(ada.page("/").contains("class=\"who\">ada<"), "this one goes on");
+}
+
+#[test]
 fn packages_are_uploaded_by_form_and_by_script() {
     let scene = hosted::Scene::new("");
     scene.public("team");

@@ -11,6 +11,7 @@ from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
 PATIENCE = 30
@@ -110,7 +111,10 @@ class Pages:
     def sign_in(self, user, password):
         self.open("/-/ui/sign-in")
         self.fill(username=user, password=password)
+        form = self.one("main form")
         self.press("Sign in")
+        # Whoever opens another page before the answer is there is not signed in.
+        WebDriverWait(self.driver, PATIENCE).until(expected_conditions.staleness_of(form))
 
     def sign_out(self):
         self.one("details.menu > summary").click()

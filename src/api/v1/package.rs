@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Control;
-use super::answers::{Answered, tag_of_content, tagged};
+use super::answers::{Answered, limit, tag_of_content, tagged};
 use super::asker::{Asked, Asker};
 use crate::clock::UnixMillis;
 use crate::conda::archive::ArchiveName;
@@ -130,15 +130,22 @@ pub(super) struct Named {
     channel: String,
     /// The whole name.
     name: String,
+    /// The last name of the page before.
+    after: Option<String>,
+    /// Names of a page; 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
 }
 
 #[derive(Serialize, ToSchema)]
 struct Dependants {
     /// Names, in their order.
     dependants: Vec<String>,
+    /// What to give as `after` for the next page; null on the last one.
+    next: Option<String>,
 }
 
-/// The packages of a channel whose newest files that are shown need a package. Only of channels that are small enough to be read through.
+/// The packages of a channel that need one: in any subdir by the newest file there that is shown.
 #[utoipa::path(get, path = "/package/dependants", tag = "indexes", operation_id = "listDependants", params(Named), responses((status = 200, body = Dependants)))]
 async fn dependants(
     State(control): State<Control>,
@@ -146,13 +153,15 @@ async fn dependants(
     Asked(which): Asked<Named>,
 ) -> Answered<Json<Dependants>> {
     let spot = control.spot(&asker, &which.channel)?;
-    let found = control.sight.needed_by(&spot, &which.name).await;
-    let large = || {
-        Problem::unprocessable(
-            "this channel is too large to be read through for that; `conda search` with `--info` says what a package needs",
-        )
-    };
-    Ok(Json(Dependants { dependants: found.ok_or_else(large)? }))
+    let limit = limit(which.limit)?;
+    let mut dependants = control.sight.needed_by(&spot, &which.name).await;
+    if let Some(after) = &which.after {
+        dependants.retain(|name| name > after);
+    }
+    let more = dependants.len() > limit as usize;
+    dependants.truncate(limit as usize);
+    let next = dependants.last().filter(|_| more).cloned();
+    Ok(Json(Dependants { dependants, next }))
 }
 
 #[derive(Deserialize, IntoParams)]

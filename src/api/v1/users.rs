@@ -69,6 +69,8 @@ struct UserChange {
     superuser: Option<bool>,
     /// Let in nowhere, or let in again.
     disabled: Option<bool>,
+    /// Where a code for a new password is sent; an empty one takes it away.
+    email: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -153,7 +155,7 @@ async fn change(
     let by = asker.administrator()?;
     let people = control.people().await?;
     let user = people.user(&username).await?;
-    let to = UserState { superuser: change.superuser, disabled: change.disabled };
+    let to = UserState { superuser: change.superuser, disabled: change.disabled, email: change.email };
     let (user, _) = people.set_state(&by, seen(&user, &headers)?, to).await?;
     Ok(tagged(&HeaderMap::new(), &tag_of(&user.id, user.revision), &UserView::from(&user)))
 }

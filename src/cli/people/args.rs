@@ -84,6 +84,17 @@ pub(in super::super) enum UserCommand {
         #[arg(value_enum)]
         switch: Switch,
     },
+    /// Say where mail to a user goes, such as the code for a forgotten password
+    SetEmail {
+        #[command(flatten)]
+        common: Common,
+        /// Who
+        #[arg(value_name = "USER")]
+        user: String,
+        /// The address; none takes it away
+        #[arg(value_name = "ADDRESS", default_value = "")]
+        email: String,
+    },
     /// Let a user in nowhere: sessions end, tokens and password are not good until `enable`
     Disable(OneUser),
     /// Let a disabled user in again; tokens that are not expired are good again
@@ -385,6 +396,7 @@ impl UserCommand {
             | Self::Create(UserCreate { common, .. })
             | Self::Passwd { common, .. }
             | Self::SetSuperuser { common, .. }
+            | Self::SetEmail { common, .. }
             | Self::Disable(OneUser { common, .. })
             | Self::Enable(OneUser { common, .. })
             | Self::Delete { one: OneUser { common, .. }, .. } => common,

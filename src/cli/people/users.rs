@@ -42,6 +42,12 @@ pub(super) async fn answer(command: &UserCommand, desk: &mut Desk<'_, '_>) -> Re
             changed_or_not(desk, &user, changed, is);
             Ok(())
         }
+        UserCommand::SetEmail { user, email, .. } => {
+            let (user, changed) = desk.people.set_email(&desk.by, user, email).await?;
+            let is = if user.email.is_some() { "has this address" } else { "has no address" };
+            changed_or_not(desk, &user, changed, is);
+            Ok(())
+        }
         UserCommand::Disable(one) => {
             let (user, changed) = desk.people.disable_user(&desk.by, &one.user).await?;
             changed_or_not(desk, &user, changed, "is disabled");

@@ -9,6 +9,7 @@ mod files;
 mod names;
 mod visible;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::clock::UnixMillis;
 use crate::conda::channel::ChannelRef;
 use crate::conda::subdir::{KNOWN, Subdir};
 use crate::repodata::generation::Generation;
+use crate::repodata::needs::Needs;
 use crate::repodata::summary::Summary;
 use crate::snapshot::Place;
 
@@ -66,6 +68,8 @@ pub struct SubdirState {
 /// What is remembered.
 pub(super) struct Catalogues {
     summaries: Cache<Arc<str>, Arc<Summary>>,
+    /// A megabyte or two each for a large channel.
+    needs: Cache<Arc<str>, Arc<Needs>>,
     known: Cache<ChannelRef, Arc<Catalogue>>,
     making: moka::future::Cache<ChannelRef, Arc<Catalogue>>,
     channels: Cache<(), Arc<[ChannelRef]>>,
@@ -74,11 +78,12 @@ pub(super) struct Catalogues {
 impl Catalogues {
     pub(super) fn new() -> Self {
         let summaries = Cache::builder().max_capacity(64).time_to_idle(IDLE).build();
+        let needs = Cache::builder().max_capacity(16).time_to_idle(IDLE).build();
         let known = Cache::builder().max_capacity(64).time_to_idle(IDLE).build();
         // Only who makes one is in it; it is empty when they are done.
         let making = moka::future::Cache::builder().max_capacity(64).build();
         let channels = Cache::builder().max_capacity(1).time_to_live(LISTED).build();
-        Self { summaries, known, making, channels }
+        Self { summaries, needs, known, making, channels }
     }
 }
 
@@ -107,6 +112,26 @@ impl Delivery {
             // It runs to its end whoever waits.
             None => self.inner.runtime.spawn(making).await.unwrap_or_default(),
         }
+    }
+
+    /// The packages that need one, in order of their names: in any subdir by the newest file there that is shown.
+    pub async fn needed_by(&self, place: &Place, asked: &ChannelRef, name: &str) -> Vec<String> {
+        let here = self.indexes_here(place, asked).await;
+        let (this, name) = (self.clone(), name.to_owned());
+        let look = move || {
+            let all: Vec<_> = here.iter().map(|(_, generation)| this.needs(generation)).collect();
+            let found: BTreeSet<&str> = all.iter().flat_map(|needs| needs.of_package(&name)).collect();
+            found.into_iter().map(str::to_owned).collect()
+        };
+        self.inner.runtime.spawn_blocking(look).await.unwrap_or_default()
+    }
+
+    fn needs(&self, generation: &Generation) -> Arc<Needs> {
+        let make = || Needs::of(generation, &self.summary(generation)).map(Arc::new);
+        self.inner.catalogues.needs.try_get_with(generation.key(), make).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the records of an index can't be read; nothing is told of what needs its packages");
+            Arc::default()
+        })
     }
 
     /// The channels that have an index here, as indexes are kept. What was found is believed for some seconds.

@@ -38,16 +38,16 @@ async fn one_goes_on(deeds: &[Deed], lay_out: impl AsyncFn(&People) -> (String, 
 async fn of_two_who_saw_a_user_one_goes_on() {
     let deeds: [Deed; 5] = [
         |people, name, at| {
-            let to = UserState { superuser: Some(true), disabled: None };
+            let to = UserState { superuser: Some(true), ..UserState::default() };
             Box::pin(async move { people.set_state(&by(), Seen::at(&name, Some(at)), to).await.map(drop) })
         },
         |people, name, at| {
-            let to = UserState { superuser: None, disabled: Some(true) };
+            let to = UserState { disabled: Some(true), ..UserState::default() };
             Box::pin(async move { people.set_state(&by(), Seen::at(&name, Some(at)), to).await.map(drop) })
         },
         // Asks for what is so already.
         |people, name, at| {
-            let to = UserState { superuser: Some(false), disabled: Some(false) };
+            let to = UserState { superuser: Some(false), disabled: Some(false), email: None };
             Box::pin(async move { people.set_state(&by(), Seen::at(&name, Some(at)), to).await.map(drop) })
         },
         |people, name, at| {

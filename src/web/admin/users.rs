@@ -176,6 +176,13 @@ async fn done(desk: &Desk, people: &People, user: &User, posted: &Posted) -> Res
             people.set_superuser(&by, name, false).await?;
             format!("{name} is no administrator any more.")
         }
+        "email" => {
+            let (user, _) = people.set_email(&by, name, posted.text("email")).await?;
+            match user.email {
+                Some(email) => format!("Mail to {name} goes to {email}."),
+                None => format!("{name} has no address any more."),
+            }
+        }
         "password" => {
             if posted.secret("password") != posted.secret("again") {
                 return Err(Sorry::invalid("the two passwords are not the same; nothing was changed"));
