@@ -57,7 +57,8 @@ fn people_do_the_same_on_mongodb() {
 const MORE: &str = "/-/ui/channels/forge /-/ui/channels/forge/-/tool /-/ui/channels/forge/-/tool?version=2.0 \
                     /-/ui/channels/forge/-/tool?why=linux-64/tool-2.0-0.conda /-/ui/search?q=lib \
                     /-/ui/admin/rules?what=forge::tool /-/ui/admin/downloads?range=month \
-                    /-/ui/admin/downloads?range=year";
+                    /-/ui/admin/downloads?range=year /-/ui/licenses /-/ui/forgotten \
+                    /-/ui/new-password?code=x";
 
 /// A gate where nobody is yet.
 struct Scene {

@@ -8,16 +8,24 @@ import urllib.parse
 import urllib.request
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException, WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.ui import WebDriverWait
 
 PATIENCE = 30
 SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
 SESSION = "condagate_session"
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--force-prefers-reduced-motion"]
+
+
+def is_gone(element):
+    """Whether a page is left that this was on. The driver has more than one word for it while that happens."""
+    try:
+        element.is_enabled()
+    except WebDriverException:
+        return True
+    return False
 
 
 class Pages:
@@ -62,7 +70,8 @@ class Pages:
 
     def fill(self, **fields):
         for name, value in fields.items():
-            field = self.one(f"main [name={name}]:not([type=hidden])")
+            selector = f"main [name={name}]:not([type=hidden])"
+            field = self.wait(f"a field {name}", lambda: next(iter(self.all(selector)), None))
             field.clear()
             field.send_keys(value)
 
@@ -71,7 +80,11 @@ class Pages:
         button = next((button for button in buttons if button.is_displayed() and text in button.text), None)
         if button is None:
             sys.exit(f"no button `{text}` on {self.driver.current_url}: {self.text()}")
+        forms = button.find_elements(By.XPATH, "ancestor::form[@method='post' and not(@data-upload)]")
         button.click()
+        if forms:
+            # What is looked at next is the answer, not the page that is about to go.
+            self.wait(f"the page goes behind `{text}`", lambda: is_gone(button))
 
     def ask_and_press(self, row, summary, button):
         """Opens what asks once more before it does something, in the row with these texts, and says yes."""
@@ -111,10 +124,7 @@ class Pages:
     def sign_in(self, user, password):
         self.open("/-/ui/sign-in")
         self.fill(username=user, password=password)
-        form = self.one("main form")
         self.press("Sign in")
-        # Whoever opens another page before the answer is there is not signed in.
-        WebDriverWait(self.driver, PATIENCE).until(expected_conditions.staleness_of(form))
 
     def sign_out(self):
         self.one("details.menu > summary").click()
