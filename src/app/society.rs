@@ -14,9 +14,10 @@ use tokio::time::timeout;
 use super::runtimes::Runtimes;
 use super::{StartError, convert, fetch, forgotten};
 use crate::api::accounts::{self, Accounts};
+use crate::api::channels;
 use crate::api::dialects::{self, Dialects, Stages};
+use crate::api::in_process::{self, Threads};
 use crate::api::v1::{self, Control};
-use crate::api::{channels, in_process};
 use crate::auth;
 use crate::auth::password::Passwords;
 use crate::clock::{SharedClock, UnixMillis};
@@ -143,18 +144,18 @@ impl Society {
             send_code: forgotten::sender(config, queue, &self.clock),
         };
         let router = accounts::router(accounts).merge(channels::router(control.sight.clone()));
-        in_process::call(v1::router(control, router), self.pages.clone())
+        in_process::call(v1::router(control, router), self.threads())
     }
 
     /// What answers in upload dialects.
     pub(super) fn dialects(&self, config: &Config, sight: Sight, stages: Stages) -> Api {
         let dialects = Dialects::new(sight, self.open_people(config), stages);
-        in_process::call(dialects::router(dialects), self.runtime.clone())
+        in_process::call(dialects::router(dialects), Threads::same(&self.runtime))
     }
 
-    /// Where pages are made.
-    pub(super) const fn pages(&self) -> &Handle {
-        &self.pages
+    /// Where pages are made and the API answers.
+    pub(super) fn threads(&self) -> Threads {
+        Threads { usual: self.pages.clone(), uploads: self.runtime.clone() }
     }
 
     /// What makes users, once the store is open.

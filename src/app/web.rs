@@ -72,6 +72,6 @@ impl Core {
             data: self.config.data.clone(),
             clock: Arc::clone(&self.clock),
         });
-        in_process::call(router, society.pages().clone())
+        in_process::call(router, society.threads())
     }
 }

@@ -48,7 +48,7 @@ pub(super) async fn dress(State(web): State<Web>, mut request: Request, next: Ne
         for cookie in cookies {
             add_cookie(&mut answer, Some(cookie));
         }
-    } else if answer.status().is_client_error() && !answer.headers().contains_key(header::CONTENT_TYPE) {
+    } else if answer.status().is_client_error() && is_of_the_router(&answer) {
         answer = apologise(&desk, unsaid(answer.status()));
     }
     bake(&desk, &had, &mut answer);
@@ -70,6 +70,11 @@ fn place(request: &Request, base: &str) -> String {
         desk::own(base, &format!("{}{query}", from.path()))
     });
     from.unwrap_or(here)
+}
+
+/// Whether it was not a page that refused: those say it in pages, and to scripts in documents.
+fn is_of_the_router(answer: &Response) -> bool {
+    answer.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"))
 }
 
 /// What the router itself refuses.

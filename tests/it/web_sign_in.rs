@@ -207,6 +207,26 @@ fn assets_are_kept_for_good_and_packed() {
 }
 
 #[test]
+fn addresses_that_make_no_sense_are_answered_with_pages() {
+    let scene = Scene::new("");
+    let mut browser = Browser::of(&scene.gate, "ada");
+    for path in [
+        "/-/ui/channels/open?page=99999999999999999999999",
+        "/-/ui/channels/open?page=x",
+        "/-/ui/search?q=a&q=b",
+    ] {
+        let answer = browser.open(path);
+        assert_eq!(answer.status, 400, "{path}");
+        assert!(
+            answer.text().contains("The gate does not understand this request."),
+            "{path}: {}",
+            answer.text()
+        );
+    }
+    assert_eq!(browser.open("/-/ui/channels/open/-/alpha?version=%FF").status, 404);
+}
+
+#[test]
 fn colours_are_remembered_without_a_script() {
     let scene = Scene::new("");
     let mut browser = Browser::new(&scene.gate);
