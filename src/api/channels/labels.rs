@@ -2,6 +2,8 @@
 //!
 //! Belongs here: these requests. Does not: what is done (`channel::labels`), what is counted (`sight::labels`).
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::super::v1::answers::next;
-use super::{Answered, Desk, Page};
+use super::{Answered, Desk, Page, Refusal};
 use crate::channel::{HostError, LabelChange, LabelOf};
 use crate::conda::channel::ChannelName;
 use crate::sight::LabelUse;
@@ -53,8 +55,7 @@ impl Desk<'_> {
     ) -> Answered {
         match *method {
             Method::GET => {
-                self.readable(name).await?;
-                let all = self.told(self.sight.labels(self.visitor, name, page.name.as_deref()).await)?;
+                let all = self.counted(name, page).await?;
                 let limit = page.limit()?;
                 let behind =
                     all.iter().filter(|(label, _)| page.after.as_ref().is_none_or(|after| *label > after));
@@ -82,8 +83,7 @@ impl Desk<'_> {
     ) -> Answered {
         match *method {
             Method::GET => {
-                self.readable(name).await?;
-                let all = self.told(self.sight.labels(self.visitor, name, page.name.as_deref()).await)?;
+                let all = self.counted(name, page).await?;
                 match all.get(label) {
                     Some(used) => Ok(Json(Counted::of((label, *used))).into_response()),
                     None => {
@@ -101,6 +101,12 @@ impl Desk<'_> {
             }
             _ => Ok(StatusCode::METHOD_NOT_ALLOWED.into_response()),
         }
+    }
+
+    /// The labels of a channel that the visitor may read, with how much has them.
+    async fn counted(&self, name: &ChannelName, page: &Page) -> Result<BTreeMap<String, LabelUse>, Refusal> {
+        self.readable(name).await?;
+        self.told(self.sight.labels(self.visitor, name, page.name.as_deref()).await)
     }
 
     async fn change_label(

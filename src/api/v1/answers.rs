@@ -8,8 +8,8 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::channel::HostError;
 use crate::conda::digest::Sha256;
@@ -179,6 +179,18 @@ pub(super) async fn nowhere() -> Sorry {
 
 pub(super) async fn not_so() -> Sorry {
     Problem::method_not_allowed("the API does not take this method at this address").into()
+}
+
+/// Which page of a list is asked for, where nothing else can be said of it.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Listed {
+    /// What `next` of the page before said.
+    pub(super) after: Option<String>,
+    /// Rows of a page; 100 where nothing is said.
+    #[param(minimum = 1, maximum = 1000)]
+    pub(super) limit: Option<u32>,
 }
 
 /// How many rows somebody gets.

@@ -5,9 +5,9 @@
 #![expect(dead_code, reason = "descriptions: their code is elsewhere")]
 
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, OpenApi, ToSchema};
+use utoipa::{OpenApi, ToSchema};
 
-use super::answers::ProblemShown;
+use super::answers::{Listed, ProblemShown};
 use crate::channel::ChannelSettings;
 use crate::channel::view::ChannelView;
 
@@ -169,16 +169,6 @@ fn reset() {}
 /// The keys by which access tokens can be verified (RFC 7517).
 #[utoipa::path(get, path = "/jwks.json", tag = "session", operation_id = "getKeys", responses((status = 200, body = Value)))]
 fn jwks() {}
-
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Listed {
-    /// What `next` of the page before said.
-    after: Option<String>,
-    /// Rows of a page; 100 where nothing is said.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
-}
 
 #[derive(Serialize, ToSchema)]
 struct Channels {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::described::Listed;
+use super::answers::Listed;
 use crate::channel::view::PackageView;
 
 /// What is described here.

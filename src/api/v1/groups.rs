@@ -7,12 +7,12 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Control;
-use super::answers::{Answered, expected, limit, next, tag_of, tagged};
+use super::answers::{Answered, Listed, expected, limit, next, tag_of, tagged};
 use super::asker::{Asked, Asker, Body};
 use crate::people::view::GroupView;
 use crate::people::{People, Seen};
@@ -26,33 +26,11 @@ pub(super) fn routes() -> OpenApiRouter<Control> {
         .routes(routes!(join, leave))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Listed {
-    /// The last name of the page before.
-    after: Option<String>,
-    /// Rows of a page; 100 where nothing is said.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
-}
-
 #[derive(Serialize, ToSchema)]
 struct Groups {
     groups: Vec<GroupView>,
     /// What to give as `after` for the next page; null on the last one.
     next: Option<String>,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct MembersListed {
-    /// What `next` of the page before said.
-    after: Option<String>,
-    /// Rows of a page; 100 where nothing is said.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -155,12 +133,12 @@ async fn remove(
 }
 
 /// Who is in a group, in the order of their ids.
-#[utoipa::path(get, path = "/groups/{group}/members", tag = "groups", operation_id = "listMembers", params(("group" = String, Path), MembersListed), responses((status = 200, body = Members)))]
+#[utoipa::path(get, path = "/groups/{group}/members", tag = "groups", operation_id = "listMembers", params(("group" = String, Path), Listed), responses((status = 200, body = Members)))]
 async fn members(
     State(control): State<Control>,
     asker: Asker,
     Path(group): Path<String>,
-    Asked(page): Asked<MembersListed>,
+    Asked(page): Asked<Listed>,
 ) -> Answered<Json<Members>> {
     asker.administrator()?;
     let (people, limit) = (control.people().await?, limit(page.limit)?);

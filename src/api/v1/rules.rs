@@ -7,12 +7,12 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Control;
-use super::answers::{Answered, limit, next, tagged};
+use super::answers::{Answered, Listed, limit, next, tagged};
 use super::asker::{Asked, Asker, Body};
 use crate::conda::digest::Sha256;
 use crate::delivery::explain::Rehearsal;
@@ -175,17 +175,6 @@ async fn rehearse(
 ) -> Answered<Json<Rehearsal>> {
     asker.administrator()?;
     Ok(Json(control.gate.rehearse(proposal.text).await?))
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Listed {
-    /// The last id of the page before.
-    after: Option<String>,
-    /// Rows of a page; 100 where nothing is said.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
 }
 
 #[derive(Serialize, ToSchema)]

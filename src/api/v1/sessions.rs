@@ -5,30 +5,19 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Control;
-use super::answers::{Answered, limit, next};
+use super::answers::{Answered, Listed, limit, next};
 use super::asker::{Asked, Asker};
 use crate::http::problem::Problem;
 use crate::people::view::SessionView;
 
 pub(super) fn routes() -> OpenApiRouter<Control> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(end))
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Listed {
-    /// The last id of the page before.
-    after: Option<String>,
-    /// Rows of a page; 100 where nothing is said.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
 }
 
 #[derive(Serialize, ToSchema)]

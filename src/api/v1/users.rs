@@ -7,12 +7,12 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Control;
-use super::answers::{Answered, expected, limit, next, tag_of, tagged};
+use super::answers::{Answered, Listed, expected, limit, next, tag_of, tagged};
 use super::asker::{Asked, Asker, Body};
 use crate::people::view::UserView;
 use crate::people::{Account, NewUser, Seen, UserState};
@@ -24,17 +24,6 @@ pub(super) fn routes() -> OpenApiRouter<Control> {
         .routes(routes!(list, create))
         .routes(routes!(one, change, remove))
         .routes(routes!(set_password))
-}
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Listed {
-    /// The last name of the page before.
-    after: Option<String>,
-    /// Rows of a page; 100 where nothing is said.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
 }
 
 #[derive(Serialize, ToSchema)]
